@@ -1,0 +1,34 @@
+/* safetensors.h - files of named tensors: 8-byte little-endian header length, JSON header, raw data.
+ *
+ * Memory:  the file stays mapped until the last tensor taken from it is gone.
+ * Errors:  a file is checked before anything is believed (specs: header <= 100 MB and inside the file,
+ *          rank <= 8, products without overflow, ranges sorted, disjoint, covering): refused with one
+ *          sentence, never read outside itself.
+ * Threads: an open file may be read from any thread.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "compute/tensor.h"
+
+typedef struct tb_safetensors tb_safetensors;
+
+tb_safetensors *tb_safetensors_open(const char *path, tb_err *err);
+void tb_safetensors_close(tb_safetensors **f);
+int tb_safetensors_count(const tb_safetensors *f);
+const char *tb_safetensors_name(const tb_safetensors *f, int i);
+tb_dtype tb_safetensors_dtype(const tb_safetensors *f, int i);
+const tb_shape *tb_safetensors_shape(const tb_safetensors *f, int i);
+/* The i-th tensor, over the mapped bytes. New reference. */
+tb_tensor *tb_safetensors_tensor(const tb_safetensors *f, int i, tb_err *err);
+/* By name; TB_ENOTFOUND naming the file and the nearest name it has. New reference. */
+tb_tensor *tb_safetensors_get(const tb_safetensors *f, const char *name, tb_err *err);
+/* The __metadata__ object, borrowed, or NULL. */
+const json_t *tb_safetensors_metadata(const tb_safetensors *f);
+
+/* Write beside, then rename. metadata: object of strings or NULL. */
+tb_status tb_safetensors_write(const char *path, int count, const char *const *names,
+                               const tb_tensor *const *tensors, const json_t *metadata, tb_err *err);
+/* The same into memory (for a FILE value). *data is freed by free(). */
+tb_status tb_safetensors_encode(int count, const char *const *names, const tb_tensor *const *tensors,
+                                const json_t *metadata, char **data, size_t *size, tb_err *err);

@@ -1,0 +1,107 @@
+/* tubelet.h - the engine for those who embed it: the command line, the server, Lua.
+ *
+ * An engine owns a libuv loop, a store, a compute worker and a cache of opened models. Graphs are
+ * submitted and run in order; what happens is told by events on the loop thread.
+ *
+ *     tb_engine *e = tb_engine_new(&(tb_engine_options){ 0 }, &err);
+ *     tb_run *r = tb_engine_submit(e, &(tb_run_options){ .document = doc, .on_event = show }, &err);
+ *     uv_run(tb_engine_loop(e), UV_RUN_DEFAULT);
+ *     tb_engine_free(&e);
+ *
+ * Threads: all calls are made on the loop thread, except tb_run_cancel (any thread, also a signal handler's
+ *          async).
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "graph/types.h"
+#include "script/script.h"
+#include "store/store.h"
+
+typedef struct tb_engine tb_engine;
+typedef struct tb_run tb_run;
+
+typedef struct tb_engine_options {
+    const char *store_path; /* NULL: the default (store.h) */
+    bool no_store;          /* keep nothing on disk */
+    int threads;            /* compute threads; 0: all cores */
+    size_t memory_limit;    /* bytes; 0: 90 % of what the machine has available */
+    tb_store *store;        /* an opened store to use (borrowed); overrides store_path */
+} tb_engine_options;
+
+tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err);
+/* Stops what runs, waits, closes everything. */
+void tb_engine_free(tb_engine **e);
+uv_loop_t *tb_engine_loop(tb_engine *e);
+tb_store *tb_engine_store(tb_engine *e); /* NULL with no_store */
+const tb_types *tb_engine_types(tb_engine *e);
+
+/* ------------------------------------------------------------------------------------- running */
+
+typedef enum tb_event_kind {
+    TB_EV_PLANNED,   /* plan is known: counts and estimates in `plan` */
+    TB_EV_CACHED,    /* node: its result is in the store */
+    TB_EV_STARTED,   /* node: begins to compute */
+    TB_EV_PROGRESS,  /* node: share 0..1 */
+    TB_EV_FINISHED,  /* node: computed; ms */
+    TB_EV_DELIVERED, /* node: a file was written: path, file_kind */
+    TB_EV_FAILED,    /* node: err; dependents are dropped */
+    TB_EV_STORED,    /* node: committed to the store */
+    TB_EV_WARNING,   /* text: e.g. the store is full, the run goes on uncached */
+    TB_EV_END,       /* the run is over: status and err; the tb_run is freed after this call */
+} tb_event_kind;
+
+typedef struct tb_plan_summary {
+    int nodes_total, nodes_cached, nodes_run, nodes_unknown; /* unknown: hangs on data of the run */
+    double seconds;       /* predicted; < 0: nothing is known */
+    bool seconds_complete; /* every node to run has a known cost */
+    size_t peak_bytes;    /* tensors and scratch held at once, as planned */
+} tb_plan_summary;
+
+typedef struct tb_event {
+    tb_event_kind kind;
+    const char *node, *type;
+    double share, ms;
+    const char *path, *file_kind, *text;
+    tb_status status;
+    const tb_err *err;
+    const tb_plan_summary *plan;
+} tb_event;
+
+typedef struct tb_run_options {
+    json_t *document;         /* { "graph": {...}, "targets": [...], "script": sources or null }; borrowed */
+    tb_script *script;        /* the child that built it, to expand composites; NULL: one is started if needed. Borrowed. */
+    const char *title;        /* for `tubelet runs` */
+    const char *until;        /* stop at this node: run it and what it needs; NULL */
+    const char *cwd;          /* relative paths are below it; NULL: the current folder */
+    bool no_cache;            /* compute all anew (results are still stored) */
+    bool plan_only;           /* ends after TB_EV_PLANNED */
+    uint64_t resume;          /* id of a stored run that this one continues; 0: a new one */
+    void (*on_event)(void *ctx, tb_run *run, const tb_event *ev);
+    void *ctx;
+} tb_run_options;
+
+/* Validate and queue. All errors of the graph go to the list, each with node, input and origin; the first
+ * also to err. NULL on error. */
+typedef struct tb_err_list {
+    tb_err *items;
+    char (*types)[64]; /* node type of each */
+    int count;
+    size_t cap;
+} tb_err_list;
+void tb_err_list_free(tb_err_list *l);
+
+tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err);
+uint64_t tb_run_id(const tb_run *r); /* the store's id; 0 without a store */
+/* Stop within one block of the running node; finished nodes are kept. Any thread. */
+void tb_run_cancel(tb_run *r);
+/* The plan in full, after TB_EV_PLANNED: [{node, type, state: "cached"|"run"|"unknown", seconds, bytes, shape, key}]
+ * in order of running. New reference. */
+json_t *tb_run_plan(const tb_run *r);
+/* Outputs of a finished target node in TB_EV_END, borrowed: array of *count LIST values; NULL otherwise. */
+tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count);
+/* The expanded graph as a document. New reference. */
+json_t *tb_run_expanded(const tb_run *r);

@@ -1,0 +1,13 @@
+# Writes the files named in FILES as C byte arrays to OUT: tb_lua_lib[] = { name, text, size }, ends with NULL.
+set(body "#include <stddef.h>\n#include \"script/lua_lib.h\"\n")
+set(rows "")
+foreach(f ${FILES})
+  get_filename_component(n ${f} NAME_WE)
+  file(READ ${f} hex HEX)
+  string(LENGTH "${hex}" len)
+  math(EXPR size "${len} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND body "static const char file_${n}[] = { ${bytes}0 };\n")
+  string(APPEND rows "    { \"${n}\", file_${n}, ${size} },\n")
+endforeach()
+file(WRITE ${OUT} "${body}const struct tb_lua_file tb_lua_lib[] = {\n${rows}    { NULL, NULL, 0 },\n};\n")
