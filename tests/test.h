@@ -70,8 +70,9 @@ static inline double tb_test_relative(const float *got, const float *want, long 
 {
     double d = 0, r = 0;
     for (long i = 0; i < n; i++) {
-        d += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
-        r += (double)want[i] * want[i];
+        const double g = (double)got[i], w = (double)want[i];
+        d += (g - w) * (g - w);
+        r += w * w;
     }
     return sqrt(d) / (sqrt(r) > 0 ? sqrt(r) : 1);
 }
