@@ -1,13 +1,13 @@
 /* weights.h - the named tensors of one model part, from one file or several shards.
  *
- * PATH is a .safetensors file, a sharded set named by its index (*.safetensors.index.json), or a folder
- * that holds either. Known prefixes ("model.diffusion_model.", "vae.", "text_encoders.umt5xxl.transformer.")
- * are dropped. Other containers (GGUF, .pth) join here later.
+ * PATH is a .safetensors file, a sharded set named by its index (*.safetensors.index.json), or a
+ * folder that holds either. Known prefixes ("model.diffusion_model.", "vae.",
+ * "text_encoders.umt5xxl.transformer.") are dropped. Other containers (GGUF, .pth) join here later.
  */
 #pragma once
 
-#include "compute/tensor.h"
 #include "base/json.h"
+#include "compute/tensor.h"
 
 typedef struct tb_weights tb_weights;
 
@@ -17,9 +17,10 @@ const char *tb_weights_path(const tb_weights *w);
 bool tb_weights_has(const tb_weights *w, const char *name);
 /* Borrowed; NULL with TB_ENOTFOUND (file, nearest name). */
 const tb_tensor *tb_weights_get(const tb_weights *w, const char *name, tb_err *err);
-/* The same, and the shape must be this one (-1 in a dimension: any). Ranks may differ when the element
- * counts agree (1x1 kernels). */
-const tb_tensor *tb_weights_want(const tb_weights *w, const char *name, const tb_shape *shape, tb_err *err);
+/* The same, and the shape must be this one (-1 in a dimension: any). Ranks may differ when the
+ * element counts agree (1x1 kernels). */
+const tb_tensor *tb_weights_want(const tb_weights *w, const char *name, const tb_shape *shape,
+                                 tb_err *err);
 int tb_weights_count(const tb_weights *w);
 const char *tb_weights_name(const tb_weights *w, int i);
 const tb_tensor *tb_weights_at(const tb_weights *w, int i);
