@@ -1,8 +1,14 @@
 /* samplers.h - noise schedules and the update rules of samplers, without any model.
  *
- * Schedules and coefficients are computed in double; states are f32. Sources: samplers.md; Lipman et al.
- * 2210.02747 (flow matching), Karras et al. 2206.00364 (Heun), Song et al. 2010.02502 (DDIM), Lu et al.
- * 2211.01095 (DPM-Solver++), Zhao et al. 2302.04867 (UniPC).
+ * Schedules and coefficients are computed in double; states are f32. Sources: Lipman et al.
+ * 2210.02747 (flow matching), Ho et al. 2006.11239 (DDPM), Nichol and Dhariwal 2102.09672 (cosine
+ * betas, learned variance), Song et al. 2010.02502 (DDIM), Karras et al. 2206.00364 (Heun), Lu et
+ * al. 2211.01095 (DPM-Solver++), Zhao et al. 2302.04867 (UniPC); operation orders follow Wan2.1's
+ * and diffusers' schedulers.
+ *
+ * Every rule works on both families, because each only needs the level (alpha, sigma) of the state
+ * x = alpha x0 + sigma eps: flow has alpha = 1 - sigma, betas alpha^2 = alpha_bar and sigma^2 = 1 -
+ * alpha_bar. Threads: pure functions; nothing is shared.
  */
 #pragma once
 
@@ -12,27 +18,98 @@
 
 #include "base/err.h"
 
-/* flow: x = (1-s) x0 + s eps, the model gives v = eps - x0; betas: x = sqrt(a) x0 + sqrt(1-a) eps, it gives eps. */
+/* flow: the model gives v = eps - x0; betas: it gives eps. */
 typedef enum tb_parameterisation { TB_FLOW, TB_BETAS } tb_parameterisation;
 
-/* scheduler names, as in the COMBO of nodes/schedule.c */
-#define TB_SCHEDULERS "flow|flow_unipc|flow_diffusers|flow_diffusers_euler|ddpm_linear|ddpm_cosine"
+/* Scheduler names, as in the COMBO of nodes/schedule.c:
+ *   flow                  sigma from 1 in equal parts towards 0, then shifted; t = 1000 sigma
+ *   flow_dpmpp            the same with t truncated to an integer: Wan2.1's `dpm++`
+ *   flow_unipc            from 0.999, t truncated: Wan2.1's default
+ *   flow_diffusers        from 1 towards 0.001, t truncated: diffusers' UniPC
+ *   flow_diffusers_euler  from 1 to the shifted 0.001 inclusive, shifted again: diffusers'
+ * flow-match Euler, Heun ddpm_linear           1000 linear betas, respaced ddpm_cosine 1000 cosine
+ * betas, respaced */
+#define TB_SCHEDULERS \
+    "flow|flow_dpmpp|flow_unipc|flow_diffusers|flow_diffusers_euler|ddpm_linear|ddpm_cosine"
 #define TB_SAMPLERS "euler|heun|ddim|ddpm|dpmpp_2m|unipc"
 
 typedef struct tb_schedule {
     tb_parameterisation kind;
     int steps;
-    double *sigma;     /* flow: [steps+1], float32-rounded, last is 0. betas: alpha_bar [steps+1] in order of sampling, last is 1 */
-    double *timestep;  /* [steps]: what the model is told */
-    double *beta;      /* betas: respaced beta [steps] in order of sampling; flow: NULL */
+    /* [steps + 1] in order of sampling. flow: sigma, float32-rounded, 0 at the end of a whole
+     * schedule. betas: alpha_bar, 1 at the end. */
+    double *sigma;
+    double *timestep; /* [steps]: what the model is told, 0..1000 */
+    double *beta;     /* betas: respaced beta [steps]; flow: NULL */
 } tb_schedule;
 
-tb_status tb_schedule_make(const char *scheduler, int steps, double shift, tb_schedule *s, tb_err *err);
+/* shift bends flow schedules (k s / (1 + (k-1) s)); betas have none. */
+tb_status tb_schedule_make(const char *scheduler, int steps, double shift, tb_schedule *s,
+                           tb_err *err);
+/* Betas for `train_steps` training steps, respaced to `steps` of them. */
+tb_status tb_schedule_make_betas(bool cosine, int train_steps, int steps, tb_schedule *s,
+                                 tb_err *err);
+/* Keep steps first..last-1. 0 <= first < last <= steps (asserted). */
+void tb_schedule_cut(tb_schedule *s, int first, int last);
 void tb_schedule_clear(tb_schedule *s);
 
-/* What a step starts from and leaves behind. Arrays of n f32. */
-typedef struct tb_sampler_state {
-    float *x;    /* the latent */
-    float *x0;   /* the estimate of the clean latent at the step that made it (multistep history) */
-    float *hat;  /* UniPC: the corrected latent that step started from; Heun: base and slope, see samplers.c */
-} tb_sampler_state;
+/* The state at index 0..steps is alpha x0 + sigma eps. */
+typedef struct tb_noise_level {
+    double alpha, sigma;
+} tb_noise_level;
+tb_noise_level tb_schedule_level(const tb_schedule *s, int i);
+
+/* The posterior q(x_{t-1} | x_t, x0) of step i of a betas schedule: mean = x0 * of_x0 + x * of_x.
+ * The small log variance is clipped: at the last step, where it would be -inf, it is that of the
+ * step before. */
+typedef struct tb_posterior {
+    double of_x0, of_x, variance, log_small, log_large;
+} tb_posterior;
+tb_posterior tb_schedule_posterior(const tb_schedule *s, int i);
+
+/* In the order of TB_SAMPLERS. */
+typedef enum tb_sampler {
+    TB_EULER,
+    TB_HEUN,
+    TB_DDIM,
+    TB_DDPM,
+    TB_DPMPP_2M,
+    TB_UNIPC,
+} tb_sampler;
+tb_status tb_sampler_parse(const char *name, tb_sampler *sampler, tb_err *err);
+/* Model evaluations of step i: 2 for Heun except where the next level is free of noise. */
+int tb_sampler_stages(tb_sampler sampler, const tb_schedule *s, int i);
+/* Does step i draw noise? */
+bool tb_sampler_wants_noise(tb_sampler sampler, double eta, const tb_schedule *s, int i);
+
+typedef enum tb_variance { TB_FIXED_SMALL, TB_FIXED_LARGE, TB_LEARNED_RANGE } tb_variance;
+
+/* One step from index i to i + 1, a pure function of all its fields. Arrays of n f32. */
+typedef struct tb_step {
+    const tb_schedule *schedule;
+    int index;
+    int stage; /* Heun: 1 for the second evaluation, whose x is the first one's result */
+    tb_sampler sampler;
+    int64_t n;
+    const float *x;
+    const float *model; /* velocity (flow) or noise (betas) at x */
+    const float *x0_1; /* clean estimate of step i-1: DPM++ and UniPC; NULL: start of the history */
+    const float *x0_2; /* that of step i-2: UniPC; NULL: none */
+    const float *hat;  /* UniPC: the corrected state that step i-1 started from, NULL with x0_1 */
+    const float *base; /* Heun, stage 1: the state that stage 0 started from */
+    const float *noise;     /* standard normal, where tb_sampler_wants_noise says so */
+    double eta;             /* DDIM: 0 deterministic .. 1 ancestral */
+    tb_variance variance;   /* DDPM on betas */
+    const float *log_range; /* TB_LEARNED_RANGE: the model's second half, about -1..1 */
+    bool clip;              /* clip clean estimates to -1..1 (pixel models) */
+} tb_step;
+
+/* Where results go; x0 and hat may be NULL when not wanted. No output may be an input. */
+typedef struct tb_step_result {
+    float *x;
+    float *x0;  /* the clean estimate of this step */
+    float *hat; /* UniPC: the corrected x */
+} tb_step_result;
+
+/* TB_EINVAL when something the rule needs is missing. */
+tb_status tb_sampler_step(const tb_step *p, const tb_step_result *out, tb_err *err);
