@@ -1,7 +1,8 @@
 /* media.h - pictures and videos through FFmpeg's libraries.
  *
- * FFmpeg's libraries are slow to link at start, so they sit in a module (tubelet_media.so, beside the
- * program) that is opened on first use. Writing is deterministic: same frames, same options, same bytes.
+ * FFmpeg's libraries are slow to link at start, so they sit in a module (tubelet_media.so, beside
+ * the program) that is opened on first use. Writing is deterministic: same frames, same options,
+ * same bytes.
  *
  * Threads: each call stands alone; call from a worker.
  */
@@ -20,29 +21,39 @@ typedef struct tb_media_info {
     char *graph;                   /* the graph we embedded, or NULL; freed by the caller */
 } tb_media_info;
 
-/* Look at a file without decoding it. */
+/* Look at a file without decoding it. The size is that of the upright picture, as tb_media_read
+ * gives it. */
 tb_status tb_media_probe(const char *path, tb_media_info *info, tb_err *err);
 
-/* Decode to f32 [frames,H,W,3], 0..1; at most max_frames (0: all) from frame `first` on. fps may be NULL. */
+/* Decode to f32 [frames,H,W,3], 0..1; at most max_frames (0: all) from frame `first` on. fps may be
+ * NULL. */
 tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, double *fps,
                          const atomic_bool *cancel, tb_err *err);
 
 typedef struct tb_media_options {
     const char *format; /* "mp4" (H.264), "webm" (VP9), "gif", "png", "jpg", "webp" (animated) */
     double fps;
-    int quality;       /* 0 worst .. 100 best; 0 means the default of the format */
-    const char *graph; /* JSON text to embed as metadata, or NULL (PNG text chunk, MP4/WebM tag) */
+    int quality; /* 1 worst .. 100 best; 0: the default of the format */
+    const char
+        *graph; /* JSON text to embed as metadata, or NULL; every format has a place for it */
 } tb_media_options;
 
-/* Encode f32 [frames,H,W,3] (clamped; 8 bits by truncation of 255 x, as ComfyUI) into memory. "png" and "jpg" take
- * one frame. u8 tensor with the file's bytes, new reference. Odd sizes are padded by repeating the edge where the
- * codec needs even ones. */
-tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o, const atomic_bool *cancel,
-                           tb_err *err);
+/* The format of a path by its extension ("mp4", "webm", "gif", "png", "jpg" also for .jpeg,
+ * "webp"), or NULL when files of that name cannot be written. Static string. */
+const char *tb_media_format_of(const char *path);
 
-/* Resize f32 [frames,H,W,C]; filter: "nearest", "bilinear", "bicubic", "area", "lanczos". */
-tb_tensor *tb_media_resize(const tb_tensor *images, int64_t width, int64_t height, const char *filter,
-                           tb_err *err);
+/* Encode f32 [frames,H,W,3] (clamped; 8 bits by truncation of 255 x, as ComfyUI) into memory. "png"
+ * and "jpg" take one frame. u8 tensor with the file's bytes, new reference. Odd sizes are padded by
+ * repeating the edge where the codec needs even ones. */
+tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
+                           const atomic_bool *cancel, tb_err *err);
 
-/* "libavcodec 59.37.100, ..." or NULL with the reason the module cannot be opened. Static string. */
+/* Resize f32 [frames,H,W,C]; filter: "nearest", "bilinear", "bicubic", "area", "lanczos". Bicubic
+ * and lanczos may leave the range of their input. The same tensor when the size is right already.
+ */
+tb_tensor *tb_media_resize(const tb_tensor *images, int64_t width, int64_t height,
+                           const char *filter, tb_err *err);
+
+/* "libavcodec 59.37.100, ..." or NULL with the reason the module cannot be opened. Static string.
+ */
 const char *tb_media_version(tb_err *err);

@@ -1,0 +1,341 @@
+/* media.c - opens the media module on first use and speaks to it; frames to tensors and back. */
+#include "formats/media.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "formats/media_meta.h"
+#include "formats/media_module.h"
+
+#define MODULE "tubelet_media.so"
+
+enum { MAX_SIDE = 16384 };
+
+/* ----------------------------------------------------------------------------------- the module */
+
+static const tb_media_host host = { .err_setv = tb_err_setv };
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static const tb_media_table *table; /* written once */
+static tb_err table_err;            /* why there is none */
+
+/* Debian names its packages after the library: libavformat.so.59 is in libavformat59. */
+static bool missing_package(const char *reason, char *package, size_t n)
+{
+    char name[64];
+    int major;
+    if (sscanf(reason, "%63[a-z].so.%d:", name, &major) != 2 || !tb_str_starts(name, "lib"))
+        return false;
+    snprintf(package, n, "%s%d", name, major);
+    return true;
+}
+
+static void explain(const char *path, const char *reason)
+{
+    char package[100];
+    if (missing_package(reason, package, sizeof package))
+        tb_err_set(
+            &table_err, TB_ENOTFOUND,
+            "pictures and videos need FFmpeg's libraries, and %s is not installed; install them "
+            "with: apt-get install %s (and libavcodec, libavformat, libswscale of the same FFmpeg)",
+            package, package);
+    else
+        tb_err_set(&table_err, TB_EIO, "cannot open '%s': %s", path, reason);
+}
+
+static bool try_open(const char *path)
+{
+    if (!tb_fs_is_file(path))
+        return false;
+    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!lib) {
+        explain(path, dlerror());
+        return true;
+    }
+    const tb_media_table *(*open_module)(const tb_media_host *);
+    *(void **)&open_module = dlsym(lib, "tb_media_module_open"); /* POSIX's way to cast it */
+    const tb_media_table *t = open_module ? open_module(&host) : NULL;
+    if (t && t->abi == TB_MEDIA_ABI)
+        table = t;
+    else
+        tb_err_set(&table_err, TB_EIO,
+                   "'%s' belongs to another version of tubelet; build both anew", path);
+    return true;
+}
+
+static void open_once(void)
+{
+    static const char *const places[] = { MODULE, "../lib/tubelet/" MODULE, "../" MODULE };
+    const char *chosen = getenv("TUBELET_MEDIA");
+    if (chosen && *chosen) {
+        if (!try_open(chosen))
+            tb_err_set(&table_err, TB_ENOTFOUND,
+                       "TUBELET_MEDIA names '%s', but there is no such file", chosen);
+        return;
+    }
+    char *dir = tb_fs_exe_dir();
+    bool found = false;
+    for (size_t i = 0; i < sizeof places / sizeof *places && !found; i++) {
+        char *path = tb_fs_join(dir, places[i]);
+        found = try_open(path);
+        free(path);
+    }
+    if (!found)
+        tb_err_set(&table_err, TB_ENOTFOUND,
+                   "pictures and videos need " MODULE
+                   ", which is not beside the program in '%s'; build "
+                   "it with cmake --build, or set TUBELET_MEDIA to where it is",
+                   dir);
+    free(dir);
+}
+
+static const tb_media_table *module(tb_err *err)
+{
+    pthread_once(&once, open_once);
+    if (!table)
+        tb_err_set(err, table_err.status, "%s", table_err.message);
+    return table;
+}
+
+const char *tb_media_version(tb_err *err)
+{
+    const tb_media_table *m = module(err);
+    return m ? m->version() : NULL;
+}
+
+/* -------------------------------------------------------------------------------------- probing */
+
+/* EXIF's name for so many quarter turns clockwise. */
+static int orientation_of(int quarter_turns)
+{
+    static const int names[] = { 1, 6, 3, 8 };
+    return names[quarter_turns & 3];
+}
+
+static tb_status probe(const char *path, tb_media_info *info, int *orientation, tb_err *err)
+{
+    const tb_media_table *m = module(err);
+    *info = (tb_media_info){ 0 };
+    if (!m)
+        return table_err.status;
+    tb_media_facts f;
+    const tb_status st = m->probe(path, &f, err);
+    if (st == TB_OK) {
+        tbi_media_meta meta = tbi_media_meta_read(path);
+        *orientation = f.quarter_turns ? orientation_of(f.quarter_turns) : meta.orientation;
+        const bool lies = *orientation >= 5;
+        info->frames = f.frames;
+        info->width = lies ? f.height : f.width;
+        info->height = lies ? f.width : f.height;
+        info->fps = f.fps;
+        info->graph = meta.graph ? meta.graph : f.graph ? tb_xstrdup(f.graph) : NULL;
+    }
+    m->release(f.graph);
+    return st;
+}
+
+tb_status tb_media_probe(const char *path, tb_media_info *info, tb_err *err)
+{
+    int orientation;
+    return probe(path, info, &orientation, err);
+}
+
+/* -------------------------------------------------------------------------------------- reading */
+
+/* Upright frames as they arrive, 8 bits a channel. */
+typedef struct collector {
+    int orientation;
+    int64_t frames, width, height; /* upright */
+    uint8_t *rgb;                  /* tb_mem_alloc */
+    size_t cap;
+} collector;
+
+static tb_status reserve(collector *c, size_t bytes, tb_err *err)
+{
+    if (bytes <= c->cap)
+        return TB_OK;
+    size_t cap = c->cap * 2 > bytes ? c->cap * 2 : bytes;
+    uint8_t *rgb = tb_mem_alloc(cap);
+    if (!rgb)
+        rgb = tb_mem_alloc(cap = bytes);
+    if (!rgb)
+        return tb_err_set(
+            err, TB_ENOMEM, "no memory for %lld frames of %lldx%lld (%zu bytes); read fewer frames",
+            (long long)c->frames + 1, (long long)c->width, (long long)c->height, bytes);
+    if (c->frames)
+        memcpy(rgb, c->rgb, (size_t)(c->frames * c->width * c->height) * 3);
+    tb_mem_free(c->rgb);
+    c->rgb = rgb;
+    c->cap = cap;
+    return TB_OK;
+}
+
+/* EXIF orientation: 5..8 swap the axes; then 2, 3, 7, 8 mirror the stored columns and 3, 4, 6, 7
+ * the rows. */
+static void turn(const collector *c, const uint8_t *rgb, int64_t stride, uint8_t *out)
+{
+    const int o = c->orientation;
+    const bool swap = o >= 5, mirror_x = o == 2 || o == 3 || o == 7 || o == 8;
+    const bool mirror_y = o == 3 || o == 4 || o == 6 || o == 7;
+    const int64_t w = swap ? c->height : c->width, h = swap ? c->width : c->height;
+    for (int64_t y = 0; y < c->height; y++)
+        for (int64_t x = 0; x < c->width; x++, out += 3) {
+            const int64_t u = swap ? y : x, v = swap ? x : y;
+            memcpy(out, rgb + (mirror_y ? h - 1 - v : v) * stride + 3 * (mirror_x ? w - 1 - u : u),
+                   3);
+        }
+}
+
+static tb_status collect(void *ctx, int64_t width, int64_t height, const uint8_t *rgb,
+                         int64_t stride, tb_err *err)
+{
+    collector *c = ctx;
+    c->width = c->orientation >= 5 ? height : width;
+    c->height = c->orientation >= 5 ? width : height;
+    const size_t frame = (size_t)(width * height) * 3;
+    TB_TRY(reserve(c, (size_t)(c->frames + 1) * frame, err));
+    uint8_t *to = c->rgb + (size_t)c->frames * frame;
+    if (c->orientation == 1)
+        for (int64_t y = 0; y < height; y++)
+            memcpy(to + y * width * 3, rgb + y * stride, (size_t)width * 3);
+    else
+        turn(c, rgb, stride, to);
+    c->frames++;
+    return TB_OK;
+}
+
+static tb_tensor *to_tensor(const collector *c, tb_err *err)
+{
+    tb_tensor *t = tb_tensor_new(TB_F32, &TB_SHAPE(c->frames, c->height, c->width, 3), err);
+    if (!t)
+        return NULL;
+    float *to = tb_tensor_f32_mut(t);
+    for (int64_t i = 0; i < tb_tensor_count(t); i++)
+        to[i] = (float)c->rgb[i] / 255.0F;
+    return t;
+}
+
+tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, double *fps,
+                         const atomic_bool *cancel, tb_err *err)
+{
+    tb_media_info info;
+    collector c = { 0 };
+    tb_tensor *t = NULL;
+    if (probe(path, &info, &c.orientation, err) != TB_OK)
+        return NULL;
+    free(info.graph);
+    if (fps)
+        *fps = info.fps;
+    const tb_media_sink sink = { .frame = collect, .ctx = &c };
+    if (module(err)->read(path, first, max_frames, &sink, cancel, err) != TB_OK)
+        goto done;
+    if (c.frames)
+        t = to_tensor(&c, err);
+    else
+        tb_err_set(err, TB_EINVAL, "'%s' has no frame %lld; it ends before", path,
+                   (long long)first);
+done:
+    tb_mem_free(c.rgb);
+    return t;
+}
+
+/* -------------------------------------------------------------------------------------- writing */
+
+const char *tb_media_format_of(const char *path)
+{
+    static const char *const formats[] = { "mp4", "webm", "gif", "webp", "png", "jpg" };
+    const char *extension = tb_fs_extension(path);
+    if (strcasecmp(extension, "jpeg") == 0)
+        return "jpg";
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcasecmp(extension, formats[i]) == 0)
+            return formats[i];
+    return NULL;
+}
+
+static bool is_still(const char *format)
+{
+    return strcmp(format, "png") == 0 || strcmp(format, "jpg") == 0;
+}
+
+static tb_status check_images(const tb_tensor *images, tb_err *err)
+{
+    const tb_shape *s = tb_tensor_shape(images);
+    char text[100];
+    if (tb_tensor_dtype(images) != TB_F32 || s->n != 4 || s->d[3] != 3 || s->d[0] < 1)
+        return tb_err_set(err, TB_EINVAL, "pictures must be f32 [frames,height,width,3], got %s %s",
+                          tb_dtype_name(tb_tensor_dtype(images)),
+                          tb_shape_text(s, text, sizeof text));
+    if (s->d[1] < 1 || s->d[2] < 1 || s->d[1] > MAX_SIDE || s->d[2] > MAX_SIDE)
+        return tb_err_set(err, TB_EINVAL,
+                          "the sides of a picture must be 1..%d pixels, got %lldx%lld", MAX_SIDE,
+                          (long long)s->d[2], (long long)s->d[1]);
+    return TB_OK;
+}
+
+static tb_status check_options(const tb_tensor *images, const char *format,
+                               const tb_media_options *o, tb_err *err)
+{
+    if (!format)
+        return tb_err_set(err, TB_EINVAL,
+                          "format must be mp4, webm, gif, webp, png or jpg, got '%s'", o->format);
+    if (o->quality < 0 || o->quality > 100)
+        return tb_err_set(err, TB_EINVAL, "quality must be 0..100, got %d", o->quality);
+    if (is_still(format) && tb_tensor_dim(images, 0) != 1)
+        return tb_err_set(err, TB_EINVAL, "a %s file holds one picture, got %lld frames", format,
+                          (long long)tb_tensor_dim(images, 0));
+    if (!is_still(format) && !(o->fps >= 0.01 && o->fps <= 1000))
+        return tb_err_set(err, TB_EINVAL, "fps must be 0.01..1000, got %g", o->fps);
+    return TB_OK;
+}
+
+/* A tensor of the bytes, with the graph put in where the muxer has not done it. */
+static tb_tensor *finish(const tb_media_encoding *e, const uint8_t *data, size_t size, tb_err *err)
+{
+    uint8_t *with = NULL;
+    if (e->graph &&
+        (with = tbi_media_meta_embed(e->format, data, size, e->width, e->height, e->graph, &size)))
+        data = with;
+    tb_tensor *t = tb_tensor_new(TB_U8, &TB_SHAPE((int64_t)size), err);
+    if (t)
+        memcpy(tb_tensor_data_mut(t), data, size);
+    free(with);
+    return t;
+}
+
+tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
+                           const atomic_bool *cancel, tb_err *err)
+{
+    char *name = tb_xasprintf("x.%s", o->format);
+    const char *format = tb_media_format_of(name);
+    const tb_media_table *m = NULL;
+    tb_tensor *t = NULL;
+    free(name);
+    if (check_images(images, err) != TB_OK || check_options(images, format, o, err) != TB_OK ||
+        !(m = module(err)))
+        return NULL;
+    const tb_media_encoding e = {
+        .rgb = tb_tensor_f32(images),
+        .frames = tb_tensor_dim(images, 0),
+        .height = tb_tensor_dim(images, 1),
+        .width = tb_tensor_dim(images, 2),
+        .format = format,
+        .graph = o->graph,
+        .fps = is_still(format) ? 25 : o->fps,
+        .quality = o->quality,
+        .cancel = cancel,
+    };
+    uint8_t *data = NULL;
+    size_t size = 0;
+    if (m->encode(&e, &data, &size, err) == TB_OK)
+        t = finish(&e, data, size, err);
+    m->release(data);
+    return t;
+}
