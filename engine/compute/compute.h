@@ -3,13 +3,13 @@
  * Audience: models/ and nodes/.
  * Units:    every pointer is f32 unless said; shapes stand in brackets, outermost first, contiguous
  *           unless a leading dimension (ld..., in elements) is an argument.
- * Threads:  call from one thread at a time per tb_compute (the compute worker); each operation spreads
- *           itself over the pool. Results have the same bytes for any thread count: work is cut into
+ * Threads:  call from one thread at a time per tb_compute (the compute worker); each operation
+ * spreads itself over the pool. Results have the same bytes for any thread count: work is cut into
  *           pieces by shape alone.
- * Memory:   scratch comes from the compute's arena, reserved once and reused; nothing is allocated in a
- *           step loop.
- * Errors:   operations cannot fail except for memory, which tb_compute_scratch reports beforehand;
- *           shapes are the caller's promise (asserted).
+ * Memory:   scratch comes from the compute's arena, reserved once and reused; nothing is allocated
+ * in a step loop. Errors:   operations cannot fail: they work in scratch that each thread got in
+ * tb_compute_new; shapes are the caller's promise (asserted). Weights report shapes and memory when
+ * they are made.
  */
 #pragma once
 
@@ -22,7 +22,8 @@
 
 typedef struct tb_compute tb_compute;
 
-/* threads = 0: as many as cores, at most 64. Loads OpenBLAS with the right core type on first use. */
+/* threads = 0: as many as cores, at most 64. Loads OpenBLAS with the right core type on first use.
+ */
 tb_compute *tb_compute_new(int threads, tb_err *err);
 void tb_compute_free(tb_compute **c);
 int tb_compute_threads(const tb_compute *c);
@@ -30,27 +31,32 @@ int tb_compute_threads(const tb_compute *c);
 /* The numeric class: the same class promises the same bytes. Known from cpuid and the environment
  * without loading OpenBLAS: "cpu-f32/avx512/SkylakeX/1". Static string. */
 const char *tb_compute_class(void);
-/* The core type OpenBLAS really runs with (loads it): "SkylakeX"; and its version text. */
+/* Open OpenBLAS now. TB_ENOTFOUND names the package that brings it. */
+tb_status tb_compute_blas(tb_compute *c, tb_err *err);
+/* The core type OpenBLAS really runs with (loads it): "SkylakeX"; and its version text. NULL: not
+ * there. */
 const char *tb_compute_blas_core(tb_compute *c);
 const char *tb_compute_blas_config(tb_compute *c);
 
-/* Run fn(ctx, i) for i = 0..count-1 on the pool; returns when all are done. fn must not call back into
- * the pool. Which thread runs which piece is not fixed; `worker` is 0..threads-1. */
-void tb_parallel(tb_compute *c, int64_t count, void (*fn)(void *ctx, int64_t i, int worker), void *ctx);
+/* Run fn(ctx, i) for i = 0..count-1 on the pool; returns when all are done. fn must not call back
+ * into the pool. Which thread runs which piece is not fixed; `worker` is 0..threads-1. */
+void tb_parallel(tb_compute *c, int64_t count, void (*fn)(void *ctx, int64_t i, int worker),
+                 void *ctx);
 
-/* Scratch for the current operation sequence: a bump arena. mark/release nest. NULL on no memory. */
+/* Scratch for the current operation sequence: a bump arena. mark/release nest. NULL on no memory.
+ */
 float *tb_scratch(tb_compute *c, size_t count, tb_err *err);
 size_t tb_scratch_mark(tb_compute *c);
 void tb_scratch_release(tb_compute *c, size_t mark);
 
 /* ------------------------------------------------------------------------------------- weights */
 
-/* A linear layer's weight [out][in] and bias [out] (or NULL), in the layout the kernels want. Converted
- * once from any dtype; kept until freed. */
+/* A linear layer's weight [out][in] and bias [out] (or NULL), in the layout the kernels want.
+ * Converted once from any dtype; kept until freed. */
 typedef struct tb_linear tb_linear;
 struct tb_tensor;
-tb_linear *tb_linear_new(tb_compute *c, const struct tb_tensor *weight, const struct tb_tensor *bias,
-                         tb_err *err);
+tb_linear *tb_linear_new(tb_compute *c, const struct tb_tensor *weight,
+                         const struct tb_tensor *bias, tb_err *err);
 /* Several weights with the same `in`, one after another along out (Q, K and V as one product). */
 tb_linear *tb_linear_join(tb_compute *c, int count, const struct tb_tensor *const *weights,
                           const struct tb_tensor *const *biases, tb_err *err);
@@ -61,8 +67,9 @@ size_t tb_linear_bytes(const tb_linear *l);
 
 typedef enum tb_act { TB_ACT_NONE, TB_ACT_GELU_TANH, TB_ACT_GELU_ERF, TB_ACT_SILU } tb_act;
 
-/* What happens to a product before it is stored: y = act(x W^T + b); then, if `gate` or `residual` is
- * given, y = residual + y * gate (row-wise gate [out], or one gate row per token with gate_stride). */
+/* What happens to a product before it is stored: y = act(x W^T + b); then, if `gate` or `residual`
+ * is given, y = residual + y * gate (row-wise gate [out], or one gate row per token with
+ * gate_stride). */
 typedef struct tb_epilogue {
     tb_act act;
     const float *gate;     /* [out], NULL: 1 */
@@ -71,22 +78,25 @@ typedef struct tb_epilogue {
 } tb_epilogue;
 
 /* y[rows][out] = epilogue(x[rows][in] W^T + b); e may be NULL. ldx, ldy: elements between rows. */
-void tb_linear_run(tb_compute *c, const tb_linear *l, const float *x, int64_t rows, int64_t ldx, float *y,
-                   int64_t ldy, const tb_epilogue *e);
+void tb_linear_run(tb_compute *c, const tb_linear *l, const float *x, int64_t rows, int64_t ldx,
+                   float *y, int64_t ldy, const tb_epilogue *e);
 
 /* C[m][n] = alpha * A[m][k] B^T + beta * C with B stored [n][k] (trans_b) or [k][n] (not). */
-void tb_gemm(tb_compute *c, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-             int64_t lda, const float *b, int64_t ldb, float beta, float *out, int64_t ldc);
+void tb_gemm(tb_compute *c, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
+             const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *out,
+             int64_t ldc);
 
 /* --------------------------------------------------------------------------- norms, activations */
 
-/* y = LN(x) * (1 + scale) + shift over the last axis, biased variance; shift/scale [dim] each or NULL,
- * *_stride elements between the vectors of successive rows (0: one for all). x and y may be equal. */
+/* y = LN(x) * (1 + scale) + shift over the last axis, biased variance; shift/scale [dim] each or
+ * NULL,
+ * *_stride elements between the vectors of successive rows (0: one for all). x and y may be equal.
+ */
 void tb_layernorm_modulate(tb_compute *c, const float *x, int64_t rows, int64_t dim, float eps,
                            const float *shift, const float *scale, int64_t mod_stride, float *y);
 /* y = LN(x) * weight + bias. */
-void tb_layernorm(tb_compute *c, const float *x, int64_t rows, int64_t dim, float eps, const float *weight,
-                  const float *bias, float *y);
+void tb_layernorm(tb_compute *c, const float *x, int64_t rows, int64_t dim, float eps,
+                  const float *weight, const float *bias, float *y);
 /* y = x / sqrt(mean(x^2) + eps) * weight over the last axis, with leading dimensions. */
 void tb_rmsnorm(tb_compute *c, const float *x, int64_t rows, int64_t dim, int64_t ldx, float eps,
                 const float *weight, float *y, int64_t ldy);
@@ -105,9 +115,9 @@ void tb_rope(tb_compute *c, float *x, int64_t rows, int64_t ldx, int64_t heads, 
 /* out[nq][heads*d] = softmax(scale * q k^T + bias) v for each head; q [nq][heads*d] (ldq), k, v
  * [nk][heads*d] (ldk, ldv). Blocked with online softmax (FlashAttention, arXiv 2205.14135): no full
  * score matrix.
- * bias_rel: NULL, or [heads][2*nmax-1] added to score (i,j) at index j - i + nmax - 1 (T5's relative
- * position bias). last_key_count: how often the last key counts (>= 1), for runs of equal padded keys:
- * its softmax term is multiplied by it. */
+ * bias_rel: NULL, or [heads][2*nmax-1] added to score (i,j) at index j - i + nmax - 1 (T5's
+ * relative position bias). last_key_count: how often the last key counts (>= 1), for runs of equal
+ * padded keys: its softmax term is multiplied by it. */
 typedef struct tb_attention {
     int64_t nq, nk, heads, d;
     int64_t ldq, ldk, ldv, ldo;
@@ -116,8 +126,8 @@ typedef struct tb_attention {
     int64_t bias_nmax;
     float last_key_count; /* 0 means 1 */
 } tb_attention;
-void tb_attention_run(tb_compute *c, const tb_attention *a, const float *q, const float *k, const float *v,
-                      float *out);
+void tb_attention_run(tb_compute *c, const tb_attention *a, const float *q, const float *k,
+                      const float *v, float *out);
 
 /* -------------------------------------------------------------- channels-last video convolution */
 
@@ -138,20 +148,22 @@ typedef struct tb_conv_args {
     int stride_t, stride_hw; /* 0 means 1 */
     /* Spatial borders of zeros: before (top, left) and after (bottom, right). */
     int pad_before, pad_after;
-    bool upsample2;        /* nearest 2x in height and width before the kernel, never materialised */
+    bool upsample2; /* nearest 2x in height and width before the kernel, never materialised */
     const float *residual; /* added to the output, same shape; may be y; NULL: none */
 } tb_conv_args;
 
 /* y [t_out][h_out][w_out][out]; causal in time: with past, t_out = t / stride_t rounded as
- * (t + kt - 1 - kt) / stride_t + 1. h_out = (h*up + pads - kh) / stride_hw + 1. Implicit GEMM over shifted rows: extra
- * memory stays within a few row blocks. */
+ * (t + kt - 1 - kt) / stride_t + 1. h_out = (h*up + pads - kh) / stride_hw + 1. Implicit GEMM over
+ * shifted rows: extra memory stays within a few row blocks. */
 void tb_conv_run(tb_compute *c, const tb_conv *k, const tb_conv_args *a, const float *x, float *y);
 
-/* y = x / max(|x|_2, 1e-12) * sqrt(channels) * gamma at every position, then SiLU if `silu`. Wan VAE's
- * RMS_norm. x, y [positions][channels]; may be equal. */
-void tb_channel_norm(tb_compute *c, const float *x, int64_t positions, int64_t channels, const float *gamma,
-                     bool silu, float *y);
+/* y = x / max(|x|_2, 1e-12) * sqrt(channels) * gamma at every position, then SiLU if `silu`. Wan
+ * VAE's RMS_norm. x, y [positions][channels]; may be equal. */
+void tb_channel_norm(tb_compute *c, const float *x, int64_t positions, int64_t channels,
+                     const float *gamma, bool silu, float *y);
 
 /* [C][T][H][W] <-> [T][H][W][C]. */
-void tb_to_channels_last(tb_compute *c, const float *x, int64_t channels, int64_t positions, float *y);
-void tb_from_channels_last(tb_compute *c, const float *x, int64_t channels, int64_t positions, float *y);
+void tb_to_channels_last(tb_compute *c, const float *x, int64_t channels, int64_t positions,
+                         float *y);
+void tb_from_channels_last(tb_compute *c, const float *x, int64_t channels, int64_t positions,
+                           float *y);

@@ -1,0 +1,61 @@
+/* compute_internal.h - what the files of compute/ share. */
+#pragma once
+
+#include "base/mem.h"
+#include "compute/compute.h"
+#include "compute/cpu/kernels.h"
+#include "compute/pool.h"
+
+/* Floats of private scratch a worker has inside one operation: 4 MiB. */
+#define TBI_WORKER_FLOATS ((int64_t)1 << 20)
+
+struct tb_compute {
+    const tbi_kernels *k;
+    tbi_pool *pool;
+    float *worker_scratch; /* [threads][TBI_WORKER_FLOATS] */
+    char *arena;           /* address space, given memory when touched */
+    size_t arena_size, arena_used;
+};
+
+/* With a named kernel set ("plain", "avx2", "avx512"), for tests and benchmarks. */
+tb_compute *tbi_compute_new_with(const tbi_kernels *k, int threads, tb_err *err);
+
+static inline float *tbi_worker_scratch(const tb_compute *c, int worker)
+{
+    return c->worker_scratch + worker * TBI_WORKER_FLOATS;
+}
+
+static inline int64_t tbi_ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline int64_t tbi_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Piece i of `total` things cut into `pieces` runs whose lengths differ by one at most. */
+typedef struct tbi_span {
+    int64_t from, count;
+} tbi_span;
+
+static inline tbi_span tbi_cut(int64_t total, int64_t pieces, int64_t i)
+{
+    const int64_t each = total / pieces, more = total % pieces;
+    return (tbi_span){ i * each + tbi_min(i, more), each + (i < more) };
+}
+
+/* A weight matrix [out][in] as panels [in][nr] of nr outputs each, the last filled with zeros. */
+typedef struct tbi_panels {
+    int64_t in, out, count;
+    size_t bytes;
+    float *data;
+} tbi_panels;
+
+/* `rows`: [out][in] f32, contiguous. False with TB_ENOMEM when memory is refused. */
+bool tbi_panels_init(tbi_panels *p, const tbi_kernels *k, int64_t out, int64_t in, tb_err *err);
+/* Fill outputs [at, at + count) from rows [count][in]; in ascending order of `at`, without gaps. */
+void tbi_panels_fill(tbi_panels *p, const tbi_kernels *k, int64_t at, int64_t count,
+                     const float *rows);
+void tbi_panels_fini(tbi_panels *p);

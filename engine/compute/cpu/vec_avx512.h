@@ -1,0 +1,97 @@
+/* vec_avx512.h - the vector layer on AVX-512 F, DQ, BW, VL. See vec_plain.h for what the functions
+ * mean. */
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { VW = 16, MR = 14, NV = 2 };
+
+typedef __m512 vf;
+
+static inline vf v_set1(float a)
+{
+    return _mm512_set1_ps(a);
+}
+static inline __mmask16 v_mask(int64_t n)
+{
+    const int bits = n < VW ? 0xffff >> (VW - n) : 0xffff;
+    return (__mmask16)bits;
+}
+static inline vf v_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline vf v_load_n(const float *p, int64_t n)
+{
+    return _mm512_maskz_loadu_ps(v_mask(n), p);
+}
+static inline void v_store(float *p, vf v)
+{
+    _mm512_storeu_ps(p, v);
+}
+static inline void v_store_n(float *p, vf v, int64_t n)
+{
+    _mm512_mask_storeu_ps(p, v_mask(n), v);
+}
+static inline vf v_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+static inline vf v_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static inline vf v_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static inline vf v_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+static inline vf v_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline vf v_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+static inline vf v_min(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+static inline vf v_round(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline vf v_if_negative(vf x, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a);
+}
+static inline vf v_scale2(vf p, vf n)
+{
+    return _mm512_scalef_ps(p, n);
+}
+static inline float v_sum(vf a)
+{
+    const __m256 q = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128(q), _mm256_extractf128_ps(q, 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
+}
+static inline float v_peak(vf a)
+{
+    const __m256 q = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 h = _mm_max_ps(_mm256_castps256_ps128(q), _mm256_extractf128_ps(q, 1));
+    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
+}
+#define V_HAS_ROTATE 1
+static inline vf v_rotate(vf x, vf cs)
+{
+    const vf swapped = _mm512_permute_ps(x, 0xb1);
+    return _mm512_fmaddsub_ps(x, _mm512_moveldup_ps(cs),
+                              _mm512_mul_ps(swapped, _mm512_movehdup_ps(cs)));
+}
