@@ -1,7 +1,7 @@
 /* tokenizer.h - text to token ids, from tokenizer.json (Unigram) or a SentencePiece model file.
  *
- * Spec: shared specs t5_clip_tokenizers.md 3 and 4, umt5.md 5. Precompiled charsmap by longest prefix,
- * Metaspace, Viterbi with strict >, fused unknowns, post-processor template (appends </s>).
+ * Spec: shared specs t5_clip_tokenizers.md 3 and 4, umt5.md 5. Precompiled charsmap by longest
+ * prefix, Metaspace, Viterbi with strict >, fused unknowns, post-processor template (appends </s>).
  * Threads: read-only after opening.
  */
 #pragma once
@@ -16,8 +16,8 @@ typedef struct tb_tokenizer tb_tokenizer;
 tb_tokenizer *tb_tokenizer_open(const char *path, tb_err *err);
 void tb_tokenizer_close(tb_tokenizer **t);
 int64_t tb_tokenizer_size(const tb_tokenizer *t);
-/* UTF-8 in (invalid bytes become U+FFFD), ids out with the special tokens of the template; *ids is freed
- * by free(). max > 0 truncates to max ids and keeps the final special token. */
+/* UTF-8 in (invalid bytes become U+FFFD), ids out with the special tokens of the template; *ids is
+ * freed by free(). max > 0 truncates to max ids and keeps the final special token. */
 tb_status tb_tokenizer_encode(const tb_tokenizer *t, const char *text, int64_t max, int32_t **ids,
                               int64_t *count, tb_err *err);
 const char *tb_tokenizer_piece(const tb_tokenizer *t, int32_t id); /* borrowed; NULL out of range */
