@@ -1,16 +1,18 @@
 /* node.h - how to write a node: one static table in one file under nodes/.
  *
- * Audience: node authors. nodes/math_number.c is the smallest example, nodes/noise_init.c a usual one.
+ * Audience: node authors. nodes/math_number.c is the smallest example, nodes/noise_init.c a usual
+ * one.
  *
  * A node declares its inputs (each a literal or a link), its outputs, and functions:
- *   plan (optional)  loop thread, before any work: shapes and memory of the outputs, errors that need no
- *                    data. Must answer at once.
- *   run              worker thread: computes. Inputs are read-only; outputs are set once.
- *   need (optional)  which lazy inputs are wanted, from what is known.
- *   deliver          (optional) writes a finished, possibly cached, result to the outside: a file.
- *                    Runs after every run of the graph, also when the result came from the store.
- *   fingerprint      (optional) adds the content behind an input (a model folder) to the key.
- * The sentence of an error says what was wanted and what was found; the engine adds node, input and line.
+ *   plan (optional)  before any work: shapes and memory of the outputs, errors that need no data.
+ * Must answer at once. Ports and linked scalars hold their value only where it is known already (a
+ * model's reference); else the port is NULL and the scalar its default: ask tb_job_plan_known. run
+ * worker thread: computes. Inputs are read-only; outputs are set once. need (optional)  which lazy
+ * inputs are wanted, from what is known. deliver          (optional) writes a finished, possibly
+ * cached, result to the outside: a file. Runs after every run of the graph, also when the result
+ * came from the store. fingerprint      (optional) adds the content behind an input (a model
+ * folder) to the key. The sentence of an error says what was wanted and what was found; the engine
+ * adds node, input and line.
  */
 #pragma once
 
@@ -31,14 +33,13 @@ typedef struct tb_job tb_job; /* one call of one node */
 
 /* ----------------------------------------------------------------------------- inputs, outputs */
 
-/* Port types: "INT" "FLOAT" "STRING" "BOOLEAN" "COMBO" "MODEL" "CLIP" "VAE" "CONDITIONING" "LATENT" "IMAGE"
- * "MASK" "VIDEO" "SIGMAS" "VELOCITY" "TENSOR" "FILE", "*" for any, "A,B" for either.
- *   LATENT        record { samples f32 [C,T,H,W]; noise, x0, ... as samplers need }
- *   CONDITIONING  record { text f32 [tokens,dim]; known f32 [C,T,H,W]; mask f32 [T,H,W]; ... }
- *   IMAGE         f32 [frames,H,W,3], 0..1        MASK  f32 [frames,H,W], 0..1
- *   VIDEO         record { images IMAGE; fps FLOAT }
- *   MODEL, CLIP, VAE  record { kind, path, digest, ... }: a reference, weights are opened when used
- *   FILE          record { name STRING; bytes u8 [n] } or a LIST of them */
+/* Port types: "INT" "FLOAT" "STRING" "BOOLEAN" "COMBO" "MODEL" "CLIP" "VAE" "CONDITIONING" "LATENT"
+ * "IMAGE" "MASK" "VIDEO" "SIGMAS" "VELOCITY" "TENSOR" "FILE", "*" for any, "A,B" for either. LATENT
+ * record { samples f32 [C,T,H,W]; noise, x0, ... as samplers need } CONDITIONING  record { text f32
+ * [tokens,dim]; known f32 [C,T,H,W]; mask f32 [T,H,W]; ... } IMAGE         f32 [frames,H,W,3], 0..1
+ * MASK  f32 [frames,H,W], 0..1 VIDEO         record { images IMAGE; fps FLOAT } MODEL, CLIP, VAE
+ * record { kind, path, digest, ... }: a reference, weights are opened when used FILE record { name
+ * STRING; bytes u8 [n] } or a LIST of them */
 
 enum {
     TB_IN_OPTIONAL = 1 << 0,  /* a port that may be left unconnected: its field is NULL then */
@@ -69,29 +70,43 @@ typedef struct tb_input_def {
 /* Fails to compile when the field has another C type. */
 #define TB_FIELD(T, f, ctype) (offsetof(T, f) * sizeof(char[_Generic(((T *)0)->f, ctype : 1)]))
 
-#define TB_IN_INT(T, f, def, lo, hi, u, text)                                                      \
-    { .name = #f, .type = "INT", .offset = TB_FIELD(T, f, int64_t), .i_default = (def),            \
-      .i_min = (lo), .i_max = (hi), .unit = (u), .doc = (text) }
-#define TB_IN_FLOAT(T, f, def, lo, hi, u, text)                                                    \
-    { .name = #f, .type = "FLOAT", .offset = TB_FIELD(T, f, double), .f_default = (def),           \
-      .f_min = (lo), .f_max = (hi), .unit = (u), .doc = (text) }
-#define TB_IN_BOOL(T, f, def, text)                                                                \
-    { .name = #f, .type = "BOOLEAN", .offset = TB_FIELD(T, f, bool), .i_default = (def), .doc = (text) }
+#define TB_IN_INT(T, f, def, lo, hi, u, text)                                             \
+    {                                                                                     \
+        .name = #f, .type = "INT", .offset = TB_FIELD(T, f, int64_t), .i_default = (def), \
+        .i_min = (lo), .i_max = (hi), .unit = (u), .doc = (text)                          \
+    }
+#define TB_IN_FLOAT(T, f, def, lo, hi, u, text)                                            \
+    {                                                                                      \
+        .name = #f, .type = "FLOAT", .offset = TB_FIELD(T, f, double), .f_default = (def), \
+        .f_min = (lo), .f_max = (hi), .unit = (u), .doc = (text)                           \
+    }
+#define TB_IN_BOOL(T, f, def, text)                                                        \
+    {                                                                                      \
+        .name = #f, .type = "BOOLEAN", .offset = TB_FIELD(T, f, bool), .i_default = (def), \
+        .doc = (text)                                                                      \
+    }
 /* def = NULL: required. fl: flags. Field: const char *, valid while plan/run runs. */
-#define TB_IN_STRING(T, f, def, fl, text)                                                          \
-    { .name = #f, .type = "STRING", .flags = (fl), .offset = TB_FIELD(T, f, const char *),         \
-      .s_default = (def), .required = (def) == NULL, .doc = (text) }
-#define TB_IN_COMBO(T, f, def, list, text)                                                         \
-    { .name = #f, .type = "COMBO", .offset = TB_FIELD(T, f, const char *), .s_default = (def),     \
-      .choices = (list), .doc = (text) }
+#define TB_IN_STRING(T, f, def, fl, text)                                                    \
+    {                                                                                        \
+        .name = #f, .type = "STRING", .flags = (fl), .offset = TB_FIELD(T, f, const char *), \
+        .s_default = (def), .required = (def) == NULL, .doc = (text)                         \
+    }
+#define TB_IN_COMBO(T, f, def, list, text)                                                       \
+    {                                                                                            \
+        .name = #f, .type = "COMBO", .offset = TB_FIELD(T, f, const char *), .s_default = (def), \
+        .choices = (list), .doc = (text)                                                         \
+    }
 /* A linked value. Field: const tb_value *, borrowed. Required unless TB_IN_OPTIONAL. */
-#define TB_IN_PORT(T, f, port_type, fl, text)                                                      \
-    { .name = #f, .type = (port_type), .flags = (fl), .offset = TB_FIELD(T, f, const tb_value *), .doc = (text) }
+#define TB_IN_PORT(T, f, port_type, fl, text)                     \
+    {                                                             \
+        .name = #f, .type = (port_type), .flags = (fl),           \
+        .offset = TB_FIELD(T, f, const tb_value *), .doc = (text) \
+    }
 
 typedef struct tb_output_def {
     const char *name;
     const char *type;
-    bool is_list; /* gives many values; what follows is called once for each */
+    bool is_list;      /* gives many values; what follows is called once for each */
     const char *shape; /* "C,T,H,W", for the reference page */
     const char *doc;
 } tb_output_def;
@@ -99,13 +114,15 @@ typedef struct tb_output_def {
 /* ------------------------------------------------------------------------------- the definition */
 
 enum {
-    TB_NODE_INLINE = 1 << 0,  /* trivial: run on the loop thread, microseconds only */
-    TB_NODE_IO = 1 << 1,      /* files and codecs: run on the pool for them, not on the compute worker */
+    TB_NODE_INLINE =
+        1 << 0, /* trivial: run on the loop thread, microseconds only; also while planning */
+    TB_NODE_IO = 1 << 1, /* files and codecs: run on the pool for them, not on the compute worker */
     TB_NODE_NUMERIC = 1 << 2, /* bytes depend on kernels: the numeric class enters the key */
     TB_NODE_IMPURE = 1 << 3,  /* reads a clock or a network: keyed by run, never shared */
     TB_NODE_TARGET = 1 << 4,  /* an output node: what a run is for */
     TB_NODE_KEEP = 1 << 5,    /* always stored (every denoising step) */
-    TB_NODE_FORGET = 1 << 6,  /* never stored: cheaper to make than to read */
+    TB_NODE_FORGET = 1 << 6,  /* never stored: cheaper to make than to read; run while planning if
+                                 its  inputs are known */
     TB_NODE_EXPERIMENTAL = 1 << 7,
 };
 
@@ -120,8 +137,9 @@ typedef struct tb_node_def {
     const tb_output_def *outputs; /* ends with { 0 }; may be NULL */
     tb_status (*plan)(tb_job *job, const void *params, tb_err *err);
     tb_status (*run)(tb_job *job, const void *params, tb_err *err);
-    /* Bit i: input i of the table is wanted. `have`: bit i is set when input i has its value. Called again after each answer until
-     * nothing new is asked for. Without it all lazy inputs are wanted. */
+    /* Bit i: input i of the table is wanted. `have`: bit i is set when input i has its value.
+     * Called again after each answer until nothing new is asked for. Without it all lazy inputs are
+     * wanted. */
     uint64_t (*need)(const void *params, uint64_t have);
     tb_status (*deliver)(tb_job *job, const void *params, tb_err *err);
     tb_status (*fingerprint)(tb_job *job, const void *params, tb_hasher *h, tb_err *err);
@@ -138,9 +156,12 @@ void tb_job_set_take(tb_job *job, int slot, tb_value *v);
 /* deliver: the finished output. Borrowed. */
 const tb_value *tb_job_output(const tb_job *job, int slot);
 
+/* plan: is the value of this input known (a literal, or made by a trivial node)? */
+bool tb_job_plan_known(const tb_job *job, const char *input);
 /* plan: shape of the main tensor behind an input port, if it is known already. */
 bool tb_job_plan_shape(const tb_job *job, const char *input, tb_shape *shape);
-/* plan: the shape of the main tensor of an output, its dtype, and the bytes needed while running. */
+/* plan: the shape of the main tensor of an output, its dtype, and the bytes needed while running.
+ */
 void tb_job_plan_output(tb_job *job, int slot, tb_dtype dtype, const tb_shape *shape);
 void tb_job_plan_scratch(tb_job *job, size_t bytes);
 
@@ -156,17 +177,22 @@ const atomic_bool *tb_job_cancel_flag(const tb_job *job);
 tb_compute *tb_job_compute(tb_job *job, tb_err *err);
 struct tb_models;
 struct tb_models *tb_job_models(tb_job *job);
+/* What tb_job_models rests on: one object an engine, made on first use and dropped with the engine.
+ */
+void *tb_job_shared(tb_job *job, void *(*make)(void), void (*drop)(void *));
 
 /* The run's own graph document as JSON text, to be embedded in files. Borrowed. */
 const char *tb_job_document(const tb_job *job);
-/* A path given by the user, made absolute against the folder the run was started in. Freed by free(). */
+/* A path given by the user, made absolute against the folder the run was started in. Freed by
+ * free(). */
 char *tb_job_path(const tb_job *job, const char *path);
-/* deliver: tell the user of a file that was written. kind: "video", "image", "animation", "tensors". */
+/* deliver: tell the user of a file that was written. kind: "video", "image", "animation",
+ * "tensors". */
 void tb_job_delivered(tb_job *job, const char *path, const char *kind);
 /* fingerprint, run: digest of a file's content, remembered by path, size and mtime. */
 tb_status tb_job_file_digest(tb_job *job, const char *path, tb_digest *d, tb_err *err);
 
-/* run: answer with a subgraph instead of outputs. `graph` is a document (graph/graph.h JSON) whose ids
- * are put below this node's; `outputs` is an array with one item per output: ["id", slot] or a literal.
- * Consumes both. */
+/* run: answer with a subgraph instead of outputs. `graph` is a document (graph/graph.h JSON) whose
+ * ids are put below this node's; `outputs` is an array with one item per output: ["id", slot] or a
+ * literal. Consumes both. */
 void tb_job_expand_take(tb_job *job, json_t *graph, json_t *outputs);

@@ -4,12 +4,11 @@
  * submitted and run in order; what happens is told by events on the loop thread.
  *
  *     tb_engine *e = tb_engine_new(&(tb_engine_options){ 0 }, &err);
- *     tb_run *r = tb_engine_submit(e, &(tb_run_options){ .document = doc, .on_event = show }, &err);
- *     uv_run(tb_engine_loop(e), UV_RUN_DEFAULT);
- *     tb_engine_free(&e);
+ *     tb_run *r = tb_engine_submit(e, &(tb_run_options){ .document = doc, .on_event = show },
+ * &err); uv_run(tb_engine_loop(e), UV_RUN_DEFAULT); tb_engine_free(&e);
  *
- * Threads: all calls are made on the loop thread, except tb_run_cancel (any thread, also a signal handler's
- *          async).
+ * Threads: all calls are made on the loop thread, except tb_run_cancel (any thread, also a signal
+ * handler's async).
  */
 #pragma once
 
@@ -17,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "graph/graph.h"
 #include "graph/types.h"
 #include "script/script.h"
 #include "store/store.h"
@@ -56,9 +56,9 @@ typedef enum tb_event_kind {
 
 typedef struct tb_plan_summary {
     int nodes_total, nodes_cached, nodes_run, nodes_unknown; /* unknown: hangs on data of the run */
-    double seconds;       /* predicted; < 0: nothing is known */
+    double seconds;                                          /* predicted; < 0: nothing is known */
     bool seconds_complete; /* every node to run has a known cost */
-    size_t peak_bytes;    /* tensors and scratch held at once, as planned */
+    size_t peak_bytes;     /* tensors and scratch held at once, as planned */
 } tb_plan_summary;
 
 typedef struct tb_event {
@@ -72,36 +72,31 @@ typedef struct tb_event {
 } tb_event;
 
 typedef struct tb_run_options {
-    json_t *document;         /* { "graph": {...}, "targets": [...], "script": sources or null }; borrowed */
-    tb_script *script;        /* the child that built it, to expand composites; NULL: one is started if needed. Borrowed. */
-    const char *title;        /* for `tubelet runs` */
-    const char *until;        /* stop at this node: run it and what it needs; NULL */
-    const char *cwd;          /* relative paths are below it; NULL: the current folder */
-    bool no_cache;            /* compute all anew (results are still stored) */
-    bool plan_only;           /* ends after TB_EV_PLANNED */
-    uint64_t resume;          /* id of a stored run that this one continues; 0: a new one */
+    json_t
+        *document; /* { "graph": {...}, "targets": [...], "script": sources or null }; borrowed */
+    tb_script *script; /* the child that built it, to expand composites; NULL: one is started if
+                          needed. Borrowed. */
+    const char *title; /* for `tubelet runs` */
+    const char *until; /* stop at this node: run it and what it needs; NULL */
+    const char *cwd;   /* relative paths are below it; NULL: the current folder */
+    bool no_cache;     /* compute all anew (results are still stored) */
+    bool plan_only;    /* ends after TB_EV_PLANNED */
+    uint64_t resume;   /* id of a stored run that this one continues; 0: a new one */
     void (*on_event)(void *ctx, tb_run *run, const tb_event *ev);
     void *ctx;
 } tb_run_options;
 
-/* Validate and queue. All errors of the graph go to the list, each with node, input and origin; the first
- * also to err. NULL on error. */
-typedef struct tb_err_list {
-    tb_err *items;
-    char (*types)[64]; /* node type of each */
-    int count;
-    size_t cap;
-} tb_err_list;
-void tb_err_list_free(tb_err_list *l);
-
+/* Validate and queue. All errors of the graph go to the list, each with node, input and origin; the
+ * first also to err. NULL on error. */
 tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err);
 uint64_t tb_run_id(const tb_run *r); /* the store's id; 0 without a store */
 /* Stop within one block of the running node; finished nodes are kept. Any thread. */
 void tb_run_cancel(tb_run *r);
-/* The plan in full, after TB_EV_PLANNED: [{node, type, state: "cached"|"run"|"unknown", seconds, bytes, shape, key}]
- * in order of running. New reference. */
+/* The plan in full, after TB_EV_PLANNED: [{node, type, state: "cached"|"run"|"unknown", seconds,
+ * bytes, shape, key}] in order of running. New reference. */
 json_t *tb_run_plan(const tb_run *r);
-/* Outputs of a finished target node in TB_EV_END, borrowed: array of *count LIST values; NULL otherwise. */
+/* Outputs of a finished target node in TB_EV_END, borrowed: array of *count LIST values; NULL
+ * otherwise. */
 tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count);
 /* The expanded graph as a document. New reference. */
 json_t *tb_run_expanded(const tb_run *r);

@@ -3,7 +3,8 @@
  *     TEST(hash_is_stable) { CHECK_INT(f(2), 4); }
  *     TEST_MAIN(hash_is_stable, other_test)
  *
- * A program runs all its tests, or the ones named on its command line, and fails if any check failed.
+ * A program runs all its tests, or the ones named on its command line, and fails if any check
+ * failed.
  */
 #pragma once
 
@@ -16,19 +17,19 @@
 static int tb_test_failures;
 
 #define TEST(name) static void test_##name(void)
-#define CHECK(cond)                                                                                \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: CHECK(%s)\n", __FILE__, __LINE__, #cond);                      \
-            tb_test_failures++;                                                                    \
-        }                                                                                          \
+#define CHECK(cond)                                                           \
+    do {                                                                      \
+        if (!(cond)) {                                                        \
+            fprintf(stderr, "%s:%d: CHECK(%s)\n", __FILE__, __LINE__, #cond); \
+            tb_test_failures++;                                               \
+        }                                                                     \
     } while (0)
-#define REQUIRE(cond)                                                                              \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: REQUIRE(%s)\n", __FILE__, __LINE__, #cond);                    \
-            exit(1);                                                                               \
-        }                                                                                          \
+#define REQUIRE(cond)                                                           \
+    do {                                                                        \
+        if (!(cond)) {                                                          \
+            fprintf(stderr, "%s:%d: REQUIRE(%s)\n", __FILE__, __LINE__, #cond); \
+            exit(1);                                                            \
+        }                                                                       \
     } while (0)
 #define CHECK_INT(got, want)                                                                       \
     do {                                                                                           \
@@ -38,31 +39,31 @@ static int tb_test_failures;
             tb_test_failures++;                                                                    \
         }                                                                                          \
     } while (0)
-#define CHECK_NEAR(got, want, tol)                                                                 \
-    do {                                                                                           \
-        const double g_ = (double)(got), w_ = (double)(want);                                      \
-        if (!(fabs(g_ - w_) <= (tol))) {                                                           \
-            fprintf(stderr, "%s:%d: %s is %.9g, wanted %.9g within %g\n", __FILE__, __LINE__,      \
-                    #got, g_, w_, (double)(tol));                                                  \
-            tb_test_failures++;                                                                    \
-        }                                                                                          \
+#define CHECK_NEAR(got, want, tol)                                                            \
+    do {                                                                                      \
+        const double g_ = (double)(got), w_ = (double)(want);                                 \
+        if (!(fabs(g_ - w_) <= (tol))) {                                                      \
+            fprintf(stderr, "%s:%d: %s is %.9g, wanted %.9g within %g\n", __FILE__, __LINE__, \
+                    #got, g_, w_, (double)(tol));                                             \
+            tb_test_failures++;                                                               \
+        }                                                                                     \
     } while (0)
-#define CHECK_STR(got, want)                                                                       \
-    do {                                                                                           \
-        const char *g_ = (got), *w_ = (want);                                                      \
-        if (strcmp(g_ ? g_ : "(null)", w_) != 0) {                                                 \
-            fprintf(stderr, "%s:%d: %s is\n  %s\nwanted\n  %s\n", __FILE__, __LINE__, #got,        \
-                    g_ ? g_ : "(null)", w_);                                                       \
-            tb_test_failures++;                                                                    \
-        }                                                                                          \
+#define CHECK_STR(got, want)                                                                \
+    do {                                                                                    \
+        const char *g_ = (got), *w_ = (want);                                               \
+        if (strcmp(g_ ? g_ : "(null)", w_) != 0) {                                          \
+            fprintf(stderr, "%s:%d: %s is\n  %s\nwanted\n  %s\n", __FILE__, __LINE__, #got, \
+                    g_ ? g_ : "(null)", w_);                                                \
+            tb_test_failures++;                                                             \
+        }                                                                                   \
     } while (0)
 /* A call that must succeed; `err` is the tb_err it filled. */
-#define CHECK_OK(call)                                                                             \
-    do {                                                                                           \
-        if ((call) != TB_OK) {                                                                     \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, err.message);            \
-            tb_test_failures++;                                                                    \
-        }                                                                                          \
+#define CHECK_OK(call)                                                                  \
+    do {                                                                                \
+        if ((call) != TB_OK) {                                                          \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, err.message); \
+            tb_test_failures++;                                                         \
+        }                                                                               \
     } while (0)
 
 /* ||got - want|| / ||want|| */

@@ -40,7 +40,8 @@ TEST(sha256_matches_fips_180_4)
     tb_hasher_init(&h);
     sha256_update(&h.ctx, 3, (const uint8_t *)"abc");
     tb_key k = tb_hasher_done(&h), back;
-    CHECK_STR(tb_key_hex(&k, hex), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    CHECK_STR(tb_key_hex(&k, hex),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     CHECK(tb_key_parse(&back, hex) && tb_key_eq(&k, &back));
     CHECK(!tb_key_parse(&back, "ba78"));
 }
@@ -161,7 +162,8 @@ TEST(values_survive_json)
     tb_err err = TB_ERR_INIT;
     const tb_shape shape = TB_SHAPE(3);
     tb_value *r = tb_value_record(), *l = tb_value_list();
-    tb_record_set_take(r, "samples", tb_value_tensor_take(tb_tensor_new_zero(TB_F32, &shape, &err)));
+    tb_record_set_take(r, "samples",
+                       tb_value_tensor_take(tb_tensor_new_zero(TB_F32, &shape, &err)));
     tb_list_append_take(l, tb_value_int(1));
     tb_list_append_take(l, tb_value_float(1));
     tb_list_append_take(l, tb_value_float(HUGE_VAL));
@@ -184,17 +186,14 @@ TEST(values_survive_json)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(first_error_wins_and_names_its_place)
-        TEST_ROW(disk_full_has_its_own_status)
-        TEST_ROW(sha256_matches_fips_180_4)
-        TEST_ROW(hashed_fields_do_not_run_together)
-        TEST_ROW(map_finds_ten_thousand_names)
-        TEST_ROW(distance_counts_edits)
-        TEST_ROW(json_keeps_integers_and_reals_apart)
-        TEST_ROW(a_failed_write_leaves_the_old_file)
-        TEST_ROW(tensors_convert_and_count)
-        TEST_ROW(refused_memory_is_an_error_with_its_size)
-        TEST_ROW(values_survive_json)
+        TEST_ROW(first_error_wins_and_names_its_place) TEST_ROW(disk_full_has_its_own_status)
+            TEST_ROW(sha256_matches_fips_180_4) TEST_ROW(hashed_fields_do_not_run_together)
+                TEST_ROW(map_finds_ten_thousand_names) TEST_ROW(distance_counts_edits)
+                    TEST_ROW(json_keeps_integers_and_reals_apart)
+                        TEST_ROW(a_failed_write_leaves_the_old_file)
+                            TEST_ROW(tensors_convert_and_count)
+                                TEST_ROW(refused_memory_is_an_error_with_its_size)
+                                    TEST_ROW(values_survive_json)
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

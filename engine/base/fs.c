@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
-static tb_status read_fd(int fd, const char *path, size_t max, char **data, size_t *size, tb_err *err)
+static tb_status read_fd(int fd, const char *path, size_t max, char **data, size_t *size,
+                         tb_err *err)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -19,8 +21,8 @@ static tb_status read_fd(int fd, const char *path, size_t max, char **data, size
     if (!S_ISREG(st.st_mode))
         return tb_err_set(err, TB_EINVAL, "'%s' is not a regular file", path);
     if ((size_t)st.st_size > max)
-        return tb_err_set(err, TB_ELIMIT, "'%s' has %lld bytes; at most %zu are accepted here", path,
-                          (long long)st.st_size, max);
+        return tb_err_set(err, TB_ELIMIT, "'%s' has %lld bytes; at most %zu are accepted here",
+                          path, (long long)st.st_size, max);
     char *buf = tb_xcalloc((size_t)st.st_size + 1, 1);
     size_t n = 0;
     while (n < (size_t)st.st_size) {
@@ -50,6 +52,34 @@ tb_status tb_fs_read(const char *path, size_t max_bytes, char **data, size_t *si
     const tb_status st = read_fd(fd, path, max_bytes, data, size, err);
     close(fd);
     return st;
+}
+
+tb_status tb_fs_map(const char *path, char **data, size_t *size, tb_err *err)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0)
+        return tb_err_errno(err, errno, "cannot open '%s'", path);
+    void *p = NULL;
+    int e = fstat(fd, &st) == 0 ? 0 : errno;
+    if (!e && !S_ISREG(st.st_mode))
+        e = EISDIR;
+    if (!e && st.st_size > 0) {
+        p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        e = p == MAP_FAILED ? errno : 0;
+    }
+    close(fd);
+    if (e)
+        return tb_err_errno(err, e, "cannot read '%s'", path);
+    *data = p;
+    *size = (size_t)st.st_size;
+    return TB_OK;
+}
+
+void tb_fs_unmap(char *data, size_t size)
+{
+    if (data)
+        munmap(data, size);
 }
 
 static int write_all(int fd, const char *p, size_t n)

@@ -9,9 +9,14 @@
 /* The whole file, with a 0 behind it; freed by free(). Refuses files over max_bytes. */
 tb_status tb_fs_read(const char *path, size_t max_bytes, char **data, size_t *size, tb_err *err);
 
-/* Write to a temporary file in the same folder, then rename over `path`: readers see the old file or
- * the new one, never half. Makes missing parent folders. `sync`: fsync the file and its folder. */
+/* Write to a temporary file in the same folder, then rename over `path`: readers see the old file
+ * or the new one, never half. Makes missing parent folders. `sync`: fsync the file and its folder.
+ */
 tb_status tb_fs_write(const char *path, const void *data, size_t size, bool sync, tb_err *err);
+
+/* The whole file, mapped read-only (an empty file maps to NULL and 0). */
+tb_status tb_fs_map(const char *path, char **data, size_t *size, tb_err *err);
+void tb_fs_unmap(char *data, size_t size);
 
 /* mkdir -p. */
 tb_status tb_fs_mkdirs(const char *path, tb_err *err);

@@ -84,8 +84,7 @@ void *tb_mem_alloc(size_t size_bytes)
     *(size_t *)(void *)base = total;
     const size_t now = atomic_fetch_add(&used, total) + total;
     size_t top = atomic_load(&peak);
-    while (now > top && !atomic_compare_exchange_weak(&peak, &top, now)) {
-    }
+    while (now > top && !atomic_compare_exchange_weak(&peak, &top, now)) {}
     return base + ALIGN;
 }
 

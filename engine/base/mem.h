@@ -1,7 +1,7 @@
 /* mem.h - the one allocator, with counters, a limit and failures on demand.
  *
- * Memory:  small allocations (tb_x...) abort with a message when the system has none left; large ones
- *          (tb_mem_alloc: tensors, arenas, weights) return NULL and are answered with a status.
+ * Memory:  small allocations (tb_x...) abort with a message when the system has none left; large
+ * ones (tb_mem_alloc: tensors, arenas, weights) return NULL and are answered with a status.
  * Threads: everything here may be called from any thread.
  */
 #pragma once
@@ -17,12 +17,12 @@ char *tb_xstrndup(const char *s, size_t n);
 char *tb_xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Grow a dynamic array so that it holds at least `need` items; doubles, so appends cost O(1). */
-#define TB_GROW(items, cap, need)                                                                  \
-    do {                                                                                           \
-        if ((size_t)(need) > (size_t)(cap)) {                                                      \
-            (cap) = (size_t)(need) < 8 ? 8 : (size_t)(need) * 2;                                   \
-            (items) = tb_xrealloc((items), (cap), sizeof *(items));                                \
-        }                                                                                          \
+#define TB_GROW(items, cap, need)                                   \
+    do {                                                            \
+        if ((size_t)(need) > (size_t)(cap)) {                       \
+            (cap) = (size_t)(need) < 8 ? 8 : (size_t)(need)*2;      \
+            (items) = tb_xrealloc((items), (cap), sizeof *(items)); \
+        }                                                           \
     } while (0)
 
 /* 64-byte aligned, not zeroed; NULL when the limit or the system refuses. Counted. */

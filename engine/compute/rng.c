@@ -25,7 +25,8 @@ static block philox(uint64_t counter, uint64_t key)
 /* Two normals from two uniforms; the first is in (0,1], so its logarithm is finite. */
 static void box_muller(uint32_t a, uint32_t b, float out[2])
 {
-    const double u = ((double)a + 1) * 0x1p-32, angle = 2 * 3.14159265358979323846 * (double)b * 0x1p-32;
+    const double u = ((double)a + 1) * 0x1p-32,
+                 angle = 2 * 3.14159265358979323846 * (double)b * 0x1p-32;
     const double r = sqrt(-2 * log(u));
     out[0] = (float)(r * cos(angle));
     out[1] = (float)(r * sin(angle));

@@ -15,8 +15,8 @@ struct tb_tensor {
     tb_shape shape;
     int64_t count;
     const void *data;
-    void *own;                 /* data, when it came from tb_mem_alloc */
-    void (*release)(void *);   /* for wrapped memory */
+    void *own;               /* data, when it came from tb_mem_alloc */
+    void (*release)(void *); /* for wrapped memory */
     void *owner;
 };
 
@@ -96,10 +96,11 @@ tb_tensor *tb_tensor_new(tb_dtype dtype, const tb_shape *shape, tb_err *err)
     t->own = tb_mem_alloc(tb_tensor_bytes(t));
     if (!t->own) {
         char text[128];
-        tb_err_set(err, TB_ENOMEM,
-                   "no memory for a tensor of shape %s (%zu bytes); close other programs or choose a "
-                   "smaller size",
-                   tb_shape_text(shape, text, sizeof text), tb_tensor_bytes(t));
+        tb_err_set(
+            err, TB_ENOMEM,
+            "no memory for a tensor of shape %s (%zu bytes); close other programs or choose a "
+            "smaller size",
+            tb_shape_text(shape, text, sizeof text), tb_tensor_bytes(t));
         free(t);
         return NULL;
     }
@@ -244,11 +245,11 @@ static float bfloat_to_float(uint16_t h)
     return v.f;
 }
 
-#define CONVERT(ctype, expr)                                                                       \
-    do {                                                                                           \
-        const ctype *p = t->data;                                                                  \
-        for (int64_t i = 0; i < t->count; i++)                                                     \
-            out[i] = (float)(expr);                                                                \
+#define CONVERT(ctype, expr)                   \
+    do {                                       \
+        const ctype *p = t->data;              \
+        for (int64_t i = 0; i < t->count; i++) \
+            out[i] = (float)(expr);            \
     } while (0)
 
 tb_tensor *tb_tensor_to_f32(const tb_tensor *t, tb_err *err)

@@ -2,8 +2,8 @@
  *
  * Audience: node authors and the engine.
  * Memory:   refcounted; read-only once published. _new and _ref give the caller one reference.
- * Threads:  the count is atomic; data may be written only while the writer holds the only reference.
- * Layout:   contiguous, row-major, outermost dimension first, 64-byte aligned.
+ * Threads:  the count is atomic; data may be written only while the writer holds the only
+ * reference. Layout:   contiguous, row-major, outermost dimension first, 64-byte aligned.
  */
 #pragma once
 
@@ -16,22 +16,22 @@
 #define TB_MAX_DIMS 8
 
 /* code, bytes an element, name as in safetensors */
-#define TB_DTYPE_LIST(X)                                                                           \
-    X(TB_F32, 4, "F32")                                                                            \
-    X(TB_F16, 2, "F16")                                                                            \
-    X(TB_BF16, 2, "BF16")                                                                          \
-    X(TB_F64, 8, "F64")                                                                            \
-    X(TB_U8, 1, "U8")                                                                              \
-    X(TB_I8, 1, "I8")                                                                              \
-    X(TB_I32, 4, "I32")                                                                            \
-    X(TB_I64, 8, "I64")                                                                            \
+#define TB_DTYPE_LIST(X)  \
+    X(TB_F32, 4, "F32")   \
+    X(TB_F16, 2, "F16")   \
+    X(TB_BF16, 2, "BF16") \
+    X(TB_F64, 8, "F64")   \
+    X(TB_U8, 1, "U8")     \
+    X(TB_I8, 1, "I8")     \
+    X(TB_I32, 4, "I32")   \
+    X(TB_I64, 8, "I64")   \
     X(TB_BOOL, 1, "BOOL")
 
 typedef enum tb_dtype {
 #define X(code, size, name) code,
     TB_DTYPE_LIST(X)
 #undef X
-    TB_DTYPE_COUNT
+        TB_DTYPE_COUNT
 } tb_dtype;
 
 typedef struct tb_shape {
@@ -39,18 +39,19 @@ typedef struct tb_shape {
     int64_t d[TB_MAX_DIMS];
 } tb_shape;
 
-#define TB_SHAPE(...)                                                                              \
-    ((tb_shape){ .n = (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), .d = { __VA_ARGS__ } })
+#define TB_SHAPE(...)                                                              \
+    ((tb_shape){ .n = (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \
+                 .d = { __VA_ARGS__ } })
 
 typedef struct tb_tensor tb_tensor;
 
-/* New, uninitialised. NULL with TB_ENOMEM (naming the bytes wanted) or TB_EINVAL (a dimension < 0, or a
- * size that overflows). */
+/* New, uninitialised. NULL with TB_ENOMEM (naming the bytes wanted) or TB_EINVAL (a dimension < 0,
+ * or a size that overflows). */
 tb_tensor *tb_tensor_new(tb_dtype dtype, const tb_shape *shape, tb_err *err);
 tb_tensor *tb_tensor_new_zero(tb_dtype dtype, const tb_shape *shape, tb_err *err);
 
-/* Bytes that somebody else owns (a mapped file, shared memory): release(owner) when the last reference
- * goes. Read-only. */
+/* Bytes that somebody else owns (a mapped file, shared memory): release(owner) when the last
+ * reference goes. Read-only. */
 tb_tensor *tb_tensor_wrap(tb_dtype dtype, const tb_shape *shape, const void *data,
                           void (*release)(void *owner), void *owner, tb_err *err);
 

@@ -2,10 +2,10 @@
  *
  * JSON of a type (from Lua, for the editor, for `tubelet nodes --json`):
  *   { "name", "kind": "primitive"|"lua"|"composite", "title", "category", "doc", "version": str,
- *     "target": bool, "inputs": [ { "name", "type", "default", "min", "max", "choices": [str], "unit", "doc",
- *     "optional", "lazy", "list", "literal", "multiline", "required" } ],
- *     "outputs": [ { "name", "type", "list", "doc" } ] }
- * Inputs of scalar types (INT FLOAT STRING BOOLEAN COMBO) take literals or links, all others links only.
+ *     "target": bool, "inputs": [ { "name", "type", "default", "min", "max", "choices": [str],
+ * "unit", "doc", "optional", "lazy", "list", "literal", "multiline", "required" } ], "outputs": [ {
+ * "name", "type", "list", "doc" } ] } Inputs of scalar types (INT FLOAT STRING BOOLEAN COMBO) take
+ * literals or links, all others links only.
  */
 #pragma once
 
@@ -16,8 +16,10 @@ typedef enum tb_type_kind { TB_PRIMITIVE, TB_LUA, TB_COMPOSITE } tb_type_kind;
 
 typedef struct tb_type {
     tb_type_kind kind;
-    const tb_node_def *def; /* for Lua types built from JSON: tables only, params_size = 8 per input, no functions */
-    const char *version;    /* text that enters the key: the def's version, or the digest of the Lua source */
+    const tb_node_def *def; /* for Lua types built from JSON: tables only, params_size = 8 per
+                               input, no functions */
+    const char
+        *version; /* text that enters the key: the def's version, or the digest of the Lua source */
     int input_count, output_count;
 } tb_type;
 
@@ -25,13 +27,14 @@ typedef struct tb_types tb_types;
 
 tb_types *tb_types_new(void); /* tb_node_list */
 void tb_types_free(tb_types **t);
-/* Add types reported by a script: an array of the JSON above. A name that exists already is replaced. */
+/* Add types reported by a script: an array of the JSON above. A name that exists already is
+ * replaced. */
 tb_status tb_types_add(tb_types *t, const json_t *array, tb_err *err);
 const tb_type *tb_types_find(const tb_types *t, const char *name);
 /* The nearest known name, or NULL when none is near. */
 const char *tb_types_nearest(const tb_types *t, const char *name);
 int tb_types_count(const tb_types *t);
-const tb_type *tb_types_at(const tb_types *t, int i); /* sorted by name */
+const tb_type *tb_types_at(const tb_types *t, int i);   /* sorted by name */
 int tb_type_input(const tb_type *t, const char *name);  /* index or -1 */
 int tb_type_output(const tb_type *t, const char *name); /* index or -1 */
 json_t *tb_type_to_json(const tb_type *t);

@@ -233,8 +233,9 @@ size_t tb_value_bytes(const tb_value *v)
     return n;
 }
 
-/* JSON: scalars and strings as they are, lists as arrays, records as {"$record": [[name, value], ...]} (an
- * object would lose nothing but the order), tensors as whatever `put` makes of them under "$tensor". */
+/* JSON: scalars and strings as they are, lists as arrays, records as {"$record": [[name, value],
+ * ...]} (an object would lose nothing but the order), tensors as whatever `put` makes of them under
+ * "$tensor". */
 static json_t *items_to_json(const tb_value *v, tb_tensor_put put, void *ctx, tb_err *err)
 {
     json_t *array = json_array();
@@ -259,7 +260,11 @@ json_t *tb_value_to_json(const tb_value *v, tb_tensor_put put, void *ctx, tb_err
     case TB_INT: return json_integer(v->u.i);
     case TB_FLOAT: {
         json_t *j = json_real(v->u.f); /* JSON has no NaN and no infinity */
-        return j ? j : json_pack("{ss}", "$float", v->u.f > 0 ? "inf" : v->u.f < 0 ? "-inf" : "nan");
+        return j ? j
+                 : json_pack("{ss}", "$float",
+                             v->u.f > 0   ? "inf"
+                             : v->u.f < 0 ? "-inf"
+                                          : "nan");
     }
     case TB_STRING: {
         json_t *j = json_string(v->u.s);
@@ -284,10 +289,10 @@ static tb_value *record_from_json(const json_t *rows, tb_tensor_get get, void *c
     tb_value *r = tb_value_record();
     size_t i;
     json_t *row;
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const char *name = json_string_value(json_array_get(row, 0));
-        tb_value *item =
-            name ? tb_value_from_json(json_array_get(row, 1), get, ctx, err) : NULL;
+        tb_value *item = name ? tb_value_from_json(json_array_get(row, 1), get, ctx, err) : NULL;
         if (!item) {
             tb_err_set(err, TB_EFORMAT, "a stored record is malformed");
             tb_value_unref(&r);
@@ -331,7 +336,8 @@ tb_value *tb_value_from_json(const json_t *j, tb_tensor_get get, void *ctx, tb_e
     tb_value *list = tb_value_list();
     size_t i;
     json_t *item;
-    json_array_foreach(j, i, item) {
+    json_array_foreach(j, i, item)
+    {
         tb_value *v = tb_value_from_json(item, get, ctx, err);
         if (!v) {
             tb_value_unref(&list);

@@ -1,7 +1,7 @@
 /* value.h - what travels along the links of a graph.
  *
- * A value is a number, a text, a tensor, a record of named values (a LATENT is {samples, noise, mask...})
- * or a reference to a model on disk. Values are immutable and refcounted.
+ * A value is a number, a text, a tensor, a record of named values (a LATENT is {samples, noise,
+ * mask...}) or a reference to a model on disk. Values are immutable and refcounted.
  *
  * Memory:  constructors give one reference; arguments named `_take` are consumed.
  * Threads: the count is atomic; a value may be read from any thread.
@@ -15,7 +15,16 @@
 #include "base/json.h"
 #include "compute/tensor.h"
 
-typedef enum tb_kind { TB_NONE, TB_BOOLEAN, TB_INT, TB_FLOAT, TB_STRING, TB_TENSOR, TB_RECORD, TB_LIST } tb_kind;
+typedef enum tb_kind {
+    TB_NONE,
+    TB_BOOLEAN,
+    TB_INT,
+    TB_FLOAT,
+    TB_STRING,
+    TB_TENSOR,
+    TB_RECORD,
+    TB_LIST
+} tb_kind;
 
 typedef struct tb_value tb_value;
 
@@ -40,7 +49,8 @@ double tb_value_as_float(const tb_value *v);       /* INT or FLOAT */
 const char *tb_value_as_string(const tb_value *v); /* borrowed */
 const tb_tensor *tb_value_as_tensor(const tb_value *v);
 
-/* Records: fields keep their order. The field is borrowed; NULL when it is not there or v is no record. */
+/* Records: fields keep their order. The field is borrowed; NULL when it is not there or v is no
+ * record. */
 void tb_record_set_take(tb_value *record, const char *name, tb_value *v);
 const tb_value *tb_record_get(const tb_value *record, const char *name);
 /* The tensor of that field, borrowed; NULL when it is not there or no tensor. */
@@ -58,8 +68,9 @@ const tb_value *tb_list_at(const tb_value *list, int i);
 /* Bytes of all tensors inside. */
 size_t tb_value_bytes(const tb_value *v);
 
-/* Scalars, strings, lists and records of them from JSON and back; tensors become what `put` returns for
- * them (store: a blob reference) and are read back through `get`. NULL callbacks refuse tensors. */
+/* Scalars, strings, lists and records of them from JSON and back; tensors become what `put` returns
+ * for them (store: a blob reference) and are read back through `get`. NULL callbacks refuse
+ * tensors. */
 typedef json_t *(*tb_tensor_put)(void *ctx, const tb_tensor *t, tb_err *err);
 typedef tb_tensor *(*tb_tensor_get)(void *ctx, const json_t *ref, tb_err *err);
 json_t *tb_value_to_json(const tb_value *v, tb_tensor_put put, void *ctx, tb_err *err);

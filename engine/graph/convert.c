@@ -1,0 +1,197 @@
+/* convert.c - literals and linked scalars into the declared type of an input. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "graph/program.h"
+
+static bool is(const tb_input_def *in, const char *type)
+{
+    return strcmp(in->type, type) == 0;
+}
+
+bool tb_input_is_scalar(const tb_input_def *in)
+{
+    return is(in, "INT") || is(in, "FLOAT") || is(in, "STRING") || is(in, "BOOLEAN") ||
+           is(in, "COMBO");
+}
+
+/* A scalar for a message: 'abc', 5, 2.5, true. */
+static const char *show(const tb_value *v, char *buf, size_t n)
+{
+    switch (tb_value_kind(v)) {
+    case TB_BOOLEAN: snprintf(buf, n, "%s", tb_value_as_bool(v) ? "true" : "false"); break;
+    case TB_INT: snprintf(buf, n, "%lld", (long long)tb_value_as_int(v)); break;
+    case TB_FLOAT: snprintf(buf, n, "%.17g", tb_value_as_float(v)); break;
+    case TB_STRING: snprintf(buf, n, "'%.60s'", tb_value_as_string(v)); break;
+    case TB_TENSOR: snprintf(buf, n, "a tensor"); break;
+    case TB_RECORD: snprintf(buf, n, "a record"); break;
+    case TB_LIST: snprintf(buf, n, "a list"); break;
+    case TB_NONE: snprintf(buf, n, "nothing"); break;
+    }
+    return buf;
+}
+
+static bool number_of(const tb_value *v, double *out)
+{
+    const tb_kind k = tb_value_kind(v);
+    if (k == TB_INT || k == TB_FLOAT) {
+        *out = tb_value_as_float(v);
+        return true;
+    }
+    if (k != TB_STRING || !*tb_value_as_string(v))
+        return false;
+    char *end = NULL;
+    *out = strtod(tb_value_as_string(v), &end);
+    return *end == 0;
+}
+
+static bool integer_of(const tb_value *v, int64_t *out)
+{
+    const tb_kind k = tb_value_kind(v);
+    double d = 0;
+    if (k == TB_INT) {
+        *out = tb_value_as_int(v);
+        return true;
+    }
+    if (k == TB_STRING) {
+        char *end = NULL;
+        errno = 0;
+        *out = strtoll(tb_value_as_string(v), &end, 10);
+        if (*tb_value_as_string(v) && *end == 0)
+            return errno == 0;
+    }
+    if (!number_of(v, &d) || d != floor(d) || fabs(d) > 9007199254740992.0)
+        return false;
+    *out = (int64_t)d;
+    return true;
+}
+
+static tb_value *to_int(const tb_input_def *in, const tb_value *v, tb_err *err)
+{
+    char buf[128];
+    int64_t i = 0;
+    if (!integer_of(v, &i))
+        tb_err_set(err, TB_EINVAL, "%s must be an integer, got %s", in->name,
+                   show(v, buf, sizeof buf));
+    else if (i >= in->i_min && i <= in->i_max)
+        return tb_value_int(i);
+    else if (in->i_max == INT64_MAX)
+        tb_err_set(err, TB_EINVAL, "%s must be %lld or more, got %lld", in->name,
+                   (long long)in->i_min, (long long)i);
+    else
+        tb_err_set(err, TB_EINVAL, "%s must be %lld..%lld, got %lld", in->name,
+                   (long long)in->i_min, (long long)in->i_max, (long long)i);
+    return NULL;
+}
+
+static tb_value *to_float(const tb_input_def *in, const tb_value *v, tb_err *err)
+{
+    char buf[128];
+    double f = 0;
+    if (!number_of(v, &f) || isnan(f))
+        tb_err_set(err, TB_EINVAL, "%s must be a number, got %s", in->name,
+                   show(v, buf, sizeof buf));
+    else if (f >= in->f_min && f <= in->f_max)
+        return tb_value_float(f);
+    else
+        tb_err_set(err, TB_EINVAL, "%s must be %g..%g, got %g", in->name, in->f_min, in->f_max, f);
+    return NULL;
+}
+
+static tb_value *to_bool(const tb_input_def *in, const tb_value *v, tb_err *err)
+{
+    char buf[128];
+    const tb_kind k = tb_value_kind(v);
+    if (k == TB_BOOLEAN)
+        return tb_value_ref(v);
+    if (k == TB_INT && (tb_value_as_int(v) == 0 || tb_value_as_int(v) == 1))
+        return tb_value_bool(tb_value_as_int(v));
+    if (k == TB_STRING && strcmp(tb_value_as_string(v), "true") == 0)
+        return tb_value_bool(true);
+    if (k == TB_STRING && strcmp(tb_value_as_string(v), "false") == 0)
+        return tb_value_bool(false);
+    tb_err_set(err, TB_EINVAL, "%s must be true or false, got %s", in->name,
+               show(v, buf, sizeof buf));
+    return NULL;
+}
+
+static bool is_choice(const char *choices, const char *s)
+{
+    const size_t n = strlen(s);
+    for (const char *p = choices; p && *p;) {
+        const size_t k = strcspn(p, "|");
+        if (k == n && memcmp(p, s, n) == 0)
+            return true;
+        p += k + (p[k] == '|');
+    }
+    return false;
+}
+
+static tb_value *to_text(const tb_input_def *in, const tb_value *v, tb_err *err)
+{
+    char buf[128];
+    const tb_kind k = tb_value_kind(v);
+    if (k != TB_STRING && k != TB_INT && k != TB_FLOAT) {
+        tb_err_set(err, TB_EINVAL, "%s must be a text, got %s", in->name, show(v, buf, sizeof buf));
+        return NULL;
+    }
+    const char *s = k == TB_STRING ? tb_value_as_string(v) : show(v, buf, sizeof buf);
+    if (is(in, "COMBO") && in->choices && !is_choice(in->choices, s)) {
+        tb_err_set(err, TB_EINVAL, "%s must be one of %s, got '%.60s'", in->name, in->choices, s);
+        return NULL;
+    }
+    return k == TB_STRING ? tb_value_ref(v) : tb_value_string(s);
+}
+
+tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, tb_err *err)
+{
+    if (is(in, "INT"))
+        return to_int(in, v, err);
+    if (is(in, "FLOAT"))
+        return to_float(in, v, err);
+    if (is(in, "BOOLEAN"))
+        return to_bool(in, v, err);
+    if (is(in, "STRING") || is(in, "COMBO"))
+        return to_text(in, v, err);
+    return tb_value_ref(v);
+}
+
+tb_value *tb_input_default(const tb_input_def *in)
+{
+    if (in->required || !tb_input_is_scalar(in))
+        return NULL;
+    if (is(in, "INT"))
+        return tb_value_int(in->i_default);
+    if (is(in, "FLOAT"))
+        return tb_value_float(in->f_default);
+    if (is(in, "BOOLEAN"))
+        return tb_value_bool(in->i_default);
+    return in->s_default ? tb_value_string(in->s_default) : NULL;
+}
+
+void tb_params_fill(const tb_type *t, const tb_value *const *values, void *params)
+{
+    memset(params, 0, t->def->params_size);
+    for (int i = 0; i < t->input_count; i++) {
+        const tb_input_def *in = &t->def->inputs[i];
+        void *field = (char *)params + in->offset;
+        const tb_value *v = values[i];
+        if (!tb_input_is_scalar(in))
+            *(const tb_value **)field = v;
+        else if (!v)
+            continue;
+        else if (is(in, "INT"))
+            *(int64_t *)field = tb_value_as_int(v);
+        else if (is(in, "FLOAT"))
+            *(double *)field = tb_value_as_float(v);
+        else if (is(in, "BOOLEAN"))
+            *(bool *)field = tb_value_as_bool(v);
+        else
+            *(const char **)field = tb_value_as_string(v);
+    }
+}

@@ -1,0 +1,276 @@
+/* program.c - compile a graph against its types: every error at once, with node, input and origin.
+ */
+#include "graph/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+tb_program *tb_program_new(tb_graph *g_take, const tb_types *types)
+{
+    tb_program *p = tb_xcalloc(1, sizeof *p);
+    p->graph = g_take;
+    p->types = types;
+    return p;
+}
+
+static void args_free(tb_arg **args, int n)
+{
+    for (int i = 0; *args && i < n; i++)
+        tb_value_unref(&(*args)[i].literal);
+    free(*args);
+    *args = NULL;
+}
+
+void tb_program_free(tb_program **pp)
+{
+    tb_program *p = *pp;
+    if (!p)
+        return;
+    for (int i = 0; i < p->count; i++) {
+        tb_pnode *n = &p->nodes[i];
+        args_free(&n->args, n->type ? n->type->input_count : 0);
+        args_free(&n->alias, n->type ? n->type->output_count : 0);
+    }
+    free(p->nodes);
+    tb_graph_free(&p->graph);
+    free(p);
+    *pp = NULL;
+}
+
+const char *tb_program_id(const tb_program *p, int i)
+{
+    return tb_graph_at(p->graph, i)->id;
+}
+
+const char *tb_program_origin(const tb_program *p, int i)
+{
+    return tb_graph_at(p->graph, i)->origin;
+}
+
+/* ------------------------------------------------------------------------------------- checking */
+
+typedef struct checker {
+    tb_program *p;
+    tb_err_list *errors;
+    const tb_graph_node *g; /* the node being checked */
+    int found;
+} checker;
+
+__attribute__((format(printf, 3, 4))) static void report(checker *c, const char *input,
+                                                         const char *fmt, ...)
+{
+    tb_err err = TB_ERR_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    tb_err_setv(&err, TB_EINVAL, fmt, ap);
+    va_end(ap);
+    tb_err_where(&err, c->g->id, input, c->g->origin);
+    tb_err_list_add(c->errors, &err, c->g->type);
+    c->found++;
+}
+
+static void unknown_type(checker *c)
+{
+    const char *near = tb_types_nearest(c->p->types, c->g->type);
+    tb_err err = TB_ERR_INIT;
+    if (near)
+        tb_err_set(&err, TB_ENOTFOUND, "unknown node type '%s'; did you mean '%s'?", c->g->type,
+                   near);
+    else
+        tb_err_set(&err, TB_ENOTFOUND,
+                   "unknown node type '%s'; `tubelet nodes` lists those there are", c->g->type);
+    tb_err_where(&err, c->g->id, NULL, c->g->origin);
+    tb_err_list_add(c->errors, &err, NULL);
+    c->found++;
+}
+
+static void unknown_input(checker *c, const tb_type *t, const char *name)
+{
+    tb_str names = TB_STR_INIT;
+    const char *near = NULL;
+    int best = (int)strlen(name) / 3 + 2;
+    for (int i = 0; i < t->input_count; i++) {
+        const char *other = t->def->inputs[i].name;
+        const int d = tb_str_distance(name, other);
+        tb_str_addf(&names, "%s%s", i ? ", " : "", other);
+        if (d < best) {
+            best = d;
+            near = other;
+        }
+    }
+    if (near)
+        report(c, name, "there is no input '%s'; did you mean '%s'?", name, near);
+    else
+        report(c, name, "there is no input '%s'; the inputs are %s", name,
+               names.len ? names.s : "none");
+    tb_str_free(&names);
+}
+
+/* A literal, unwrapped and converted, into the argument. */
+static void check_literal(checker *c, const tb_input_def *in, const json_t *literal, tb_arg *arg)
+{
+    tb_err err = TB_ERR_INIT;
+    const json_t *wrapped = json_object_get(literal, "__value__");
+    if (!tb_input_is_scalar(in) && strcmp(in->type, "*") != 0 && !wrapped) {
+        report(c, in->name, "%s must be linked to an output of type %s, got a value", in->name,
+               in->type);
+        return;
+    }
+    tb_value *v = tb_value_from_json(wrapped ? wrapped : literal, NULL, NULL, &err);
+    if (v)
+        arg->literal = tb_input_convert(in, v, &err);
+    if (!arg->literal)
+        report(c, in->name, "%s", err.message);
+    tb_value_unref(&v);
+}
+
+static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_arg *arg)
+{
+    const int src = tb_graph_find(c->p->graph, l->src);
+    if (src < 0) {
+        report(c, in->name, "%s is linked to node '%s', which is not in the graph", in->name,
+               l->src);
+        return;
+    }
+    const tb_graph_node *from = tb_graph_at(c->p->graph, src);
+    const tb_type *t = tb_types_find(c->p->types, from->type);
+    if (!t)
+        return; /* reported at that node */
+    if (l->slot < 0 || l->slot >= t->output_count) {
+        report(c, in->name, "%s is linked to output %d of node '%s' (%s), which has %d output%s",
+               in->name, l->slot, l->src, from->type, t->output_count,
+               t->output_count == 1 ? "" : "s");
+        return;
+    }
+    const tb_output_def *out = &t->def->outputs[l->slot];
+    if (!tb_port_fits(out->type, in->type)) {
+        report(c, in->name, "%s must be %s, got %s from output '%s' of node '%s' (%s)", in->name,
+               in->type, out->type, out->name, l->src, from->type);
+        return;
+    }
+    arg->src = src;
+    arg->slot = l->slot;
+}
+
+static void check_missing(checker *c, const tb_type *t, const tb_pnode *n)
+{
+    for (int i = 0; i < t->input_count; i++) {
+        const tb_input_def *in = &t->def->inputs[i];
+        bool given = false;
+        for (int k = 0; k < c->g->input_count; k++)
+            given |= strcmp(c->g->inputs[k].name, in->name) == 0;
+        if (given || n->args[i].literal || in->flags & TB_IN_OPTIONAL)
+            continue;
+        if (tb_input_is_scalar(in))
+            report(c, in->name, "%s (%s) is missing; give it a value", in->name, in->type);
+        else
+            report(c, in->name, "%s is not connected; link it to an output of type %s", in->name,
+                   in->type);
+    }
+}
+
+static void check_node(checker *c, int i)
+{
+    c->g = tb_graph_at(c->p->graph, i);
+    tb_pnode *n = &c->p->nodes[i];
+    const tb_type *t = n->type = tb_types_find(c->p->types, c->g->type);
+    if (!t) {
+        unknown_type(c);
+        return;
+    }
+    n->args = tb_xcalloc((size_t)t->input_count + 1, sizeof *n->args);
+    for (int k = 0; k < t->input_count; k++) {
+        n->args[k].src = -1;
+        n->args[k].literal = NULL;
+    }
+    for (int k = 0; k < c->g->input_count; k++) {
+        const tb_link *l = &c->g->inputs[k];
+        const int at = tb_type_input(t, l->name);
+        if (at < 0)
+            unknown_input(c, t, l->name);
+        else if (l->src)
+            check_link(c, &t->def->inputs[at], l, &n->args[at]);
+        else
+            check_literal(c, &t->def->inputs[at], l->literal, &n->args[at]);
+    }
+    check_missing(c, t, n);
+    for (int k = 0; k < t->input_count; k++) {
+        tb_arg *a = &n->args[k];
+        if (!a->literal && a->src < 0)
+            a->literal = tb_input_default(&t->def->inputs[k]);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------- cycles
+ */
+
+enum { WHITE, GREY, BLACK };
+
+static void report_cycle(checker *c, const int *stack, int depth, int again)
+{
+    tb_str path = TB_STR_INIT;
+    int from = depth - 1;
+    while (from > 0 && stack[from] != again)
+        from--;
+    const int shown = depth - from > 8 ? from + 8 : depth;
+    for (int i = from; i < shown; i++)
+        tb_str_addf(&path, "%s -> ", tb_program_id(c->p, stack[i]));
+    tb_str_addf(&path, "%s%s", shown < depth ? "... -> " : "", tb_program_id(c->p, again));
+    c->g = tb_graph_at(c->p->graph, again);
+    report(c, NULL, "the links form a cycle: %s; remove one of them", path.s);
+    tb_str_free(&path);
+}
+
+/* Depth-first over the links with an explicit stack; reports the first cycle. */
+static void check_cycles(checker *c)
+{
+    const tb_program *p = c->p;
+    unsigned char *colour = tb_xcalloc((size_t)p->count, 1);
+    int *stack = tb_xcalloc((size_t)p->count, sizeof *stack),
+        *next = tb_xcalloc((size_t)p->count, sizeof *next);
+    for (int root = 0; root < p->count; root++) {
+        int depth = 0;
+        if (colour[root] == WHITE)
+            stack[depth++] = root;
+        while (depth) {
+            const int i = stack[depth - 1];
+            const tb_pnode *n = &p->nodes[i];
+            colour[i] = GREY;
+            const int inputs = n->args ? n->type->input_count : 0;
+            if (next[i] == inputs) {
+                colour[i] = BLACK;
+                depth--;
+                continue;
+            }
+            const int src = n->args[next[i]++].src;
+            if (src >= 0 && colour[src] == WHITE) {
+                stack[depth++] = src;
+            } else if (src >= 0 && colour[src] == GREY) {
+                report_cycle(c, stack, depth, src);
+                goto done;
+            }
+        }
+    }
+done:
+    free(colour);
+    free(stack);
+    free(next);
+}
+
+int tb_program_check(tb_program *p, tb_err_list *errors)
+{
+    checker c = { .p = p, .errors = errors };
+    const int first = p->count, count = tb_graph_count(p->graph);
+    TB_GROW(p->nodes, p->cap, count);
+    memset(p->nodes + first, 0, (size_t)(count - first) * sizeof *p->nodes);
+    p->count = count;
+    for (int i = first; i < count; i++)
+        check_node(&c, i);
+    if (!c.found)
+        check_cycles(&c);
+    return c.found;
+}

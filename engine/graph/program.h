@@ -1,0 +1,83 @@
+/* program.h - a graph checked against its node types and ready to be planned and run.
+ *
+ * Audience: run/ and the command line. A program grows when composites or nodes expand; indices
+ * stay. Threads:  one at a time.
+ */
+#pragma once
+
+#include "base/hash.h"
+#include "graph/graph.h"
+#include "graph/types.h"
+#include "graph/value.h"
+
+/* One input of a node, in the order of its type's table. */
+typedef struct tb_arg {
+    tb_value *literal; /* converted to the declared type; NULL: a link, or nothing */
+    int src, slot;     /* producer as written, or src = -1 */
+} tb_arg;
+
+typedef struct tb_pnode {
+    const tb_type *type;
+    tb_arg *args;  /* type->input_count */
+    tb_arg *alias; /* type->output_count once expanded: what each output stands for; else NULL */
+    bool deferred; /* a composite whose literals are known only during the run */
+    bool keyed, impure;
+    tb_key key;
+} tb_pnode;
+
+typedef struct tb_program {
+    tb_graph *graph; /* owned; node i of the graph is node i here */
+    const tb_types *types;
+    tb_pnode *nodes;
+    int count;
+    size_t cap;
+    uint64_t nonce; /* enters the keys of impure nodes */
+} tb_program;
+
+/* Takes the graph. Check() has to follow. */
+tb_program *tb_program_new(tb_graph *g_take, const tb_types *types);
+void tb_program_free(tb_program **p);
+
+/* Compile and validate all graph nodes added since the last call: names, links, types, literals,
+ * cycles. Every error goes to the list. Returns the number of errors found. */
+int tb_program_check(tb_program *p, tb_err_list *errors);
+
+const char *tb_program_id(const tb_program *p, int i);
+const char *tb_program_origin(const tb_program *p, int i);
+
+/* What the link really points to, through expanded composites: a literal (borrowed, *src = -1), a
+ * node's output, or a composite that is not expanded yet. */
+tb_arg tb_program_resolve(const tb_program *p, int src, int slot);
+
+/* A composite can be expanded when every input marked `literal` is one. */
+bool tb_program_expandable(const tb_program *p, int i);
+/* The inputs as an expander wants them: { name: literal | ["id", slot] }; values[k], where given
+ * and not NULL, replaces the link of input k. New reference. */
+json_t *tb_program_inputs(const tb_program *p, int i, const tb_value *const *values);
+/* Splice the answer of an expander { "graph", "outputs" } in place of node i; then
+ * tb_program_check. */
+tb_status tb_program_splice(tb_program *p, int i, const json_t *answer, tb_err *err);
+
+/* The value of a scalar input from any scalar: converted to the declared type and checked against
+ * range and choices. NULL with one sentence on error. New reference. */
+tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, tb_err *err);
+bool tb_input_is_scalar(const tb_input_def *in);
+/* The default as a value; NULL for ports. New reference. */
+tb_value *tb_input_default(const tb_input_def *in);
+/* Write values (per input; NULL: nothing there) into a params struct of type->def->params_size
+ * bytes. */
+void tb_params_fill(const tb_type *t, const tb_value *const *values, void *params);
+
+/* ---------------------------------------------------------------------------------------- keys */
+
+/* Adds what stands behind the node's inputs on disk (files, models) to the hash. */
+typedef tb_status (*tb_fingerprint_fn)(void *ctx, int node, tb_hasher *h, tb_err *err);
+
+/* Keys of all nodes that have none yet, producers first. numeric_class enters where the node is
+ * numeric. */
+tb_status tb_program_keys(tb_program *p, const char *numeric_class, tb_fingerprint_fn fingerprint,
+                          void *ctx, tb_err *err);
+/* The second name: the same ingredients with the digests of the inputs' bytes instead of producers'
+ * keys. */
+tb_key tb_content_key(const tb_program *p, int i, const char *numeric_class,
+                      const tb_value *const *values, const tb_key *files);

@@ -1,0 +1,223 @@
+/* engine.c - the loop, the compute worker and the queue of runs. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "run/run_internal.h"
+
+static void mailbox_put(tbi_mailbox *m, void (*fn)(void *arg), void *arg)
+{
+    tbi_letter *l = tb_xcalloc(1, sizeof *l);
+    *l = (tbi_letter){ .fn = fn, .arg = arg };
+    if (!m->first)
+        m->end = &m->first;
+    *m->end = l;
+    m->end = &l->next;
+}
+
+void tbi_post(tb_engine *e, void (*fn)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&e->lock);
+    mailbox_put(&e->inbox, fn, arg);
+    pthread_mutex_unlock(&e->lock);
+    uv_async_send(&e->wake);
+}
+
+static void tell_progress(tb_run *r)
+{
+    for (tb_job *j = r->jobs; j; j = j->next) {
+        const double share = atomic_load(&j->share);
+        if (share <= j->told)
+            continue;
+        j->told = share;
+        tbi_run_event(r, (tb_event){ .kind = TB_EV_PROGRESS,
+                                     .node = tb_program_id(r->program, j->node),
+                                     .type = j->type->def->name,
+                                     .share = share });
+    }
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    tb_engine *e = wake->data;
+    pthread_mutex_lock(&e->lock);
+    tbi_letter *l = e->inbox.first;
+    e->inbox.first = NULL;
+    pthread_mutex_unlock(&e->lock);
+    if (e->first && e->first->scheduled)
+        tell_progress(e->first);
+    for (tbi_letter *next; l; l = next) {
+        next = l->next;
+        l->fn(l->arg);
+        free(l);
+    }
+    if (e->first && e->first->scheduled)
+        tbi_schedule(e->first);
+}
+
+/* ------------------------------------------------------------------------------ compute worker */
+
+static void *work(void *arg)
+{
+    tb_engine *e = arg;
+    pthread_mutex_lock(&e->lock);
+    for (;;) {
+        while (!e->work.first && !e->stopping)
+            pthread_cond_wait(&e->work_there, &e->lock);
+        tbi_letter *l = e->work.first;
+        if (!l)
+            break;
+        e->work.first = l->next;
+        pthread_mutex_unlock(&e->lock);
+        l->fn(l->arg);
+        free(l);
+        pthread_mutex_lock(&e->lock);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+void tbi_compute(tb_engine *e, void (*fn)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&e->lock);
+    if (!e->worker_started)
+        e->worker_started = pthread_create(&e->worker, NULL, work, e) == 0;
+    mailbox_put(&e->work, fn, arg);
+    pthread_cond_signal(&e->work_there);
+    pthread_mutex_unlock(&e->lock);
+}
+
+typedef struct pool_task {
+    uv_work_t req;
+    void (*fn)(void *arg);
+    void (*after)(void *arg);
+    void *arg;
+} pool_task;
+
+static void pool_work(uv_work_t *req)
+{
+    pool_task *t = req->data;
+    t->fn(t->arg);
+}
+
+static void pool_after(uv_work_t *req, int status)
+{
+    pool_task *t = req->data;
+    (void)status; /* never canceled */
+    t->after(t->arg);
+    free(t);
+}
+
+void tbi_pool(tb_engine *e, void (*fn)(void *arg), void (*after)(void *arg), void *arg)
+{
+    pool_task *t = tb_xcalloc(1, sizeof *t);
+    *t = (pool_task){ .fn = fn, .after = after, .arg = arg };
+    t->req.data = t;
+    uv_queue_work(&e->loop, &t->req, pool_work, pool_after);
+}
+
+/* -------------------------------------------------------------------------------------- engine */
+
+/* 90 % of what the machine has available now. */
+static size_t default_memory_limit(void)
+{
+    const long pages = sysconf(_SC_AVPHYS_PAGES), all = sysconf(_SC_PHYS_PAGES),
+               size = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || size <= 0)
+        return 0;
+    /* page cache counts as taken in AVPHYS_PAGES; it can be given back, so half of all memory is
+     * the least */
+    const size_t free_now = (size_t)pages * (size_t)size, half = (size_t)all * (size_t)size / 2;
+    return (free_now > half ? free_now : half) / 10 * 9;
+}
+
+tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err)
+{
+    tb_engine *e = tb_xcalloc(1, sizeof *e);
+    e->threads = o->threads;
+    e->memory_limit = o->memory_limit ? o->memory_limit : default_memory_limit();
+    e->store = o->store;
+    if (!e->store && !o->no_store) {
+        e->store = tb_store_open(&(tb_store_options){ .path = o->store_path }, err);
+        e->own_store = true;
+        if (!e->store) {
+            free(e);
+            return NULL;
+        }
+    }
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_mutex_init(&e->compute_lock, NULL);
+    pthread_cond_init(&e->work_there, NULL);
+    uv_loop_init(&e->loop);
+    uv_async_init(&e->loop, &e->wake, on_wake);
+    e->wake.data = e;
+    uv_unref((uv_handle_t *)&e->wake);
+    e->types = tb_types_new();
+    return e;
+}
+
+static void stop_worker(tb_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->stopping = true;
+    pthread_cond_signal(&e->work_there);
+    pthread_mutex_unlock(&e->lock);
+    if (e->worker_started)
+        pthread_join(e->worker, NULL);
+}
+
+void tb_engine_free(tb_engine **ep)
+{
+    tb_engine *e = *ep;
+    if (!e)
+        return;
+    for (tb_run *r = e->first; r; r = r->next)
+        tb_run_cancel(r);
+    while (e->first)
+        uv_run(&e->loop, UV_RUN_ONCE);
+    stop_worker(e);
+    uv_close((uv_handle_t *)&e->wake, NULL);
+    uv_run(&e->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&e->loop);
+    if (e->shared)
+        e->drop_shared(e->shared);
+    tb_compute_free(&e->compute);
+    if (e->own_store)
+        tb_store_close(&e->store);
+    tb_types_free(&e->types);
+    pthread_mutex_destroy(&e->lock);
+    pthread_mutex_destroy(&e->compute_lock);
+    pthread_cond_destroy(&e->work_there);
+    free(e);
+    *ep = NULL;
+}
+
+uv_loop_t *tb_engine_loop(tb_engine *e)
+{
+    return &e->loop;
+}
+
+tb_store *tb_engine_store(tb_engine *e)
+{
+    return e->store;
+}
+
+const tb_types *tb_engine_types(tb_engine *e)
+{
+    return e->types;
+}
+
+void tbi_engine_next(tb_engine *e)
+{
+    tb_run *done = e->first;
+    e->first = done->next;
+    if (!e->first) {
+        e->last = NULL;
+        uv_unref((uv_handle_t *)&e->wake);
+    }
+    tbi_run_free(done);
+    if (e->first)
+        tbi_run_start(e->first);
+}

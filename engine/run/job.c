@@ -1,0 +1,316 @@
+/* job.c - one execution of a node: its inputs, the calls over its lists, and what node.h offers to
+ * it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "run/run_internal.h"
+
+tb_job *tbi_job_new(tb_run *r, int node, tbi_job_kind kind)
+{
+    tb_job *j = tb_xcalloc(1, sizeof *j);
+    const tb_type *t = r->program->nodes[node].type;
+    const size_t ins = (size_t)t->input_count, outs = (size_t)t->output_count;
+    j->run = r;
+    j->node = node;
+    j->kind = kind;
+    j->type = t;
+    /* one block for the four small arrays */
+    tb_value **block = tb_xcalloc(3 * ins + outs + 1, sizeof *block);
+    j->inputs = block;
+    j->converted = block + ins;
+    j->values = (const tb_value **)(void *)(block + 2 * ins);
+    j->out = block + 3 * ins;
+    for (size_t k = 0; k < outs && kind != TBI_JOB_DELIVER; k++)
+        j->out[k] = tb_value_list();
+    j->params = tb_xcalloc(1, t->def->params_size + 8);
+    return j;
+}
+
+void tbi_job_free(tb_job *j)
+{
+    if (!j)
+        return;
+    for (int k = 0; k < j->type->input_count; k++)
+        tb_value_unref(&j->inputs[k]);
+    for (int k = 0; k < j->type->output_count; k++)
+        tb_value_unref(&j->out[k]);
+    for (tbi_file *f = j->files, *next; f; f = next) {
+        next = f->next;
+        free(f->path);
+        free(f->kind);
+        free(f);
+    }
+    json_decref(j->expand_graph);
+    json_decref(j->expand_outputs);
+    json_decref(j->answer);
+    free(j->inputs);
+    free(j->params);
+    free(j);
+}
+
+static tb_value *one_element(const tb_value *v)
+{
+    tb_value *list = tb_value_list();
+    tb_list_append_take(list, tb_value_ref(v));
+    return list;
+}
+
+void tbi_job_gather(tb_job *j)
+{
+    const tb_program *p = j->run->program;
+    const tb_pnode *n = &p->nodes[j->node];
+    for (int k = 0; k < j->type->input_count; k++) {
+        const tb_arg a = n->args[k].src < 0
+                             ? n->args[k]
+                             : tb_program_resolve(p, n->args[k].src, n->args[k].slot);
+        if (a.literal)
+            j->inputs[k] = one_element(a.literal);
+        else if (a.src >= 0 && j->run->nodes[a.src].out)
+            j->inputs[k] = tb_value_ref(j->run->nodes[a.src].out[a.slot]);
+    }
+}
+
+tb_status tbi_job_bind(tb_job *j, int64_t c, tb_err *err)
+{
+    for (int k = 0; k < j->type->input_count; k++) {
+        const tb_input_def *in = &j->type->def->inputs[k];
+        const tb_value *list = j->inputs[k];
+        j->values[k] = NULL;
+        if (!list)
+            continue;
+        if (in->flags & TB_IN_LIST) {
+            j->values[k] = list;
+            continue;
+        }
+        const int n = tb_list_count(list);
+        if (n == 0)
+            continue;
+        const tb_value *v = tb_list_at(list, c < n ? (int)c : n - 1);
+        if (tb_input_is_scalar(in)) {
+            v = j->converted[k] = tb_input_convert(in, v, err);
+            if (!v) {
+                tb_err_where(err, NULL, in->name, NULL);
+                return TB_EINVAL;
+            }
+        }
+        j->values[k] = v;
+    }
+    tb_params_fill(j->type, j->values, j->params);
+    return TB_OK;
+}
+
+void tbi_job_unbind(tb_job *j)
+{
+    for (int k = 0; k < j->type->input_count; k++)
+        tb_value_unref(&j->converted[k]);
+}
+
+/* One call an element of the longest list; none if a list is empty. */
+static int call_count(const tb_job *j)
+{
+    int calls = 1;
+    for (int k = 0; k < j->type->input_count; k++) {
+        if (!j->inputs[k] || j->type->def->inputs[k].flags & TB_IN_LIST)
+            continue;
+        const int n = tb_list_count(j->inputs[k]);
+        if (n == 0)
+            return 0;
+        calls = n > calls ? n : calls;
+    }
+    return calls;
+}
+
+static tb_status run_lua(tb_job *j, tb_err *err)
+{
+    tb_value *inputs = tb_value_record();
+    tb_value *outputs[64] = { 0 };
+    const int outs = j->type->output_count;
+    for (int k = 0; k < j->type->input_count; k++)
+        if (j->values[k])
+            tb_record_set_take(inputs, j->type->def->inputs[k].name, tb_value_ref(j->values[k]));
+    const tb_status st = tb_script_run_node(j->run->script, j->type->def->name, inputs, outputs,
+                                            outs, &j->run->cancel, err);
+    for (int k = 0; k < outs; k++)
+        if (st == TB_OK)
+            tb_list_append_take(j->out[k], outputs[k]);
+    tb_value_unref(&inputs);
+    return st;
+}
+
+static tb_status run_call(tb_job *j, int c, tb_err *err)
+{
+    TB_TRY(tb_job_check(j, err));
+    TB_TRY(tbi_job_bind(j, c, err));
+    TB_TRY(j->type->kind == TB_LUA ? run_lua(j, err) : j->type->def->run(j, j->params, err));
+    for (int k = 0; k < j->type->output_count && !j->expand_graph; k++)
+        if (!j->type->def->outputs[k].is_list && tb_list_count(j->out[k]) != c + 1)
+            return tb_err_set(err, TB_EINTERNAL,
+                              "the node did not set its output '%s'; please report this",
+                              j->type->def->outputs[k].name);
+    return TB_OK;
+}
+
+void tbi_job_execute(tb_job *j)
+{
+    const double start = tb_clock_seconds();
+    const int calls = call_count(j);
+    j->status = TB_OK;
+    for (int c = 0; c < calls && j->status == TB_OK; c++) {
+        j->status = run_call(j, c, &j->err);
+        tbi_job_unbind(j);
+    }
+    j->ms = 1000 * (tb_clock_seconds() - start);
+}
+
+void tbi_job_deliver(tb_job *j)
+{
+    j->status = tbi_job_bind(j, 0, &j->err);
+    if (j->status == TB_OK)
+        j->status = j->type->def->deliver(j, j->params, &j->err);
+    tbi_job_unbind(j);
+}
+
+/* ----------------------------------------------------------------------- what node.h promises */
+
+void tb_job_set_take(tb_job *job, int slot, tb_value *v)
+{
+    tb_list_append_take(job->out[slot], v);
+}
+
+const tb_value *tb_job_output(const tb_job *job, int slot)
+{
+    const tb_value *list = job->out[slot];
+    return list && tb_list_count(list) ? tb_list_at(list, 0) : NULL;
+}
+
+static int input_at(const tb_job *job, const char *input)
+{
+    return tb_type_input(job->type, input);
+}
+
+bool tb_job_plan_known(const tb_job *job, const char *input)
+{
+    const int k = input_at(job, input);
+    return k >= 0 && job->values[k] != NULL;
+}
+
+bool tb_job_plan_shape(const tb_job *job, const char *input, tb_shape *shape)
+{
+    const tb_program *p = job->run->program;
+    const int k = input_at(job, input);
+    if (k < 0 || p->nodes[job->node].args[k].src < 0)
+        return false;
+    const tb_arg *written = &p->nodes[job->node].args[k];
+    const tb_arg a = tb_program_resolve(p, written->src, written->slot);
+    if (a.src < 0 || job->run->nodes[a.src].shape.n < 0)
+        return false;
+    *shape = job->run->nodes[a.src].shape;
+    return true;
+}
+
+void tb_job_plan_output(tb_job *job, int slot, tb_dtype dtype, const tb_shape *shape)
+{
+    tbi_node *n = &job->run->nodes[job->node];
+    if (slot == 0)
+        n->shape = *shape;
+    const int64_t count = tb_shape_count(shape);
+    n->plan_bytes += count > 0 ? (size_t)count * tb_dtype_size(dtype) : 0;
+}
+
+void tb_job_plan_scratch(tb_job *job, size_t bytes)
+{
+    job->run->nodes[job->node].plan_scratch += bytes;
+}
+
+bool tb_job_canceled(const tb_job *job)
+{
+    return atomic_load(&job->run->cancel);
+}
+
+tb_status tb_job_check(const tb_job *job, tb_err *err)
+{
+    return tb_job_canceled(job) ? tb_err_set(err, TB_ECANCELED, "stopped on request") : TB_OK;
+}
+
+void tb_job_progress(tb_job *job, double done)
+{
+    atomic_store(&job->share, done);
+    uv_async_send(&job->run->engine->wake);
+}
+
+const atomic_bool *tb_job_cancel_flag(const tb_job *job)
+{
+    return &job->run->cancel;
+}
+
+tb_compute *tb_job_compute(tb_job *job, tb_err *err)
+{
+    tb_engine *e = job->run->engine;
+    pthread_mutex_lock(&e->compute_lock);
+    if (!e->compute)
+        e->compute = tb_compute_new(e->threads, err);
+    tb_compute *c = e->compute;
+    pthread_mutex_unlock(&e->compute_lock);
+    return c;
+}
+
+void *tb_job_shared(tb_job *job, void *(*make)(void), void (*drop)(void *))
+{
+    tb_engine *e = job->run->engine;
+    pthread_mutex_lock(&e->compute_lock);
+    if (!e->shared) {
+        e->shared = make();
+        e->drop_shared = drop;
+    }
+    void *shared = e->shared;
+    pthread_mutex_unlock(&e->compute_lock);
+    return shared;
+}
+
+const char *tb_job_document(const tb_job *job)
+{
+    return job->run->graph_text;
+}
+
+char *tb_job_path(const tb_job *job, const char *path)
+{
+    return tb_fs_join(job->run->cwd, path);
+}
+
+void tb_job_delivered(tb_job *job, const char *path, const char *kind)
+{
+    tbi_file *f = tb_xcalloc(1, sizeof *f), **end = &job->files;
+    f->path = tb_xstrdup(path);
+    f->kind = tb_xstrdup(kind);
+    while (*end)
+        end = &(*end)->next;
+    *end = f;
+}
+
+/* Without a store nothing remembers digests: hash the mapped file. */
+static tb_status digest_file(const char *path, tb_digest *d, tb_err *err)
+{
+    char *data = NULL;
+    size_t n = 0;
+    TB_TRY(tb_fs_map(path, &data, &n, err));
+    *d = tb_digest_of(data, n);
+    tb_fs_unmap(data, n);
+    return TB_OK;
+}
+
+tb_status tb_job_file_digest(tb_job *job, const char *path, tb_digest *d, tb_err *err)
+{
+    tb_store *s = job->run->engine->store;
+    return s ? tb_store_file_digest(s, path, d, err) : digest_file(path, d, err);
+}
+
+void tb_job_expand_take(tb_job *job, json_t *graph, json_t *outputs)
+{
+    json_decref(job->expand_graph);
+    json_decref(job->expand_outputs);
+    job->expand_graph = graph;
+    job->expand_outputs = outputs;
+}

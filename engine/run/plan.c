@@ -1,0 +1,292 @@
+/* plan.c - what is cached, what will run, for how long and with how much memory, before anything
+ * runs.
+ *
+ * A walk backwards from the targets that stops at stored results; then, producers first, every node
+ * that will run says the shapes of its outputs. Trivial nodes whose inputs are known are run at
+ * once, so that the others can plan with their values (a model's channels, a switch's condition).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "run/run_internal.h"
+
+bool tbi_is_stored(const tb_run *r, int node)
+{
+    const tb_pnode *n = &r->program->nodes[node];
+    return r->engine->store && !r->o.no_cache && n->keyed && !r->nodes[node].no_load &&
+           !(n->type->def->flags & (TB_NODE_FORGET | TB_NODE_INLINE | TB_NODE_IMPURE)) &&
+           tb_store_has(r->engine->store, &n->key, NULL);
+}
+
+uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values)
+{
+    const tb_type *t = n->type;
+    uint64_t wanted = 0, have = 0;
+    bool lazy = false;
+    for (int k = 0; k < t->input_count; k++) {
+        lazy |= (t->def->inputs[k].flags & TB_IN_LAZY) != 0;
+        if (!(t->def->inputs[k].flags & TB_IN_LAZY))
+            wanted |= UINT64_C(1) << k;
+        if (values[k])
+            have |= UINT64_C(1) << k;
+    }
+    if (!lazy)
+        return wanted;
+    if (!t->def->need)
+        return UINT64_MAX;
+    void *params = tb_xcalloc(1, t->def->params_size + 8);
+    tb_params_fill(t, values, params);
+    wanted |= t->def->need(params, have);
+    free(params);
+    return wanted;
+}
+
+void tbi_signature(const tb_run *r, int node, char *buf, size_t n)
+{
+    const tb_program *p = r->program;
+    const tb_pnode *pn = &p->nodes[node];
+    char shape[160];
+    size_t at = (size_t)snprintf(buf, n, "%s %s", pn->type->def->name,
+                                 tb_shape_text(&r->nodes[node].shape, shape, sizeof shape));
+    for (int k = 0; k < pn->type->input_count && at < n; k++) {
+        const char *type = pn->type->def->inputs[k].type;
+        if (strcmp(type, "MODEL") != 0 && strcmp(type, "VAE") != 0 && strcmp(type, "CLIP") != 0)
+            continue;
+        const tb_arg a = tb_program_resolve(p, pn->args[k].src, pn->args[k].slot);
+        char hex[TB_KEY_HEX];
+        if (a.src >= 0)
+            at +=
+                (size_t)snprintf(buf + at, n - at, " %.8s", tb_key_hex(&p->nodes[a.src].key, hex));
+    }
+}
+
+/* ------------------------------------------------------------------------------------- the walk */
+
+enum { UNSEEN, OPEN, CLOSED };
+
+typedef struct walk {
+    tb_run *r;
+    unsigned char *seen;
+    tbi_stack stack;
+} walk;
+
+static void add_row(tb_run *r, int node, char state)
+{
+    TB_GROW(r->plan, r->plan_cap, r->plan_count + 1);
+    r->plan[r->plan_count++] = (tbi_plan_row){ .node = node, .state = state, .seconds = -1 };
+}
+
+/* Push the producers of an open node that were not seen. */
+static void push_producers(walk *w, int i)
+{
+    const tb_program *p = w->r->program;
+    const tb_pnode *n = &p->nodes[i];
+    for (int k = n->type->input_count - 1; k >= 0; k--) {
+        /* a lazy input may never be asked for: it is not counted unless something else needs it */
+        if (n->args[k].src < 0 || n->type->def->inputs[k].flags & TB_IN_LAZY)
+            continue;
+        const int src = tb_program_resolve(p, n->args[k].src, n->args[k].slot).src;
+        if (src >= 0 && w->seen[src] == UNSEEN)
+            tbi_push(&w->stack, src);
+    }
+}
+
+/* Depth first with an explicit stack; rows come out producers first. */
+static void walk_from(walk *w, int root)
+{
+    tb_run *r = w->r;
+    tbi_push(&w->stack, root);
+    while (w->stack.count) {
+        const int i = w->stack.items[w->stack.count - 1];
+        if (w->seen[i] == OPEN)
+            add_row(r, i, r->program->nodes[i].deferred ? 'u' : 'r');
+        if (w->seen[i] != UNSEEN) {
+            w->seen[i] = CLOSED;
+            w->stack.count--;
+        } else if (tbi_is_stored(r, i)) {
+            w->seen[i] = CLOSED;
+            w->stack.count--;
+            add_row(r, i, 'c');
+        } else {
+            w->seen[i] = OPEN;
+            push_producers(w, i);
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------------- shapes and
+ * values */
+
+static bool all_known(const tb_job *j)
+{
+    const tb_pnode *n = &j->run->program->nodes[j->node];
+    for (int k = 0; k < j->type->input_count; k++)
+        if (n->args[k].src >= 0 && !j->inputs[k])
+            return false;
+    return true;
+}
+
+/* The outputs of a trivial node, kept as if it had run. */
+static tb_status run_now(tb_job *j, tb_err *err)
+{
+    tbi_node *n = &j->run->nodes[j->node];
+    tbi_job_execute(j);
+    if (j->status != TB_OK) {
+        *err = j->err;
+        return j->status;
+    }
+    if (j->expand_graph)
+        return TB_OK; /* left to the run */
+    n->out = tb_xcalloc((size_t)j->type->output_count + 1, sizeof *n->out);
+    for (int k = 0; k < j->type->output_count; k++) {
+        n->out[k] = j->out[k];
+        j->out[k] = NULL;
+    }
+    n->state = TBI_DONE;
+    n->target = true; /* held to the end: it costs nothing */
+    return TB_OK;
+}
+
+static tb_status plan_node(tb_run *r, int i, tb_err *err)
+{
+    const tb_pnode *n = &r->program->nodes[i];
+    const tb_node_def *def = n->type->def;
+    if (n->type->kind != TB_PRIMITIVE || r->nodes[i].state == TBI_DONE)
+        return TB_OK;
+    const bool trivial = def->flags & (TB_NODE_INLINE | TB_NODE_FORGET);
+    if (!def->plan && !trivial)
+        return TB_OK;
+    tb_job *j = tbi_job_new(r, i, TBI_JOB_PLAN);
+    tbi_job_gather(j);
+    tb_status st = tbi_job_bind(j, 0, err);
+    if (st == TB_OK && def->plan)
+        st = def->plan(j, j->params, err);
+    tbi_job_unbind(j);
+    if (st == TB_OK && trivial && all_known(j))
+        st = run_now(j, err);
+    tbi_job_free(j);
+    if (st != TB_OK)
+        tb_err_where(err, tb_program_id(r->program, i), NULL, tb_program_origin(r->program, i));
+    return st;
+}
+
+/* ------------------------------------------------------------------------------ time and memory */
+
+static void predict(tb_run *r, tbi_plan_row *row)
+{
+    const unsigned flags = r->program->nodes[row->node].type->def->flags;
+    char signature[400];
+    if (row->state == 'c' || flags & (TB_NODE_INLINE | TB_NODE_FORGET)) {
+        row->seconds = 0;
+        return;
+    }
+    tbi_signature(r, row->node, signature, sizeof signature);
+    const double ms = r->engine->store ? tb_store_predict_ms(r->engine->store, signature) : -1;
+    row->seconds = ms < 0 ? -1 : ms / 1000;
+}
+
+/* Replay the plan's order: a node's outputs live from its run to its last reader's. */
+static size_t peak_of(tb_run *r)
+{
+    const tb_program *p = r->program;
+    int *readers = tb_xcalloc((size_t)p->count, sizeof *readers);
+    size_t live = 0, peak = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int row = 0; row < r->plan_count; row++) {
+            const int i = r->plan[row].node;
+            const tb_pnode *n = &p->nodes[i];
+            const tbi_node *rn = &r->nodes[i];
+            if (pass) {
+                live += rn->plan_bytes;
+                peak = live + rn->plan_scratch > peak ? live + rn->plan_scratch : peak;
+            }
+            for (int k = 0; r->plan[row].state != 'c' && k < n->type->input_count; k++) {
+                const int src = n->args[k].src < 0
+                                    ? -1
+                                    : tb_program_resolve(p, n->args[k].src, n->args[k].slot).src;
+                if (src >= 0 && !pass)
+                    readers[src]++;
+                else if (src >= 0 && --readers[src] == 0)
+                    live -= r->nodes[src].plan_bytes < live ? r->nodes[src].plan_bytes : live;
+            }
+        }
+    free(readers);
+    return peak;
+}
+
+static void summarise(tb_run *r)
+{
+    tb_plan_summary *s = &r->summary;
+    *s = (tb_plan_summary){ .nodes_total = r->plan_count, .seconds_complete = true };
+    bool any = false;
+    for (int i = 0; i < r->plan_count; i++) {
+        tbi_plan_row *row = &r->plan[i];
+        predict(r, row);
+        s->nodes_cached += row->state == 'c';
+        s->nodes_run += row->state == 'r';
+        s->nodes_unknown += row->state == 'u';
+        if (row->seconds >= 0) {
+            s->seconds += row->seconds;
+            any |= row->seconds > 0;
+        } else {
+            s->seconds_complete = false;
+        }
+    }
+    if (!any && !s->seconds_complete)
+        s->seconds = -1;
+    s->peak_bytes = peak_of(r);
+}
+
+tb_status tbi_plan(tb_run *r, tb_err *err)
+{
+    walk w = { .r = r, .seen = tb_xcalloc((size_t)r->program->count + 1, 1) };
+    r->plan_count = 0;
+    for (int t = 0; t < r->targets.count; t++)
+        walk_from(&w, r->targets.items[t]);
+    free(w.seen);
+    free(w.stack.items);
+    bool runs = false;
+    for (int i = 0; i < r->plan_count; i++)
+        runs |= r->plan[i].state != 'c';
+    for (int i = 0; runs && i < r->plan_count; i++)
+        if (r->plan[i].state != 'c')
+            TB_TRY(plan_node(r, r->plan[i].node, err));
+    summarise(r);
+    if (r->engine->memory_limit && r->summary.peak_bytes > r->engine->memory_limit) {
+        char want[32], have[32];
+        return tb_err_set(
+            err, TB_ELIMIT,
+            "the run needs about %s at its peak, but %s can be used; choose a smaller size or "
+            "fewer frames",
+            tb_str_bytes(r->summary.peak_bytes, want, sizeof want),
+            tb_str_bytes(r->engine->memory_limit, have, sizeof have));
+    }
+    return TB_OK;
+}
+
+json_t *tb_run_plan(const tb_run *r)
+{
+    json_t *rows = json_array();
+    for (int i = 0; i < r->plan_count; i++) {
+        const tbi_plan_row *row = &r->plan[i];
+        const tb_pnode *n = &r->program->nodes[row->node];
+        char shape[160], hex[TB_KEY_HEX];
+        json_t *j = json_pack("{ssssss}", "node", tb_program_id(r->program, row->node), "type",
+                              n->type->def->name, "state",
+                              row->state == 'c'   ? "cached"
+                              : row->state == 'r' ? "run"
+                                                  : "unknown");
+        json_object_set_new(j, "seconds", row->seconds < 0 ? json_null() : json_real(row->seconds));
+        json_object_set_new(j, "bytes", json_integer((json_int_t)r->nodes[row->node].plan_bytes));
+        if (r->nodes[row->node].shape.n >= 0)
+            json_object_set_new(
+                j, "shape",
+                json_string(tb_shape_text(&r->nodes[row->node].shape, shape, sizeof shape)));
+        json_object_set_new(j, "key", json_string(tb_key_hex(&n->key, hex)));
+        json_array_append_new(rows, j);
+    }
+    return rows;
+}

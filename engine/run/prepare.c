@@ -1,0 +1,136 @@
+/* prepare.c - what happens between a valid graph and its first node: composites expand, keys are
+ * made. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "run/run_internal.h"
+
+#define MAX_EXPANSIONS TB_GRAPH_MAX_NODES
+
+json_t *tbi_expansion(tb_run *r, int node, const tb_value *const *values, tb_err *err)
+{
+    if (!r->script) {
+        tb_err_set(err, TB_EINTERNAL, "there is no script to expand the composite");
+        return NULL;
+    }
+    json_t *inputs = tb_program_inputs(r->program, node, values);
+    json_t *answer = tb_script_expand(r->script, r->program->nodes[node].type->def->name,
+                                      tb_program_id(r->program, node), inputs, err);
+    json_decref(inputs);
+    return answer;
+}
+
+tb_status tbi_splice(tb_run *r, int node, const json_t *answer, tb_err *err)
+{
+    tb_err_list errors = { 0 };
+    tb_status st = tb_program_splice(r->program, node, answer, err);
+    if (st == TB_OK && r->program->count + (int)json_object_size(json_object_get(answer, "graph")) >
+                           MAX_EXPANSIONS)
+        st = tb_err_set(err, TB_ELIMIT, "the graph grows over %d nodes when it is expanded",
+                        TB_GRAPH_MAX_NODES);
+    if (st == TB_OK && tb_program_check(r->program, &errors)) {
+        *err = errors.items[0];
+        st = err->status;
+        tb_err_where(err, NULL, NULL, tb_program_origin(r->program, node));
+    }
+    tb_err_list_free(&errors);
+    tbi_run_sync(r);
+    return st;
+}
+
+/* Expand composites, and those inside them, until none is left but the deferred. */
+static tb_status expand_all(tb_run *r, tb_err *err)
+{
+    tb_program *p = r->program;
+    for (bool again = true; again;) {
+        again = false;
+        for (int i = 0; i < p->count; i++) {
+            if (p->nodes[i].type->kind != TB_COMPOSITE || p->nodes[i].alias)
+                continue;
+            if (!tb_program_expandable(p, i)) {
+                p->nodes[i].deferred = true;
+                continue;
+            }
+            json_t *answer = tbi_expansion(r, i, NULL, err);
+            const tb_status st = answer ? tbi_splice(r, i, answer, err) : err->status;
+            json_decref(answer);
+            if (st != TB_OK) {
+                tb_err_where(err, tb_program_id(p, i), NULL, tb_program_origin(p, i));
+                return st;
+            }
+            r->nodes[i].state = TBI_EXPANDED;
+            again = true;
+        }
+    }
+    return TB_OK;
+}
+
+/* ---------------------------------------------------------------------------------------- keys */
+
+/* Content of literal files, and whatever the node's own hook adds. */
+static tb_status fingerprint(void *ctx, int node, tb_hasher *h, tb_err *err)
+{
+    tb_run *r = ctx;
+    const tb_pnode *n = &r->program->nodes[node];
+    tb_job *j = tbi_job_new(r, node, TBI_JOB_PLAN);
+    tbi_job_gather(j);
+    tb_status st = tbi_job_bind(j, 0, err);
+    for (int k = 0; k < n->type->input_count && st == TB_OK; k++) {
+        const tb_value *v = n->type->def->inputs[k].flags & TB_IN_FILE ? j->values[k] : NULL;
+        if (!v || tb_value_kind(v) != TB_STRING)
+            continue;
+        tb_digest d;
+        char *path = tb_job_path(j, tb_value_as_string(v));
+        st = tb_job_file_digest(j, path, &d, err);
+        if (st == TB_OK)
+            tb_hasher_bytes(h, d.b, sizeof d.b);
+        else
+            tb_err_where(err, NULL, n->type->def->inputs[k].name, NULL);
+        free(path);
+    }
+    if (st == TB_OK && n->type->def->fingerprint)
+        st = n->type->def->fingerprint(j, j->params, h, err);
+    tbi_job_unbind(j);
+    tbi_job_free(j);
+    return st;
+}
+
+tb_status tbi_make_keys(tb_run *r, tb_err *err)
+{
+    return tb_program_keys(r->program, tb_compute_class(), fingerprint, r, err);
+}
+
+static void add_target(tb_run *r, tbi_stack *targets, int node)
+{
+    if (!r->nodes[node].target)
+        tbi_push(targets, node);
+    r->nodes[node].target = true;
+}
+
+/* A target that was expanded stands for what its outputs stand for; each is one target only. */
+static void resolve_targets(tb_run *r)
+{
+    tbi_stack resolved = { 0 };
+    for (int i = 0; i < r->targets.count; i++) {
+        const int at = r->targets.items[i];
+        const tb_pnode *n = &r->program->nodes[at];
+        if (!n->alias)
+            add_target(r, &resolved, at);
+        for (int k = 0; n->alias && k < n->type->output_count; k++) {
+            const int src = tb_program_resolve(r->program, at, k).src;
+            if (src >= 0)
+                add_target(r, &resolved, src);
+        }
+    }
+    free(r->targets.items);
+    r->targets = resolved;
+}
+
+tb_status tbi_prepare(tb_run *r, tb_err *err)
+{
+    TB_TRY(expand_all(r, err));
+    resolve_targets(r);
+    TB_TRY(tbi_make_keys(r, err));
+    return tbi_plan(r, err);
+}

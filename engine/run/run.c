@@ -1,0 +1,370 @@
+/* run.c - one run from submission to its end: validate, prepare, schedule, journal. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "run/run_internal.h"
+
+void tbi_push(tbi_stack *s, int node)
+{
+    TB_GROW(s->items, s->cap, s->count + 1);
+    s->items[s->count++] = node;
+}
+
+/* -------------------------------------------------------------------------------------- events */
+
+void tbi_run_event(tb_run *r, tb_event ev)
+{
+    if (r->o.on_event)
+        r->o.on_event(r->o.ctx, r, &ev);
+}
+
+void tbi_node_event(tb_run *r, tb_event_kind kind, int node, double ms)
+{
+    tbi_run_event(r, (tb_event){ .kind = kind,
+                                 .node = tb_program_id(r->program, node),
+                                 .type = r->program->nodes[node].type->def->name,
+                                 .ms = ms });
+}
+
+void tbi_run_fail(tb_run *r, int node, const tb_err *cause)
+{
+    tb_err err = *cause;
+    if (node >= 0)
+        tb_err_where(&err, tb_program_id(r->program, node), NULL,
+                     tb_program_origin(r->program, node));
+    const char *type = node >= 0 ? r->program->nodes[node].type->def->name : NULL;
+    atomic_store(&r->cancel, true);
+    if (r->err.status != TB_OK)
+        return;
+    r->err = err;
+    snprintf(r->err_type, sizeof r->err_type, "%s", type ? type : "");
+    if (err.status != TB_ECANCELED)
+        tbi_run_event(r, (tb_event){ .kind = TB_EV_FAILED,
+                                     .node = node >= 0 ? tb_program_id(r->program, node) : NULL,
+                                     .type = type,
+                                     .status = err.status,
+                                     .err = &r->err });
+}
+
+/* ---------------------------------------------------------------------------------- submission */
+
+static tb_status open_script(tb_run *r, const json_t *sources, tb_err *err)
+{
+    r->script = r->own_script = tb_script_start(err);
+    if (!r->script)
+        return err->status;
+    return json_is_object(sources) ? tb_script_load_sources(r->script, sources, err) : TB_OK;
+}
+
+/* Does the document use types that only a script can define? */
+static bool needs_script(const tb_types *types, const json_t *graph)
+{
+    const char *id;
+    json_t *node;
+    json_object_foreach((json_t *)(uintptr_t)graph, id, node)
+    {
+        const char *type = json_string_value(json_object_get(node, "class_type"));
+        if (type && !tb_types_find(types, type))
+            return true;
+    }
+    return false;
+}
+
+static tb_status load_types(tb_run *r, const json_t *graph, const json_t *sources, tb_err *err)
+{
+    if (!r->script && (json_is_object(sources) || needs_script(r->engine->types, graph)))
+        TB_TRY(open_script(r, sources, err));
+    if (!r->script)
+        return TB_OK;
+    json_t *types = tb_script_types(r->script, err);
+    if (!types)
+        return err->status;
+    r->own_types = tb_types_new();
+    const tb_status st = tb_types_add(r->own_types, types, err);
+    json_decref(types);
+    return st;
+}
+
+/* The targets asked for, by id; without any, every output node. */
+static tb_status find_targets(tb_run *r, const json_t *ids, tb_err *err)
+{
+    const tb_program *p = r->program;
+    size_t i;
+    json_t *id;
+    if (r->until) {
+        const int at = tb_graph_find(p->graph, r->until);
+        if (at < 0)
+            return tb_err_set(err, TB_ENOTFOUND, "there is no node '%s' to run until", r->until);
+        tbi_push(&r->targets, at);
+        return TB_OK;
+    }
+    json_array_foreach(ids, i, id)
+    {
+        const char *name = json_is_string(id) ? json_string_value(id) : "";
+        const int at = tb_graph_find(p->graph, name);
+        if (at < 0)
+            return tb_err_set(err, TB_ENOTFOUND, "the target node '%s' is not in the graph", name);
+        tbi_push(&r->targets, at);
+    }
+    if (json_array_size(ids) == 0)
+        for (int n = 0; n < p->count; n++)
+            if (p->nodes[n].type->def->flags & TB_NODE_TARGET)
+                tbi_push(&r->targets, n);
+    if (r->targets.count == 0)
+        return tb_err_set(
+            err, TB_EINVAL,
+            "the graph has no output node; add one (mux, save_image, ...) or name a node "
+            "to run until");
+    return TB_OK;
+}
+
+static tb_status first_of(const tb_err_list *errors, tb_err *err)
+{
+    if (err)
+        *err = errors->items[0];
+    return errors->items[0].status;
+}
+
+static tb_status compile(tb_run *r, const json_t *graph, tb_err_list *errors, tb_err *err)
+{
+    const tb_types *types = r->own_types ? r->own_types : r->engine->types;
+    tb_graph *g = tb_graph_new();
+    const tb_status st = tb_graph_read(g, graph, err);
+    r->program = tb_program_new(g, types);
+    if (st != TB_OK) {
+        tb_err_list_add(errors, err, NULL);
+        return st;
+    }
+    uint64_t nonce = 0;
+    uv_random(NULL, NULL, &nonce, sizeof nonce, 0, NULL);
+    r->program->nonce = nonce;
+    return tb_program_check(r->program, errors) ? first_of(errors, err) : TB_OK;
+}
+
+static char *current_dir(void)
+{
+    char buf[4096];
+    return tb_xstrdup(getcwd(buf, sizeof buf) ? buf : ".");
+}
+
+/* What a later `resume` needs, without the Lua file. */
+static json_t *stored_document(const tb_run *r, const json_t *graph, const json_t *targets)
+{
+    json_t *sources = r->script ? tb_script_sources(r->script) : NULL;
+    json_t *d = json_pack("{sOss}", "graph", graph, "cwd", r->cwd);
+    if (targets)
+        json_object_set(d, "targets", (json_t *)(uintptr_t)targets);
+    if (r->until)
+        json_object_set_new(d, "until", json_string(r->until));
+    json_object_set_new(d, "script", sources ? sources : json_null());
+    return d;
+}
+
+static tb_status set_up(tb_run *r, const tb_run_options *o, tb_err_list *errors, tb_err *err)
+{
+    const json_t *graph = json_object_get(o->document, "graph"),
+                 *ids = json_object_get(o->document, "targets");
+    const char *cwd = json_string_value(json_object_get(o->document, "cwd"));
+    const char *until = json_string_value(json_object_get(o->document, "until"));
+    r->title = tb_xstrdup(o->title ? o->title : "graph");
+    r->cwd = o->cwd ? tb_xstrdup(o->cwd) : cwd ? tb_xstrdup(cwd) : current_dir();
+    r->until = o->until ? tb_xstrdup(o->until) : until ? tb_xstrdup(until) : NULL;
+    r->script = o->script;
+    TB_TRY(load_types(r, graph, json_object_get(o->document, "script"), err));
+    TB_TRY(compile(r, graph, errors, err));
+    TB_TRY(find_targets(r, ids, err));
+    r->graph_text = tb_json_canonical(graph);
+    r->document = stored_document(r, graph, ids);
+    tbi_run_sync(r);
+    return TB_OK;
+}
+
+tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
+{
+    tb_err_list own = { 0 };
+    tb_err local = TB_ERR_INIT;
+    tb_run *r = tb_xcalloc(1, sizeof *r);
+    r->engine = e;
+    r->o = *o;
+    if (set_up(r, o, errors ? errors : &own, &local) != TB_OK) {
+        if (errors && errors->count == 0)
+            tb_err_list_add(errors, &local, NULL);
+        if (err && err->status == TB_OK)
+            *err = local;
+        tb_err_list_free(&own);
+        tbi_run_free(r);
+        return NULL;
+    }
+    tb_err_list_free(&own);
+    if (e->last)
+        e->last->next = r;
+    else
+        e->first = r;
+    e->last = r;
+    if (e->first == r) {
+        uv_ref((uv_handle_t *)&e->wake);
+        tbi_run_start(r);
+    }
+    return r;
+}
+
+void tbi_run_sync(tb_run *r)
+{
+    const int count = r->program->count;
+    TB_GROW(r->nodes, r->node_cap, count);
+    for (int i = r->node_count; i < count; i++)
+        r->nodes[i] = (tbi_node){ .shape = { .n = -1 } };
+    r->node_count = count;
+}
+
+/* ----------------------------------------------------------------------------- start and end */
+
+typedef struct preparation {
+    tb_run *run;
+    tb_err err;
+} preparation;
+
+static void prepare(void *arg)
+{
+    preparation *p = arg;
+    tb_status st = tbi_prepare(p->run, &p->err);
+    tb_store *s = p->run->engine->store;
+    if (st != TB_OK || !s || p->run->o.plan_only)
+        return;
+    char *text = tb_json_canonical(p->run->document);
+    st = tb_store_run_begin(s, p->run->title, text, &p->run->id, &p->err);
+    free(text);
+    if (st == TB_OK && p->run->o.resume) {
+        char note[64];
+        snprintf(note, sizeof note, "continued as run %llu", (unsigned long long)p->run->id);
+        tb_store_run_end(s, p->run->o.resume, "canceled", note, NULL);
+    }
+}
+
+static void prepared(void *arg)
+{
+    preparation *p = arg;
+    tb_run *r = p->run;
+    const tb_err err = p->err;
+    free(p);
+    if (err.status != TB_OK) {
+        tbi_run_fail(r, -1, &err);
+        tbi_run_end(r);
+        return;
+    }
+    tbi_run_event(r, (tb_event){ .kind = TB_EV_PLANNED, .plan = &r->summary });
+    if (r->o.plan_only)
+        tbi_run_end(r);
+    else
+        tbi_schedule_begin(r);
+}
+
+void tbi_run_start(tb_run *r)
+{
+    preparation *p = tb_xcalloc(1, sizeof *p);
+    p->run = r;
+    r->active = true;
+    tbi_pool(r->engine, prepare, prepared, p);
+}
+
+static void journal_end(void *arg)
+{
+    tb_run *r = arg;
+    char text[1200];
+    const char *status = r->err.status == TB_OK          ? "done"
+                         : r->err.status == TB_ECANCELED ? "canceled"
+                                                         : "failed";
+    if (r->id)
+        tb_store_run_end(
+            r->engine->store, r->id, status,
+            r->err.status == TB_OK ? NULL : tb_err_text(&r->err, r->err_type, text, sizeof text),
+            NULL);
+    if (r->engine->store && r->scheduled)
+        tb_store_flush(r->engine->store, NULL);
+}
+
+static void ended(void *arg)
+{
+    tb_run *r = arg;
+    tbi_run_event(r, (tb_event){ .kind = TB_EV_END,
+                                 .status = r->err.status,
+                                 .err = r->err.status == TB_OK ? NULL : &r->err,
+                                 .type = r->err_type,
+                                 .plan = &r->summary });
+    tbi_engine_next(r->engine);
+}
+
+void tbi_run_end(tb_run *r)
+{
+    if (r->ending)
+        return;
+    r->ending = true;
+    tbi_pool(r->engine, journal_end, ended, r);
+}
+
+static void wake_only(void *arg)
+{
+    (void)arg; /* the loop looks at the cancel flag on every wake */
+}
+
+void tb_run_cancel(tb_run *r)
+{
+    atomic_store(&r->cancel, true);
+    tbi_post(r->engine, wake_only, r);
+}
+
+static void free_outputs(tb_run *r, int node)
+{
+    tb_value **out = r->nodes[node].out;
+    for (int k = 0; out && k < r->program->nodes[node].type->output_count; k++)
+        tb_value_unref(&out[k]);
+    free(out);
+}
+
+void tbi_run_free(tb_run *r)
+{
+    for (int i = 0; i < r->node_count; i++) {
+        free_outputs(r, i);
+        free(r->nodes[i].waiters);
+    }
+    free(r->nodes);
+    tb_program_free(&r->program);
+    tb_script_stop(&r->own_script);
+    tb_types_free(&r->own_types);
+    json_decref(r->document);
+    for (int c = 0; c < TBI_CLASSES; c++)
+        free(r->ready[c].items);
+    free(r->targets.items);
+    free(r->asking.items);
+    free(r->plan);
+    free(r->graph_text);
+    free(r->title);
+    free(r->until);
+    free(r->cwd);
+    free(r);
+}
+
+/* ------------------------------------------------------------------------------------- looking */
+
+uint64_t tb_run_id(const tb_run *r)
+{
+    return r->id;
+}
+
+json_t *tb_run_expanded(const tb_run *r)
+{
+    return tb_graph_to_json(r->program->graph);
+}
+
+tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count)
+{
+    const int i = tb_graph_find(r->program->graph, node);
+    if (i < 0 || !r->nodes[i].out)
+        return NULL;
+    *count = r->program->nodes[i].type->output_count;
+    return r->nodes[i].out;
+}

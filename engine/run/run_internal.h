@@ -1,0 +1,216 @@
+/* run_internal.h - what the files of run/ share.
+ *
+ * Threads: tb_engine and tb_run belong to the loop thread; a tb_job belongs to whoever executes it.
+ * A mutex guards the mailbox and the compute queue.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "graph/program.h"
+#include "node.h"
+#include "tubelet.h"
+
+/* -------------------------------------------------------------------------------------- engine */
+
+typedef struct tbi_letter { /* something to do on another thread */
+    void (*fn)(void *arg);
+    void *arg;
+    struct tbi_letter *next;
+} tbi_letter;
+
+typedef struct tbi_mailbox {
+    tbi_letter *first, **end;
+} tbi_mailbox;
+
+struct tb_engine {
+    uv_loop_t loop;
+    uv_async_t wake;
+    pthread_mutex_t lock; /* guards inbox, work, stopping */
+    pthread_cond_t work_there;
+    tbi_mailbox inbox; /* for the loop */
+    tbi_mailbox work;  /* for the compute worker: one thread, one job at a time */
+    bool stopping;
+    bool worker_started;
+    pthread_t worker;
+
+    tb_store *store;
+    bool own_store;
+    tb_types *types;
+    int threads;
+    size_t memory_limit;
+    pthread_mutex_t compute_lock; /* guards the making of what follows */
+    tb_compute *compute;
+    void *shared; /* tb_job_shared */
+    void (*drop_shared)(void *);
+
+    tb_run *first, *last; /* in order of submission; the first one is active */
+};
+
+/* Run fn(arg) on the loop thread soon. Any thread. */
+void tbi_post(tb_engine *e, void (*fn)(void *arg), void *arg);
+/* Run fn(arg) on the compute worker. Loop thread. */
+void tbi_compute(tb_engine *e, void (*fn)(void *arg), void *arg);
+/* Run fn(arg) on libuv's pool, then after(arg) on the loop. Loop thread. */
+void tbi_pool(tb_engine *e, void (*fn)(void *arg), void (*after)(void *arg), void *arg);
+void tbi_engine_next(tb_engine *e); /* the active run is over: free it, start the next */
+
+/* ----------------------------------------------------------------------------------------- run */
+
+typedef enum tbi_state {
+    TBI_IDLE,     /* nobody asks for it (yet, or any more) */
+    TBI_WAITING,  /* asked for; some inputs are missing */
+    TBI_READY,    /* in a ready stack */
+    TBI_RUNNING,  /* computing, loading or expanding somewhere */
+    TBI_DONE,     /* outputs are held */
+    TBI_EXPANDED, /* its alias says where its outputs are */
+} tbi_state;
+
+typedef struct tbi_node {
+    tbi_state state;
+    tb_value **out; /* LIST per output while held */
+    int missing;    /* inputs asked for that are not there */
+    int readers;    /* consumers that asked and have not finished */
+    uint64_t asked; /* bit k: input k was asked for */
+    int *waiters;   /* nodes to tell when this one is done */
+    int waiter_count;
+    size_t waiter_cap;
+    bool target, delivered;
+    bool load;           /* stored: waits only for what its delivery needs, then loads */
+    bool no_load;        /* a stored result turned out to be unusable: compute */
+    tb_shape shape;      /* of the main output, from plan(); n = -1: unknown */
+    size_t plan_bytes;   /* all outputs, from plan() */
+    size_t plan_scratch; /* while running, from plan() */
+} tbi_node;
+
+enum { TBI_INLINE, TBI_COMPUTE, TBI_IO, TBI_CLASSES };
+
+typedef struct tbi_stack {
+    int *items;
+    int count;
+    size_t cap;
+} tbi_stack;
+void tbi_push(tbi_stack *s, int node);
+
+typedef struct tbi_plan_row {
+    int node;
+    char state;     /* 'c' cached, 'r' will run, 'u' hangs on data of the run */
+    double seconds; /* < 0: not known */
+} tbi_plan_row;
+
+struct tb_run {
+    tb_engine *engine;
+    tb_run *next;
+    tb_run_options o; /* the pointers in it are not used after submission; copies follow */
+    char *title, *until, *cwd;
+    char *graph_text; /* the graph document as it is embedded in files */
+    json_t *document; /* as stored for resuming */
+    tb_script *script, *own_script;
+    tb_types *own_types;
+    tb_program *program;
+    tbi_node *nodes; /* parallel to the program's */
+    size_t node_cap;
+    int node_count;
+    uint64_t id;
+
+    tbi_stack targets;
+    int targets_left;
+    tbi_stack ready[TBI_CLASSES];
+    int in_flight[TBI_CLASSES];
+    tbi_stack asking; /* scratch of ask() */
+    tb_job *jobs;     /* running now */
+    int pending;      /* jobs, deliveries and expansions under way */
+
+    tbi_plan_row *plan;
+    int plan_count;
+    size_t plan_cap;
+    tb_plan_summary summary;
+
+    atomic_bool cancel;
+    bool active, scheduled, ending, store_warned;
+    tb_err err; /* the first failure */
+    char err_type[64];
+    int computed, cached;
+};
+
+void tbi_run_start(tb_run *r); /* becomes the active run: prepare on the pool, then schedule */
+void tbi_run_free(tb_run *r);
+void tbi_run_event(tb_run *r, tb_event ev);
+void tbi_node_event(tb_run *r, tb_event_kind kind, int node, double ms);
+/* A failure: the first one is the run's; nothing new is started after it. node < 0: of no node. */
+void tbi_run_fail(tb_run *r, int node, const tb_err *err);
+/* Over, well or not: journal, TB_EV_END, the next run. */
+void tbi_run_end(tb_run *r);
+/* Give new program nodes their state. */
+void tbi_run_sync(tb_run *r);
+
+/* prepare.c: on the pool, before anything runs, and for expansions during the run */
+tb_status tbi_prepare(tb_run *r, tb_err *err);
+/* The answer of the script for a composite; new reference. Blocks. */
+json_t *tbi_expansion(tb_run *r, int node, const tb_value *const *values, tb_err *err);
+tb_status tbi_splice(tb_run *r, int node, const json_t *answer, tb_err *err);
+tb_status tbi_make_keys(tb_run *r, tb_err *err);
+
+/* plan.c: what is cached, what will run, for how long, with how much memory */
+tb_status tbi_plan(tb_run *r, tb_err *err);
+/* Type, sizes and models of a node, under which its cost is remembered. */
+void tbi_signature(const tb_run *r, int node, char *buf, size_t n);
+bool tbi_is_stored(const tb_run *r, int node);
+/* Which inputs does the node want, from the values known? */
+uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
+
+/* schedule.c: on the loop */
+void tbi_schedule_begin(tb_run *r);
+void tbi_schedule(tb_run *r);
+
+/* ----------------------------------------------------------------------------------------- job */
+
+typedef enum tbi_job_kind {
+    TBI_JOB_PLAN,
+    TBI_JOB_RUN,
+    TBI_JOB_LOAD,
+    TBI_JOB_DELIVER,
+    TBI_JOB_EXPAND
+} tbi_job_kind;
+
+typedef struct tbi_file { /* a file that was delivered */
+    char *path, *kind;
+    struct tbi_file *next;
+} tbi_file;
+
+struct tb_job {
+    tb_run *run;
+    int node;
+    tbi_job_kind kind;
+    int class; /* TBI_INLINE, ... */
+    const tb_type *type;
+    tb_value **inputs;       /* payload of each input: a LIST of elements, or NULL. References. */
+    tb_value **out;          /* LIST per output */
+    const tb_value **values; /* of the current call, per input */
+    tb_value **converted;    /* scalars of the current call */
+    void *params;
+    json_t *expand_graph, *expand_outputs; /* the node answered with a subgraph */
+    json_t *answer;                        /* of a composite's expansion */
+    tb_status status;
+    tb_err err;
+    double ms;
+    _Atomic double share; /* progress; written by the worker */
+    double told;          /* share told last */
+    tbi_file *files;
+    tb_key content_key, found_key;
+    bool has_content_key, content_hit;
+    tb_job *next; /* in run->jobs */
+};
+
+tb_job *tbi_job_new(tb_run *r, int node, tbi_job_kind kind);
+void tbi_job_free(tb_job *j);
+/* Take references to everything the node reads; all inputs asked for must be done. */
+void tbi_job_gather(tb_job *j);
+/* Call the node for each element of the longest list. */
+void tbi_job_execute(tb_job *j);
+/* Values and params of call c; unbind before the next. */
+tb_status tbi_job_bind(tb_job *j, int64_t c, tb_err *err);
+void tbi_job_unbind(tb_job *j);
+/* Write the node's finished outputs to where the user wants them. */
+void tbi_job_deliver(tb_job *j);
