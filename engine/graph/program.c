@@ -156,16 +156,17 @@ static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_
     arg->slot = l->slot;
 }
 
-static void check_missing(checker *c, const tb_type *t, const tb_pnode *n)
+static void check_missing(checker *c, const tb_type *t)
 {
     for (int i = 0; i < t->input_count; i++) {
         const tb_input_def *in = &t->def->inputs[i];
         bool given = false;
         for (int k = 0; k < c->g->input_count; k++)
             given |= strcmp(c->g->inputs[k].name, in->name) == 0;
-        if (given || n->args[i].literal || in->flags & TB_IN_OPTIONAL)
+        const bool scalar = tb_input_is_scalar(in);
+        if (given || in->flags & TB_IN_OPTIONAL || (scalar && !in->required))
             continue;
-        if (tb_input_is_scalar(in))
+        if (scalar)
             report(c, in->name, "%s (%s) is missing; give it a value", in->name, in->type);
         else
             report(c, in->name, "%s is not connected; link it to an output of type %s", in->name,
@@ -197,7 +198,7 @@ static void check_node(checker *c, int i)
         else
             check_literal(c, &t->def->inputs[at], l->literal, &n->args[at]);
     }
-    check_missing(c, t, n);
+    check_missing(c, t);
     for (int k = 0; k < t->input_count; k++) {
         tb_arg *a = &n->args[k];
         if (!a->literal && a->src < 0)
@@ -265,7 +266,7 @@ int tb_program_check(tb_program *p, tb_err_list *errors)
 {
     checker c = { .p = p, .errors = errors };
     const int first = p->count, count = tb_graph_count(p->graph);
-    TB_GROW(p->nodes, p->cap, count);
+    TB_GROW(p->nodes, p->cap, count + 1);
     memset(p->nodes + first, 0, (size_t)(count - first) * sizeof *p->nodes);
     p->count = count;
     for (int i = first; i < count; i++)

@@ -65,7 +65,8 @@ static int by_name(const void *a, const void *b)
 
 static void reindex(tb_types *t)
 {
-    qsort(t->items, (size_t)t->count, sizeof *t->items, by_name);
+    if (t->count)
+        qsort(t->items, (size_t)t->count, sizeof *t->items, by_name);
     tb_map_free(&t->index);
     t->index = tb_map_new();
     for (int i = 0; i < t->count; i++)
@@ -78,10 +79,21 @@ static void append(tb_types *t, entry *e)
     t->items[t->count++] = e;
 }
 
-tb_types *tb_types_new(void)
+static void put(tb_types *t, entry *e)
 {
-    tb_types *t = tb_xcalloc(1, sizeof *t);
-    for (const tb_node_def *const *d = tb_node_list; *d; d++) {
+    const int64_t at = tb_map_get(t->index, e->type.def->name);
+    if (at >= 0) {
+        entry_free(t->items[at]);
+        t->items[at] = e;
+    } else {
+        tb_map_set(t->index, e->type.def->name, t->count);
+        append(t, e);
+    }
+}
+
+void tb_types_add_defs(tb_types *t, const tb_node_def *const *defs)
+{
+    for (const tb_node_def *const *d = defs; d && *d; d++) {
         entry *e = tb_xcalloc(1, sizeof *e);
         snprintf(e->version, sizeof e->version, "%d", (*d)->version);
         e->type = (tb_type){ .kind = TB_PRIMITIVE,
@@ -89,9 +101,16 @@ tb_types *tb_types_new(void)
                              .version = e->version,
                              .input_count = count_inputs((*d)->inputs),
                              .output_count = count_outputs((*d)->outputs) };
-        append(t, e);
+        put(t, e);
     }
     reindex(t);
+}
+
+tb_types *tb_types_new(void)
+{
+    tb_types *t = tb_xcalloc(1, sizeof *t);
+    t->index = tb_map_new();
+    tb_types_add_defs(t, tb_node_list);
     return t;
 }
 
@@ -231,14 +250,7 @@ tb_status tb_types_add(tb_types *t, const json_t *array, tb_err *err)
     {
         entry *e = NULL;
         TB_TRY(entry_from_json(j, &e, err));
-        const int64_t at = tb_map_get(t->index, e->def->name);
-        if (at >= 0) {
-            entry_free(t->items[at]);
-            t->items[at] = e;
-        } else {
-            tb_map_set(t->index, e->def->name, t->count);
-            append(t, e);
-        }
+        put(t, e);
     }
     reindex(t);
     return TB_OK;

@@ -155,6 +155,8 @@ tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err)
     e->wake.data = e;
     uv_unref((uv_handle_t *)&e->wake);
     e->types = tb_types_new();
+    e->own_nodes = o->nodes;
+    tb_types_add_defs(e->types, o->nodes);
     return e;
 }
 

@@ -84,6 +84,7 @@ static tb_status load_types(tb_run *r, const json_t *graph, const json_t *source
     if (!types)
         return err->status;
     r->own_types = tb_types_new();
+    tb_types_add_defs(r->own_types, r->engine->own_nodes);
     const tb_status st = tb_types_add(r->own_types, types, err);
     json_decref(types);
     return st;
@@ -215,7 +216,7 @@ tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *err
 void tbi_run_sync(tb_run *r)
 {
     const int count = r->program->count;
-    TB_GROW(r->nodes, r->node_cap, count);
+    TB_GROW(r->nodes, r->node_cap, count + 1);
     for (int i = r->node_count; i < count; i++)
         r->nodes[i] = (tbi_node){ .shape = { .n = -1 } };
     r->node_count = count;

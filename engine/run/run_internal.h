@@ -38,6 +38,7 @@ struct tb_engine {
     tb_store *store;
     bool own_store;
     tb_types *types;
+    const tb_node_def *const *own_nodes;
     int threads;
     size_t memory_limit;
     pthread_mutex_t compute_lock; /* guards the making of what follows */
