@@ -30,7 +30,8 @@ typedef struct tb_engine_options {
     int threads;            /* compute threads; 0: all cores */
     size_t memory_limit;    /* bytes; 0: 90 % of what the machine has available */
     tb_store *store;        /* an opened store to use (borrowed); overrides store_path */
-    const tb_node_def *const *nodes; /* the embedder's own nodes, ends with NULL; borrowed; may be NULL */
+    const tb_node_def *const
+        *nodes; /* the embedder's own nodes, ends with NULL; borrowed; may be NULL */
 } tb_engine_options;
 
 tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err);
