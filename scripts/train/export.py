@@ -1,0 +1,134 @@
+"""Writes a trained model as f16 safetensors: diffusers folders, original Wan and UMT5 names.
+
+    python3 export.py --dit dit.pt --vae vae.pt --out tiny
+"""
+import argparse
+import json
+import os
+import struct
+import torch
+import text
+
+NAMES = {torch.float32: "F32", torch.float16: "F16", torch.int32: "I32"}
+
+
+def write(path, tensors, meta=None):
+    """One safetensors file."""
+    header, at = {"__metadata__": {k: str(v) for k, v in meta.items()}} if meta else {}, 0
+    tensors = {k: v.detach().contiguous() for k, v in tensors.items()}
+    for name, t in tensors.items():
+        size = t.numel() * t.element_size()
+        header[name] = dict(dtype=NAMES[t.dtype], shape=list(t.shape), data_offsets=[at, at + size])
+        at += size
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(head)) + head)
+        for t in tensors.values():
+            f.write(t.numpy().tobytes())
+
+
+def write_json(path, value):
+    with open(path, "w") as f:
+        json.dump(value, f, indent=1)
+
+
+def transformer_config(d):
+    c = d["config"]
+    return dict(
+        _class_name="WanTransformer3DModel",
+        patch_size=[1, 2, 2],
+        in_channels=36,
+        out_channels=16,
+        num_layers=c["layers"],
+        num_attention_heads=c["heads"],
+        attention_head_dim=c["dim"] // c["heads"],
+        ffn_dim=c["ffn"],
+        freq_dim=256,
+        text_dim=64,
+        text_length=32,
+        cross_attn_norm=True,
+        qk_norm="rms_norm_across_heads",
+        eps=1e-6,
+        condition="latent frames: 4 mask channels, then 16 channels of known latents, "
+        "zero where unknown",
+    )
+
+
+def vae_config(v, d):
+    return dict(
+        _class_name="AutoencoderKLWan",
+        base_dim=v["config"]["dim"],
+        decoder_base_dim=v["config"]["dec_dim"],
+        z_dim=16,
+        dim_mult=[1, 2, 2],
+        num_res_blocks=1,
+        temporal_downsample=[True, True],
+        patch_size=2,
+        is_residual=True,
+        scale_factor_spatial=8,
+        scale_factor_temporal=4,
+        latents_mean=d["mean"].tolist(),
+        latents_std=d["std"].tolist(),
+    )
+
+
+def text_encoder_config():
+    return dict(
+        _class_name="UMT5EncoderModel",
+        vocab_size=len(text.Tokenizer()),
+        d_model=64,
+        num_layers=2,
+        num_heads=4,
+        d_kv=16,
+        d_ff=128,
+        relative_attention_num_buckets=32,
+        relative_attention_max_distance=128,
+        feed_forward_proj="gated-gelu",
+        layer_norm_epsilon=1e-6,
+        pad_token_id=text.PAD,
+        eos_token_id=text.EOS,
+    )
+
+
+SCHEDULER = dict(
+    _class_name="FlowMatchEulerDiscreteScheduler",
+    num_train_timesteps=1000,
+    shift=3.0,
+    guidance_scale=3.0,
+)
+INDEX = dict(
+    _class_name="WanPipeline",
+    transformer=["diffusers", "WanTransformer3DModel"],
+    vae=["diffusers", "AutoencoderKLWan"],
+    text_encoder=["transformers", "UMT5EncoderModel"],
+    tokenizer=["transformers", "T5TokenizerFast"],
+    scheduler=["diffusers", "FlowMatchEulerDiscreteScheduler"],
+)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument("--dit", default="dit.pt")
+    ap.add_argument("--vae", default="vae.pt")
+    ap.add_argument("--out", default="tiny")
+    a = ap.parse_args()
+    d, v = torch.load(a.dit), torch.load(a.vae)
+    folder = lambda name: os.path.join(a.out, name)
+    for name in ("transformer", "vae", "text_encoder", "tokenizer", "scheduler"):
+        os.makedirs(folder(name), exist_ok=True)
+    for name, weights, config in (
+        ("transformer", d["model"], transformer_config(d)),
+        ("vae", v["model"], vae_config(v, d)),
+        ("text_encoder", d["encoder"], text_encoder_config()),
+    ):
+        half = {k: t.half() for k, t in weights.items()}
+        write(os.path.join(folder(name), "model.safetensors"), half, {"format": "pt"})
+        write_json(os.path.join(folder(name), "config.json"), config)
+    text.Tokenizer().write(os.path.join(folder("tokenizer"), "tokenizer.json"))
+    write_json(os.path.join(folder("scheduler"), "scheduler_config.json"), SCHEDULER)
+    write_json(folder("model_index.json"), INDEX)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Samples clips from a trained model with plain Euler steps.
+
+    python3 sample.py --sheet sheet.png --prompt "a large red ball bounces on the grass by day" ...
+    python3 sample.py --reference reference.safetensors    (everything of one run, to compare with)
+"""
+import argparse
+import struct
+import zlib
+import numpy as np
+import torch
+import export
+import text
+import train_dit
+import wan
+
+
+def load(dit, vae):
+    d, v = torch.load(dit), torch.load(vae)
+    model, encoder, codec = (
+        wan.DiT(**d["config"]),
+        wan.TextEncoder(len(text.Tokenizer())),
+        wan.VAE(**v["config"]),
+    )
+    for module, weights in ((model, d["model"]), (encoder, d["encoder"]), (codec, v["model"])):
+        module.load_state_dict({k: w.half().float() for k, w in weights.items()})  # as exported
+    return model.eval(), encoder.eval(), codec.eval(), d["mean"], d["std"]
+
+
+def sigmas(steps, shift):
+    s = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    return (shift * s / (1 + (shift - 1) * s)).float()
+
+
+def features(encoder, prompts):
+    ids, mask = train_dit.tokens(text.Tokenizer(), prompts)
+    return ids, encoder(ids, mask)
+
+
+def sample(model, encoder, prompts, shape, steps=20, cfg=3.0, shift=3.0, seed=0, given=None):
+    """Latents [n,16,t,h,w] and all states; given: (mask [t], known [16,t,h,w])."""
+    n = len(prompts)
+    x = torch.randn(n, 16, *shape, generator=torch.Generator().manual_seed(seed))
+    mask = torch.zeros(1, 1, shape[0], 1, 1) if given is None else given[0].reshape(1, 1, -1, 1, 1)
+    known = torch.zeros(1, 16, *shape) if given is None else mask * given[1][None]
+    extra = torch.cat([mask.expand(n, 4, -1, *shape[1:]), known.expand(n, -1, -1, -1, -1)], 1)
+    ids, both = features(encoder, list(prompts) + [""] * n)
+    s, states = sigmas(steps, shift), [x]
+    for a, b in zip(s[:-1], s[1:]):
+        inp = torch.cat([x, extra], 1)
+        v = model(torch.cat([inp, inp]), torch.full((2 * n,), float(a) * 1000), both)
+        cond, uncond = v.chunk(2)
+        x = x + (b - a) * (uncond + cfg * (cond - uncond))
+        x = x * (1 - mask) + ((1 - b) * known + b * states[0]) * mask
+        states.append(x)
+    return x, states, ids, both
+
+
+def png(path, a):
+    """a: uint8 [height, width, 3]."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    raw = b"".join(b"\0" + row.tobytes() for row in a)
+    head = struct.pack(">IIBBBBB", a.shape[1], a.shape[0], 8, 2, 0, 0, 0)
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head))
+        f.write(chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b""))
+
+
+def write_sheet(path, video):
+    """A row for each clip, about eight frames each, twice the size."""
+    pixels = ((video.permute(0, 2, 3, 4, 1) + 1) * 127.5).round().byte().numpy()
+    frames = pixels[:, :: max(1, pixels.shape[1] // 8)]
+    rows = np.concatenate([np.concatenate(list(f), 1) for f in frames])
+    png(path, np.ascontiguousarray(rows.repeat(2, 0).repeat(2, 1)))
+
+
+def write_reference(path, a, states, ids, features, video):
+    latents = {f"latent.{i}": s for i, s in enumerate(states)}
+    schedule = sigmas(a.steps, a.shift)
+    tensors = dict(ids=ids.int(), text=features, sigmas=schedule, video=video, **latents)
+    meta = dict(prompt=a.prompt[0], steps=a.steps, cfg=a.cfg, shift=a.shift, sampler="euler")
+    export.write(path, tensors, meta)
+
+
+def arguments():
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument("--dit", default="dit.pt")
+    ap.add_argument("--vae", default="vae.pt")
+    ap.add_argument("--prompt", nargs="+", default=["a large red ball bounces on the grass by day"])
+    ap.add_argument("--frames", type=int, default=17)
+    ap.add_argument("--size", default="64x64", help="width x height")
+    ap.add_argument("--steps", type=int, default=20)
+    ap.add_argument("--cfg", type=float, default=3.0)
+    ap.add_argument("--shift", type=float, default=3.0)
+    ap.add_argument("--seed", type=int, default=0)
+    ap.add_argument("--sheet", help="write frames of every prompt to this PNG")
+    ap.add_argument(
+        "--reference", help="write the first prompt's whole run to this safetensors file"
+    )
+    return ap.parse_args()
+
+
+def main():
+    a = arguments()
+    width, height = map(int, a.size.split("x"))
+    shape = ((a.frames - 1) // 4 + 1, height // 8, width // 8)
+    model, encoder, codec, mean, std = load(a.dit, a.vae)
+    prompts = a.prompt[:1] if a.reference else a.prompt
+    axes = (1, -1, 1, 1, 1)
+    with torch.no_grad():
+        x, states, ids, both = sample(
+            model, encoder, prompts, shape, a.steps, a.cfg, a.shift, a.seed
+        )
+        video = codec.decode(x * std.view(axes) + mean.view(axes)).clamp(-1, 1)
+    if a.reference:
+        write_reference(a.reference, a, states, ids, both, video)
+    if a.sheet:
+        write_sheet(a.sheet, video)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+/* world.c - a tiny ray-traced world: one object on a checkered ground under a sky.
+ *
+ * Renders short clips whose content is fully described by a handful of parameters, so that every
+ * clip has an exact caption. Built as a shared library and called from world.py through ctypes:
+ *     cc -O3 -march=native -ffast-math -shared -fPIC -o libworld.so world.c -lm
+ */
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    float x, y, z;
+} vec;
+static vec v(float x, float y, float z)
+{
+    return (vec){ x, y, z };
+}
+static vec add(vec a, vec b)
+{
+    return v(a.x + b.x, a.y + b.y, a.z + b.z);
+}
+static vec sub(vec a, vec b)
+{
+    return v(a.x - b.x, a.y - b.y, a.z - b.z);
+}
+static vec mul(vec a, float s)
+{
+    return v(a.x * s, a.y * s, a.z * s);
+}
+static float dot(vec a, vec b)
+{
+    return a.x * b.x + a.y * b.y + a.z * b.z;
+}
+static vec cross(vec a, vec b)
+{
+    return v(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x);
+}
+static vec norm(vec a)
+{
+    return mul(a, 1.0f / sqrtf(dot(a, a)));
+}
+
+enum shape { BALL, CUBE, CYLINDER, CONE };
+
+/* One frame of the world. Lengths are in metres, angles in radians, colours in [0,1]. */
+struct scene {
+    int32_t shape;
+    float centre[3], radius, yaw;
+    float colour[3];
+    float ground[2][3];
+    float sky[2][3]; /* horizon, zenith */
+    float light;     /* 1 by day, less at night */
+    float eye[3], look[3], fov;
+};
+
+/* Rays against an object in its own frame (centre 0, yaw undone): the distance or -1; write the
+ * normal. */
+
+static float hit_ball(float r, vec o, vec d, vec *n)
+{
+    const float b = dot(o, d), c = dot(o, o) - r * r, h = b * b - c;
+    if (h < 0)
+        return -1;
+    const float t = -b - sqrtf(h);
+    if (t < 1e-3f)
+        return -1;
+    *n = mul(add(o, mul(d, t)), 1 / r);
+    return t;
+}
+
+static float hit_cube(float r, vec o, vec d, vec *n)
+{
+    const float a = 0.82f * r, op[3] = { o.x, o.y, o.z }, dp[3] = { d.x, d.y, d.z };
+    float t0 = -1e9f, t1 = 1e9f;
+    int axis = 0;
+    for (int i = 0; i < 3; i++) {
+        const float inv = 1.0f / (fabsf(dp[i]) < 1e-6f ? 1e-6f : dp[i]);
+        const float x0 = (-a - op[i]) * inv, x1 = (a - op[i]) * inv;
+        if (fminf(x0, x1) > t0) {
+            t0 = fminf(x0, x1);
+            axis = i;
+        }
+        t1 = fminf(t1, fmaxf(x0, x1));
+    }
+    if (t0 > t1 || t0 < 1e-3f)
+        return -1;
+    float m[3] = { 0, 0, 0 };
+    m[axis] = dp[axis] > 0 ? -1.0f : 1.0f;
+    *n = v(m[0], m[1], m[2]);
+    return t0;
+}
+
+/* Cylinder and cone of height 2r about the y axis; the radius at height y is w r, or k (r - y). */
+static float hit_round(bool cone, float r, vec o, vec d, vec *n)
+{
+    const float k = cone ? 0.5f : 0.0f, w = cone ? 1.0f : 0.75f;
+    const float oy = r - o.y, dy = -d.y, fixed = cone ? 0 : w * w * r * r;
+    const float A = d.x * d.x + d.z * d.z - k * k * dy * dy;
+    const float B = o.x * d.x + o.z * d.z - k * k * oy * dy;
+    const float C = o.x * o.x + o.z * o.z - k * k * oy * oy - fixed;
+    const float h = B * B - A * C;
+    float best = -1;
+    for (int i = 0; i < 2 && h >= 0 && fabsf(A) > 1e-9f; i++) {
+        const float t = (-B + (i ? sqrtf(h) : -sqrtf(h))) / A;
+        const vec p = add(o, mul(d, t));
+        if (t > 1e-3f && p.y > -r && p.y < r && (best < 0 || t < best)) {
+            best = t;
+            *n = norm(v(p.x, cone ? k * sqrtf(p.x * p.x + p.z * p.z) : 0, p.z));
+        }
+    }
+    for (int cap = cone ? 1 : 0; cap < 2; cap++) { /* top and bottom */
+        const float y = cap ? -r : r, t = (y - o.y) / (fabsf(d.y) < 1e-6f ? 1e-6f : d.y);
+        const vec p = add(o, mul(d, t));
+        const float edge = cone ? k * 2 * r : w * r;
+        if (t > 1e-3f && p.x * p.x + p.z * p.z < edge * edge && (best < 0 || t < best)) {
+            best = t;
+            *n = v(0, cap ? -1.0f : 1.0f, 0);
+        }
+    }
+    return best;
+}
+
+static float hit_object(const struct scene *s, vec o, vec d, vec *n)
+{
+    if (s->shape == BALL)
+        return hit_ball(s->radius, o, d, n);
+    if (s->shape == CUBE)
+        return hit_cube(s->radius, o, d, n);
+    return hit_round(s->shape == CONE, s->radius, o, d, n);
+}
+
+/* Towards the sun: (0.5, 0.9, 0.35) normalised. */
+static const vec SUN = { 0.4598005f, 0.8276409f, 0.3218604f };
+
+static vec turn(vec a, float yaw)
+{
+    float c = cosf(yaw), s = sinf(yaw);
+    return v(c * a.x + s * a.z, a.y, -s * a.x + c * a.z);
+}
+
+static vec of(const float c[3])
+{
+    return v(c[0], c[1], c[2]);
+}
+
+/* The object's colour where it is hit; a darker band shows how it turns. */
+static vec shade_object(const struct scene *s, vec local, vec normal)
+{
+    const float az = atan2f(local.z, local.x), band = az > 0 && az < 0.8f ? 0.45f : 1.0f;
+    const float lit = 0.35f + 0.65f * fmaxf(0, dot(turn(normal, -s->yaw), SUN));
+    return mul(of(s->colour), band * lit * s->light);
+}
+
+/* Checkered ground with the object's shadow, fading into the horizon with the distance t. */
+static vec shade_ground(const struct scene *s, vec p, float t)
+{
+    vec unused;
+    const int check = ((int)floorf(p.x) + (int)floorf(p.z)) & 1;
+    const vec o = turn(sub(p, of(s->centre)), s->yaw);
+    const float lit = hit_object(s, o, turn(SUN, s->yaw), &unused) > 0 ? 0.45f : 1.0f;
+    const float haze = expf(-0.04f * t);
+    return add(mul(of(s->ground[check]), lit * s->light * haze), mul(of(s->sky[0]), 1 - haze));
+}
+
+static vec shade(const struct scene *s, vec eye, vec dir)
+{
+    vec n;
+    const vec o = turn(sub(eye, of(s->centre)), s->yaw), d = turn(dir, s->yaw);
+    const float t = hit_object(s, o, d, &n), tg = dir.y < -1e-4f ? -eye.y / dir.y : -1;
+    if (t > 0 && (tg < 0 || t < tg))
+        return shade_object(s, add(o, mul(d, t)), n);
+    if (tg > 0 && tg < 60)
+        return shade_ground(s, add(eye, mul(dir, tg)), tg);
+    const float up = fminf(1, fmaxf(0, dir.y * 2));
+    return add(mul(of(s->sky[0]), 1 - up), mul(of(s->sky[1]), up));
+}
+
+static uint8_t byte(float c)
+{
+    return (uint8_t)(255.0f * fminf(1, c) + 0.5f);
+}
+
+static void render_frame(const struct scene *s, int height, int width, uint8_t *out)
+{
+    const vec eye = of(s->eye), fwd = norm(sub(of(s->look), eye));
+    const vec right = norm(cross(fwd, v(0, 1, 0))), up = cross(right, fwd);
+    const float k = tanf(s->fov / 2) * 2 / (width < height ? width : height);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++, out += 3) {
+            vec sum = v(0, 0, 0);
+            for (int q = 0; q < 4; q++) {
+                const float px = (x + 0.25f + 0.5f * (q & 1) - width / 2.0f) * k;
+                const float py = (height / 2.0f - (y + 0.25f + 0.5f * (q >> 1))) * k;
+                const vec dir = norm(add(fwd, add(mul(right, px), mul(up, py))));
+                sum = add(sum, mul(shade(s, eye, dir), 0.25f));
+            }
+            out[0] = byte(sum.x), out[1] = byte(sum.y), out[2] = byte(sum.z);
+        }
+}
+
+/* Renders `frames` scenes into out[frames][height][width][3] as 8-bit RGB, 2x2 samples a pixel. */
+void render(const struct scene *scenes, int frames, int height, int width, uint8_t *out)
+{
+    for (int f = 0; f < frames; f++)
+        render_frame(scenes + f, height, width, out + (size_t)f * height * width * 3);
+}
