@@ -1,8 +1,9 @@
-/* safetensors.h - files of named tensors: 8-byte little-endian header length, JSON header, raw data.
+/* safetensors.h - files of named tensors: 8-byte little-endian header length, JSON header, raw
+ * data.
  *
  * Memory:  the file stays mapped until the last tensor taken from it is gone.
- * Errors:  a file is checked before anything is believed (specs: header <= 100 MB and inside the file,
- *          rank <= 8, products without overflow, ranges sorted, disjoint, covering): refused with one
+ * Errors:  a file is checked before anything is believed (specs: header <= 100 MB and inside the
+ * file, rank <= 8, products without overflow, ranges sorted, disjoint, covering): refused with one
  *          sentence, never read outside itself.
  * Threads: an open file may be read from any thread.
  */
@@ -28,7 +29,9 @@ const json_t *tb_safetensors_metadata(const tb_safetensors *f);
 
 /* Write beside, then rename. metadata: object of strings or NULL. */
 tb_status tb_safetensors_write(const char *path, int count, const char *const *names,
-                               const tb_tensor *const *tensors, const json_t *metadata, tb_err *err);
+                               const tb_tensor *const *tensors, const json_t *metadata,
+                               tb_err *err);
 /* The same into memory (for a FILE value). *data is freed by free(). */
-tb_status tb_safetensors_encode(int count, const char *const *names, const tb_tensor *const *tensors,
-                                const json_t *metadata, char **data, size_t *size, tb_err *err);
+tb_status tb_safetensors_encode(int count, const char *const *names,
+                                const tb_tensor *const *tensors, const json_t *metadata,
+                                char **data, size_t *size, tb_err *err);

@@ -1,8 +1,17 @@
-/* umt5.h - the UMT5 text encoder (arXiv 2304.09151), encoder half, every layer with its own position bias. */
+/* umt5.h - the UMT5 text encoder (arXiv 2304.09151): T5's encoder half, every layer with its own
+ * position bias.
+ *
+ * Memory:  layers are converted to f32 once when all of them fit into TB_UMT5_RESIDENT bytes; else
+ *          each run converts a layer, uses it and drops it (UMT5-XXL: 0.8 GB at a time, not 19).
+ *          The table of token vectors stays mapped in its file's dtype.
+ * Threads: one at a time per tb_compute.
+ */
 #pragma once
 
 #include "compute/compute.h"
 #include "formats/weights.h"
+
+#define TB_UMT5_RESIDENT ((size_t)4 << 30)
 
 typedef struct tb_umt5 tb_umt5;
 typedef struct tb_umt5_config {
@@ -10,17 +19,24 @@ typedef struct tb_umt5_config {
     float eps;
 } tb_umt5_config;
 
-/* Original Wan, Hugging Face and GGUF names. Converts the weights; `w` may be closed afterwards. */
+/* Original Wan, Hugging Face and GGUF names. `w` may be closed afterwards. */
 tb_umt5 *tb_umt5_open(tb_compute *c, const tb_weights *w, tb_err *err);
+/* The same with another limit than TB_UMT5_RESIDENT. */
+tb_umt5 *tb_umt5_open_within(tb_compute *c, const tb_weights *w, size_t resident_bytes,
+                             tb_err *err);
 void tb_umt5_close(tb_umt5 **m);
 const tb_umt5_config *tb_umt5_config_of(const tb_umt5 *m);
+/* Sizes from names and shapes alone. TB_EFORMAT when this is no UMT5 encoder. */
+tb_status tb_umt5_read_config(const tb_weights *w, tb_umt5_config *k, tb_err *err);
+/* Bytes of converted weights held between runs. */
 size_t tb_umt5_bytes(const tb_umt5 *m);
 
-/* ids [n] without padding -> out [n][dim]. cancel may be NULL; polled per layer. `probe` (tests) is called
- * with the residual stream after each layer, or NULL. */
+/* ids [n] without padding, n >= 1 -> out [n][dim]. cancel may be NULL; polled per layer. `probe`
+ * (tests) is called with the residual stream [n][dim] after each layer, or NULL. */
 tb_status tb_umt5_run(const tb_umt5 *m, tb_compute *c, const int32_t *ids, int64_t n, float *out,
-                      const atomic_bool *cancel, void (*probe)(void *ctx, int layer, const float *x), void *ctx,
-                      tb_err *err);
+                      const atomic_bool *cancel,
+                      void (*probe)(void *ctx, int layer, const float *x), void *ctx, tb_err *err);
 
-/* Bucket of key index minus query index. */
+/* Bucket of key index minus query index: exact for small distances, logarithmic up to max_distance,
+ * half of the buckets for each direction. */
 int tb_umt5_bucket(int64_t rel, int64_t buckets, int64_t max_distance);
