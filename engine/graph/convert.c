@@ -16,8 +16,11 @@ static bool is(const tb_input_def *in, const char *type)
 
 bool tb_input_is_scalar(const tb_input_def *in)
 {
-    return is(in, "INT") || is(in, "FLOAT") || is(in, "STRING") || is(in, "BOOLEAN") ||
-           is(in, "COMBO");
+    static const char *const scalars[] = { "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO" };
+    for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
+        if (is(in, scalars[i]))
+            return !(in->flags & TB_IN_LIST);
+    return false;
 }
 
 /* A scalar for a message: 'abc', 5, 2.5, true. */
@@ -150,15 +153,15 @@ static tb_value *to_text(const tb_input_def *in, const tb_value *v, tb_err *err)
 
 tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, tb_err *err)
 {
+    if (!tb_input_is_scalar(in))
+        return tb_value_ref(v);
     if (is(in, "INT"))
         return to_int(in, v, err);
     if (is(in, "FLOAT"))
         return to_float(in, v, err);
     if (is(in, "BOOLEAN"))
         return to_bool(in, v, err);
-    if (is(in, "STRING") || is(in, "COMBO"))
-        return to_text(in, v, err);
-    return tb_value_ref(v);
+    return to_text(in, v, err);
 }
 
 tb_value *tb_input_default(const tb_input_def *in)

@@ -69,8 +69,10 @@ enum { UNSEEN, OPEN, CLOSED };
 
 typedef struct walk {
     tb_run *r;
+    bool through; /* go on behind stored results: for their shapes */
     unsigned char *seen;
     tbi_stack stack;
+    tbi_stack order; /* producers first */
 } walk;
 
 static void add_row(tb_run *r, int node, char state)
@@ -94,27 +96,34 @@ static void push_producers(walk *w, int i)
     }
 }
 
-/* Depth first with an explicit stack; rows come out producers first. */
+/* Depth first with an explicit stack; what is reached comes out producers first. */
 static void walk_from(walk *w, int root)
 {
-    tb_run *r = w->r;
     tbi_push(&w->stack, root);
     while (w->stack.count) {
         const int i = w->stack.items[w->stack.count - 1];
-        if (w->seen[i] == OPEN)
-            add_row(r, i, r->program->nodes[i].deferred ? 'u' : 'r');
-        if (w->seen[i] != UNSEEN) {
-            w->seen[i] = CLOSED;
-            w->stack.count--;
-        } else if (tbi_is_stored(r, i)) {
-            w->seen[i] = CLOSED;
-            w->stack.count--;
-            add_row(r, i, 'c');
-        } else {
+        if (w->seen[i] == UNSEEN) {
             w->seen[i] = OPEN;
-            push_producers(w, i);
+            if (w->through || !tbi_is_stored(w->r, i))
+                push_producers(w, i);
+            continue;
         }
+        w->stack.count--;
+        if (w->seen[i] == OPEN)
+            tbi_push(&w->order, i);
+        w->seen[i] = CLOSED;
     }
+}
+
+/* All nodes the targets need, producers first; the caller frees the items. */
+static tbi_stack reach(tb_run *r, bool through)
+{
+    walk w = { .r = r, .through = through, .seen = tb_xcalloc((size_t)r->program->count + 1, 1) };
+    for (int t = 0; t < r->targets.count; t++)
+        walk_from(&w, r->targets.items[t]);
+    free(w.seen);
+    free(w.stack.items);
+    return w.order;
 }
 
 /* -------------------------------------------------------------------------------- shapes and
@@ -240,20 +249,33 @@ static void summarise(tb_run *r)
     s->peak_bytes = peak_of(r);
 }
 
+/* Shapes of everything that matters to what will run. */
+static tb_status plan_shapes(tb_run *r, tb_err *err)
+{
+    tbi_stack all = reach(r, true);
+    tb_status st = TB_OK;
+    for (int i = 0; i < all.count && st == TB_OK; i++)
+        st = plan_node(r, all.items[i], err);
+    free(all.items);
+    return st;
+}
+
 tb_status tbi_plan(tb_run *r, tb_err *err)
 {
-    walk w = { .r = r, .seen = tb_xcalloc((size_t)r->program->count + 1, 1) };
-    r->plan_count = 0;
-    for (int t = 0; t < r->targets.count; t++)
-        walk_from(&w, r->targets.items[t]);
-    free(w.seen);
-    free(w.stack.items);
+    tbi_stack needed = reach(r, false);
     bool runs = false;
-    for (int i = 0; i < r->plan_count; i++)
-        runs |= r->plan[i].state != 'c';
-    for (int i = 0; runs && i < r->plan_count; i++)
-        if (r->plan[i].state != 'c')
-            TB_TRY(plan_node(r, r->plan[i].node, err));
+    r->plan_count = 0;
+    for (int i = 0; i < needed.count; i++) {
+        const int node = needed.items[i];
+        const char state = tbi_is_stored(r, node)             ? 'c'
+                           : r->program->nodes[node].deferred ? 'u'
+                                                              : 'r';
+        add_row(r, node, state);
+        runs |= state != 'c';
+    }
+    free(needed.items);
+    if (runs)
+        TB_TRY(plan_shapes(r, err));
     summarise(r);
     if (r->engine->memory_limit && r->summary.peak_bytes > r->engine->memory_limit) {
         char want[32], have[32];

@@ -66,36 +66,31 @@ static void want_input(tb_run *r, int i, int k)
         tbi_push(&r->asking, src);
 }
 
-/* Values that are there already, for need(). Borrowed; freed by the caller. */
-static const tb_value **known_values(const tb_run *r, int i)
+/* The values that are there already, scalars converted, for need(). Owned by the caller. */
+static tb_value **known_values(const tb_run *r, int i)
 {
     const tb_pnode *n = &r->program->nodes[i];
-    const tb_value **values = tb_xcalloc((size_t)n->type->input_count + 1, sizeof *values);
+    tb_value **values = tb_xcalloc((size_t)n->type->input_count + 1, sizeof *values);
     for (int k = 0; k < n->type->input_count; k++) {
         const tb_arg a = n->args[k].src < 0
                              ? n->args[k]
                              : tb_program_resolve(r->program, n->args[k].src, n->args[k].slot);
-        values[k] = a.literal;
+        const tb_value *v = a.literal;
         if (a.src >= 0 && r->nodes[i].asked >> k & 1 && r->nodes[a.src].out) {
             const tb_value *list = r->nodes[a.src].out[a.slot];
-            values[k] = tb_list_count(list) ? tb_list_at(list, 0) : NULL;
+            v = tb_list_count(list) ? tb_list_at(list, 0) : NULL;
         }
+        /* a value that cannot be converted stops the node when it is run, with its sentence */
+        values[k] = v ? tb_input_convert(&n->type->def->inputs[k], v, NULL) : NULL;
     }
     return values;
 }
 
-/* A linked scalar has any scalar type until it is converted; need() sees converted ones only. */
-static void drop_unconverted(const tb_pnode *n, const tb_value **values)
+static void free_values(tb_value **values, int n)
 {
-    for (int k = 0; k < n->type->input_count; k++)
-        if (values[k] && n->args[k].src >= 0 && tb_input_is_scalar(&n->type->def->inputs[k])) {
-            tb_err err = TB_ERR_INIT;
-            tb_value *v = tb_input_convert(&n->type->def->inputs[k], values[k], &err);
-            const bool same = v && tb_value_kind(v) == tb_value_kind(values[k]);
-            tb_value_unref(&v);
-            if (!same)
-                values[k] = NULL;
-        }
+    for (int k = 0; k < n; k++)
+        tb_value_unref(&values[k]);
+    free(values);
 }
 
 /* Ask for all inputs the node wants now; for a deferred composite, those that must be literals. */
@@ -108,10 +103,14 @@ static void want_inputs(tb_run *r, int i)
                 want_input(r, i, k);
         return;
     }
-    const tb_value **values = known_values(r, i);
-    drop_unconverted(n, values);
-    const uint64_t wanted = tbi_wanted_inputs(n, values);
-    free(values);
+    bool lazy = false;
+    for (int k = 0; k < n->type->input_count; k++)
+        lazy |= (n->type->def->inputs[k].flags & TB_IN_LAZY) != 0;
+    tb_value **values = lazy ? known_values(r, i) : NULL;
+    const uint64_t wanted =
+        lazy ? tbi_wanted_inputs(n, (const tb_value *const *)(void *)values) : UINT64_MAX;
+    if (lazy)
+        free_values(values, n->type->input_count);
     for (int k = 0; k < n->type->input_count; k++)
         if (wanted >> k & 1)
             want_input(r, i, k);
