@@ -206,6 +206,59 @@ static size_t find_bytes(const tb_tensor *file, const char *what)
     return SIZE_MAX;
 }
 
+/* A stored file gets the graph of the run that delivers it. */
+TEST(graphs_are_put_into_finished_files)
+{
+    static const char *const names[] = { "e.mp4", "e.webm", "e.gif", "e.webp", "e.png", "e.jpg" };
+    tb_str graph = TB_STR_INIT;
+    tb_str_add(&graph, "{\"text\":\"");
+    for (int i = 0; i < 20000; i++)
+        tb_str_add(&graph, "ball ");
+    tb_str_add(&graph, "\"}");
+    for (int i = 0; i < 6; i++) {
+        tb_err err = TB_ERR_INIT;
+        tb_media_info info = { 0 };
+        char *path = in_folder(names[i]);
+        tb_tensor *images = moving_disc(i < 3 ? 9 : 1, 32, 32);
+        const char *format = tb_media_format_of(path);
+        const tb_media_options o = { .format = format, .fps = 8 };
+        tb_tensor *plain = tb_media_encode(images, &o, NULL, &err);
+        REQUIRE(plain);
+        tb_tensor *file = tb_media_embed(plain, format, graph.s, &err);
+        REQUIRE(file);
+        CHECK_OK(tb_fs_write(path, tb_tensor_data(plain), tb_tensor_bytes(plain), false, &err));
+        tb_tensor *before = tb_media_read(path, 0, 0, NULL, NULL, &err);
+        CHECK_OK(tb_fs_write(path, tb_tensor_data(file), tb_tensor_bytes(file), false, &err));
+        tb_tensor *after = tb_media_read(path, 0, 0, NULL, NULL, &err);
+        CHECK_OK(tb_media_probe(path, &info, &err));
+        CHECK_STR(info.graph, graph.s);
+        REQUIRE(before && after);
+        CHECK_INT(tb_tensor_bytes(before), tb_tensor_bytes(after));
+        CHECK(memcmp(tb_tensor_f32(before), tb_tensor_f32(after), tb_tensor_bytes(before)) == 0);
+        tb_tensor_unref(&images);
+        tb_tensor_unref(&plain);
+        tb_tensor_unref(&file);
+        tb_tensor_unref(&before);
+        tb_tensor_unref(&after);
+        free(info.graph);
+        free(path);
+    }
+    tb_str_free(&graph);
+}
+
+TEST(a_graph_is_not_put_into_what_is_no_file)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *zeros = tb_tensor_new_zero(TB_U8, &TB_SHAPE(7), &err);
+    CHECK(!tb_media_embed(zeros, "mp4", GRAPH, &err));
+    CHECK_STR(err.message, "the graph cannot be put into these 7 bytes of mp4");
+    tb_err_clear(&err);
+    CHECK(!tb_media_embed(zeros, "webm", GRAPH, &err));
+    CHECK_STR(err.message,
+              "cannot put the graph into the WebM file: Invalid data found when processing input");
+    tb_tensor_unref(&zeros);
+}
+
 /* Browsers begin to play before the end has arrived only if the index stands first. */
 TEST(mp4_has_its_index_in_front)
 {
@@ -564,23 +617,24 @@ static void remove_folder(void)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(mp4_is_read_back) TEST_ROW(webm_is_read_back) TEST_ROW(gif_is_read_back)
-            TEST_ROW(png_is_read_back) TEST_ROW(jpeg_is_read_back) TEST_ROW(webp_is_read_back)
-                TEST_ROW(animated_webp_is_written_whole) TEST_ROW(eight_bits_survive) TEST_ROW(
-                    values_out_of_range_are_clamped) TEST_ROW(same_frames_give_the_same_bytes)
-                    TEST_ROW(mp4_has_its_index_in_front)
-                        TEST_ROW(odd_sizes_are_padded_only_where_they_must)
-                            TEST_ROW(a_range_of_frames_is_read) TEST_ROW(quality_changes_the_size)
-                                TEST_ROW(wrong_options_are_told) TEST_ROW(a_cancelled_call_stops)
-                                    TEST_ROW(what_is_no_picture_is_refused)
-                                        TEST_ROW(what_is_no_file_is_refused)
-                                            TEST_ROW(content_decides_not_the_name)
-                                                TEST_ROW(damaged_files_do_no_harm)
-                                                    TEST_ROW(a_truncated_picture_is_told)
-                                                        TEST_ROW(pictures_are_turned_upright)
-                                                            TEST_ROW(resize_keeps_means_and_ramps)
-                                                                TEST_ROW(area_averages_exactly)
-                                                                    TEST_ROW(wrong_resizes_are_told)
+        TEST_ROW(mp4_is_read_back) TEST_ROW(webm_is_read_back) TEST_ROW(gif_is_read_back) TEST_ROW(
+            png_is_read_back) TEST_ROW(jpeg_is_read_back) TEST_ROW(webp_is_read_back)
+            TEST_ROW(animated_webp_is_written_whole) TEST_ROW(eight_bits_survive) TEST_ROW(
+                values_out_of_range_are_clamped) TEST_ROW(same_frames_give_the_same_bytes)
+                TEST_ROW(graphs_are_put_into_finished_files) TEST_ROW(
+                    a_graph_is_not_put_into_what_is_no_file) TEST_ROW(mp4_has_its_index_in_front)
+                    TEST_ROW(odd_sizes_are_padded_only_where_they_must)
+                        TEST_ROW(a_range_of_frames_is_read) TEST_ROW(quality_changes_the_size)
+                            TEST_ROW(wrong_options_are_told) TEST_ROW(a_cancelled_call_stops)
+                                TEST_ROW(what_is_no_picture_is_refused)
+                                    TEST_ROW(what_is_no_file_is_refused)
+                                        TEST_ROW(content_decides_not_the_name)
+                                            TEST_ROW(damaged_files_do_no_harm)
+                                                TEST_ROW(a_truncated_picture_is_told)
+                                                    TEST_ROW(pictures_are_turned_upright)
+                                                        TEST_ROW(resize_keeps_means_and_ramps)
+                                                            TEST_ROW(area_averages_exactly)
+                                                                TEST_ROW(wrong_resizes_are_told)
     };
     char name[] = "/tmp/test_media_XXXXXX";
     folder = mkdtemp(name);

@@ -119,25 +119,44 @@ static int orientation_of(int quarter_turns)
     return names[quarter_turns & 3];
 }
 
-static tb_status probe(const char *path, tb_media_info *info, int *orientation, tb_err *err)
+/* Upright size; orientations from 5 on lie on their side. */
+static void set_size(tb_media_info *info, int64_t width, int64_t height, int orientation)
+{
+    info->width = orientation >= 5 ? height : width;
+    info->height = orientation >= 5 ? width : height;
+}
+
+static tb_status probe_module(const char *path, tb_media_info *info, int *orientation, tb_err *err)
 {
     const tb_media_table *m = module(err);
-    *info = (tb_media_info){ 0 };
     if (!m)
         return table_err.status;
     tb_media_facts f;
     const tb_status st = m->probe(path, &f, err);
-    if (st == TB_OK) {
-        tbi_media_meta meta = tbi_media_meta_read(path);
-        *orientation = f.quarter_turns ? orientation_of(f.quarter_turns) : meta.orientation;
-        const bool lies = *orientation >= 5;
-        info->frames = f.frames;
-        info->width = lies ? f.height : f.width;
-        info->height = lies ? f.width : f.height;
-        info->fps = f.fps;
-        info->graph = meta.graph ? meta.graph : f.graph ? tb_xstrdup(f.graph) : NULL;
-    }
+    if (f.quarter_turns)
+        *orientation = orientation_of(f.quarter_turns);
+    set_size(info, f.width, f.height, *orientation);
+    info->frames = f.frames;
+    info->fps = f.fps;
+    if (f.graph && !info->graph)
+        info->graph = tb_xstrdup(f.graph);
     m->release(f.graph);
+    return st;
+}
+
+static tb_status probe(const char *path, tb_media_info *info, int *orientation, tb_err *err)
+{
+    const tbi_media_meta meta = tbi_media_meta_read(path);
+    *info = (tb_media_info){ .graph = meta.graph, .frames = 1 };
+    *orientation = meta.orientation;
+    set_size(info, meta.width, meta.height, meta.orientation);
+    if (meta.width > 0 && meta.height > 0)
+        return TB_OK;
+    const tb_status st = probe_module(path, info, orientation, err);
+    if (st != TB_OK) {
+        free(info->graph);
+        *info = (tb_media_info){ 0 };
+    }
     return st;
 }
 
@@ -225,16 +244,17 @@ static tb_tensor *to_tensor(const collector *c, tb_err *err)
 tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, double *fps,
                          const atomic_bool *cancel, tb_err *err)
 {
+    const tb_media_table *m = module(err);
     tb_media_info info;
     collector c = { 0 };
     tb_tensor *t = NULL;
-    if (probe(path, &info, &c.orientation, err) != TB_OK)
+    if (!m || probe(path, &info, &c.orientation, err) != TB_OK)
         return NULL;
     free(info.graph);
     if (fps)
         *fps = info.fps;
     const tb_media_sink sink = { .frame = collect, .ctx = &c };
-    if (module(err)->read(path, first, max_frames, &sink, cancel, err) != TB_OK)
+    if (m->read(path, first, max_frames, &sink, cancel, err) != TB_OK)
         goto done;
     if (c.frames)
         t = to_tensor(&c, err);
@@ -296,18 +316,41 @@ static tb_status check_options(const tb_tensor *images, const char *format,
     return TB_OK;
 }
 
-/* A tensor of the bytes, with the graph put in where the muxer has not done it. */
-static tb_tensor *finish(const tb_media_encoding *e, const uint8_t *data, size_t size, tb_err *err)
+static tb_tensor *bytes_tensor(const void *data, size_t size, tb_err *err)
 {
-    uint8_t *with = NULL;
-    if (e->graph &&
-        (with = tbi_media_meta_embed(e->format, data, size, e->width, e->height, e->graph, &size)))
-        data = with;
     tb_tensor *t = tb_tensor_new(TB_U8, &TB_SHAPE((int64_t)size), err);
     if (t)
         memcpy(tb_tensor_data_mut(t), data, size);
-    free(with);
     return t;
+}
+
+static tb_tensor *embed(const char *format, const uint8_t *file, size_t size, const char *graph,
+                        tb_err *err)
+{
+    tb_tensor *t = NULL;
+    if (strcmp(format, "webm") == 0) {
+        const tb_media_table *m = module(err);
+        uint8_t *data = NULL;
+        size_t n = 0;
+        if (m && m->tag(file, size, graph, &data, &n, err) == TB_OK)
+            t = bytes_tensor(data, n, err);
+        if (m)
+            m->release(data);
+        return t;
+    }
+    tb_str out = TB_STR_INIT;
+    if (tbi_media_embed(&out, format, file, size, graph))
+        t = bytes_tensor(out.s, out.len, err);
+    else
+        tb_err_set(err, TB_EFORMAT, "the graph cannot be put into these %zu bytes of %s", size,
+                   format);
+    tb_str_free(&out);
+    return t;
+}
+
+tb_tensor *tb_media_embed(const tb_tensor *file, const char *format, const char *graph, tb_err *err)
+{
+    return embed(format, tb_tensor_u8(file), tb_tensor_bytes(file), graph, err);
 }
 
 tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
@@ -327,7 +370,6 @@ tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
         .height = tb_tensor_dim(images, 1),
         .width = tb_tensor_dim(images, 2),
         .format = format,
-        .graph = o->graph,
         .fps = is_still(format) ? 25 : o->fps,
         .quality = o->quality,
         .cancel = cancel,
@@ -335,7 +377,7 @@ tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
     uint8_t *data = NULL;
     size_t size = 0;
     if (m->encode(&e, &data, &size, err) == TB_OK)
-        t = finish(&e, data, size, err);
+        t = o->graph ? embed(format, data, size, o->graph, err) : bytes_tensor(data, size, err);
     m->release(data);
     return t;
 }

@@ -48,6 +48,11 @@ const char *tb_media_format_of(const char *path);
 tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
                            const atomic_bool *cancel, tb_err *err);
 
+/* The bytes of a finished file of that format ("mp4", ...) with a graph put inside: new tensor.
+ * Apart from WebM this needs no FFmpeg, so that a stored result is delivered at once. */
+tb_tensor *tb_media_embed(const tb_tensor *file, const char *format, const char *graph,
+                          tb_err *err);
+
 /* Resize f32 [frames,H,W,C]; filter: "nearest", "bilinear", "bicubic", "area", "lanczos". Bicubic
  * and lanczos may leave the range of their input. The same tensor when the size is right already.
  */

@@ -5,22 +5,37 @@
  * WebP   EXIF tag 0x0110 "prompt:...", as ComfyUI
  * JPEG   comment segments "prompt:...", continued by "prompt+..."
  * GIF    comment "prompt:..."
- * MP4 and WebM carry their tags through FFmpeg's muxers.
+ * MP4    moov/udta/meta, key "prompt"; WebM a tag of that name: both are read by FFmpeg's demuxers.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/str.h"
+
+#define TBI_MEDIA_KEY "prompt"
+
+enum { TBI_EXIF_MODEL = 0x0110, TBI_EXIF_ORIENTATION = 0x0112 };
+
 typedef struct tbi_media_meta {
-    char *graph;     /* or NULL; freed by the caller */
-    int orientation; /* EXIF's 1..8; 1: as stored */
+    char *graph;           /* or NULL; freed by the caller */
+    int orientation;       /* EXIF's 1..8; 1: as stored */
+    int64_t width, height; /* of a PNG or JPEG picture as stored; 0: ask a decoder */
 } tbi_media_meta;
 
 /* Cannot fail: a file that is not understood has no graph and stands upright. */
 tbi_media_meta tbi_media_meta_read(const char *path);
 
-/* A copy of the file with the graph inside; freed by free(). NULL: this format has no place for it
- * here. width, height: of the picture. */
-uint8_t *tbi_media_meta_embed(const char *format, const uint8_t *file, size_t size, int64_t width,
-                              int64_t height, const char *graph, size_t *out_size);
+/* Append the file with the graph inside to `out`. False: there is no place for it, or not known
+ * here. */
+bool tbi_media_embed(tb_str *out, const char *format, const uint8_t *file, size_t size,
+                     const char *graph);
+bool tbi_media_mp4_put(tb_str *out, const uint8_t *file, size_t size, const char *graph);
+
+/* Where a GIF's blocks begin: behind the screen descriptor and its colour table. head: 13 bytes. */
+static inline size_t tbi_gif_start(const uint8_t *head)
+{
+    return 13 + (head[10] & 0x80 ? (size_t)3 << ((head[10] & 7) + 1) : 0);
+}

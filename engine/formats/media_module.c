@@ -49,6 +49,7 @@ const tb_media_table *tb_media_module_open(const tb_media_host *host)
         .probe = tbi_media_probe,
         .read = tbi_media_read,
         .encode = tbi_media_encode,
+        .tag = tbi_media_tag,
         .release = av_free,
     };
     the_host = host;

@@ -37,7 +37,7 @@ typedef struct tb_media_sink {
 typedef struct tb_media_encoding {
     const float *rgb; /* [frames,height,width,3] */
     int64_t frames, width, height;
-    const char *format, *graph; /* as in tb_media_options; graph only for containers with tags */
+    const char *format; /* as in tb_media_options */
     double fps;
     int quality; /* 0: default, else 1..100 */
     const atomic_bool *cancel;
@@ -52,6 +52,9 @@ typedef struct tb_media_table {
                       const tb_media_sink *sink, const atomic_bool *cancel, tb_err *err);
     /* *data is freed by release. */
     tb_status (*encode)(const tb_media_encoding *e, uint8_t **data, size_t *size, tb_err *err);
+    /* The WebM file with the tag "prompt" inside. *data is freed by release. */
+    tb_status (*tag)(const uint8_t *file, size_t size, const char *graph, uint8_t **data,
+                     size_t *out_size, tb_err *err);
     void (*release)(void *p);
 } tb_media_table;
 

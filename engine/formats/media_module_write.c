@@ -305,11 +305,9 @@ static tb_status start_file(writer *w, tb_err *err)
     w->stream->time_base = w->codec->time_base;
     w->stream->avg_frame_rate = w->codec->framerate;
     if (strcmp(w->spec->name, "mp4") == 0)
-        av_dict_set(&options, "movflags", "+faststart+use_metadata_tags", 0);
+        av_dict_set(&options, "movflags", "+faststart", 0);
     if (strcmp(w->spec->name, "webp") == 0)
         av_dict_set(&options, "loop", "0", 0); /* for ever */
-    if (w->e->graph)
-        av_dict_set(&w->format->metadata, "prompt", w->e->graph, 0);
     int e = avcodec_parameters_from_context(w->stream->codecpar, w->codec);
     if (e >= 0)
         e = avformat_write_header(w->format, &options);
