@@ -33,7 +33,7 @@ uv.h          engine/run/* engine/script/* engine/server/* engine/cli/* engine/t
 libav*        engine/formats/media_module*
 libsw*        engine/formats/media_module*
 nettle/sha2.h  engine/base/*
-xxhash.h      engine/base/*
+xxhash.h      engine/base/* engine/store/*
 cblas*.h      engine/compute/cpu/*
 immintrin.h   engine/compute/cpu/*
 '
