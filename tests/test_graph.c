@@ -138,6 +138,31 @@ TEST(a_cycle_is_named)
                  "node 'a' (t_join): the links form a cycle: a -> b -> a; remove one of them\n");
 }
 
+TEST(muted_and_bypassed_nodes_are_resolved)
+{
+    check_errors("{'n':{'class_type':'t_number','inputs':{},'_meta':{'mode':'mute'}},"
+                 "'j':{'class_type':'t_join','inputs':{'a':['n',0]}}}",
+                 "node 'j' (t_join): a is linked to node 'n', which is muted; unmute it or mute "
+                 "this node too\n");
+    check_errors("{'n':{'class_type':'t_number','inputs':{},'_meta':{'mode':'bypass'}}}",
+                 "node 'n' (t_number): the node is bypassed, but has no linked input to stand for "
+                 "its output "
+                 "'number' (INT)\n");
+    tb_types *t = types();
+    tb_err_list errors = { 0 };
+    tb_program *p =
+        program(t,
+                "{'n':{'class_type':'t_number','inputs':{}},"
+                "'p':{'class_type':'t_join','inputs':{'a':['n',0]}},"
+                "'q':{'class_type':'t_join','inputs':{'a':['p',0]},'_meta':{'mode':'bypass'}},"
+                "'r':{'class_type':'t_join','inputs':{'a':['q',0]}}}",
+                &errors);
+    CHECK_INT(errors.count, 0);
+    CHECK_STR(tb_program_id(p, tb_program_resolve(p, 2, 0).src), "p");
+    tb_program_free(&p);
+    tb_types_free(&t);
+}
+
 TEST(malformed_documents_are_refused)
 {
     check_errors("[]", "a graph must be an object of nodes by id, as \"Export (API)\" writes it\n");
@@ -278,12 +303,13 @@ int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
         TEST_ROW(all_errors_are_reported_at_once_with_their_place) TEST_ROW(links_are_checked)
-            TEST_ROW(a_cycle_is_named) TEST_ROW(malformed_documents_are_refused)
-                TEST_ROW(keys_hang_on_what_makes_the_result_and_on_nothing_else)
-                    TEST_ROW(composites_are_spliced_and_their_links_followed)
-                        TEST_ROW(a_chain_of_100000_nodes_is_checked_and_keyed_without_recursion)
-                            TEST_ROW(documents_survive_json)
-                                TEST_ROW(types_from_a_script_survive_json)
+            TEST_ROW(a_cycle_is_named) TEST_ROW(muted_and_bypassed_nodes_are_resolved)
+                TEST_ROW(malformed_documents_are_refused)
+                    TEST_ROW(keys_hang_on_what_makes_the_result_and_on_nothing_else)
+                        TEST_ROW(composites_are_spliced_and_their_links_followed)
+                            TEST_ROW(a_chain_of_100000_nodes_is_checked_and_keyed_without_recursion)
+                                TEST_ROW(documents_survive_json)
+                                    TEST_ROW(types_from_a_script_survive_json)
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -128,6 +128,12 @@ static void check_literal(checker *c, const tb_input_def *in, const json_t *lite
     tb_value_unref(&v);
 }
 
+static bool has_mode(const tb_graph_node *g, const char *mode)
+{
+    const char *m = json_string_value(json_object_get(g->meta, "mode"));
+    return m && strcmp(m, mode) == 0;
+}
+
 static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_arg *arg)
 {
     const int src = tb_graph_find(c->p->graph, l->src);
@@ -140,6 +146,13 @@ static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_
     const tb_type *t = tb_types_find(c->p->types, from->type);
     if (!t)
         return; /* reported at that node */
+    if (has_mode(from, "mute")) {
+        if (in->required || (!tb_input_is_scalar(in) && !(in->flags & TB_IN_OPTIONAL)))
+            report(c, in->name,
+                   "%s is linked to node '%s', which is muted; unmute it or mute this node too",
+                   in->name, l->src);
+        return;
+    }
     if (l->slot < 0 || l->slot >= t->output_count) {
         report(c, in->name, "%s is linked to output %d of node '%s' (%s), which has %d output%s",
                in->name, l->slot, l->src, from->type, t->output_count,
@@ -174,6 +187,29 @@ static void check_missing(checker *c, const tb_type *t)
     }
 }
 
+/* A bypassed node stands for its inputs: each output for one of the same type, the same place
+ * first. */
+static void bypass(checker *c, tb_pnode *n)
+{
+    const tb_type *t = n->type;
+    n->alias = tb_xcalloc((size_t)t->output_count + 1, sizeof *n->alias);
+    for (int o = 0; o < t->output_count; o++) {
+        const tb_output_def *out = &t->def->outputs[o];
+        n->alias[o].src = -1;
+        for (int k = 0; k <= t->input_count && n->alias[o].src < 0; k++) {
+            const int at = k == 0 ? o : k - 1;
+            if (at < t->input_count && n->args[at].src >= 0 &&
+                tb_port_fits(t->def->inputs[at].type, out->type))
+                n->alias[o] = (tb_arg){ .src = n->args[at].src, .slot = n->args[at].slot };
+        }
+        if (n->alias[o].src < 0)
+            report(
+                c, NULL,
+                "the node is bypassed, but has no linked input to stand for its output '%s' (%s)",
+                out->name, out->type);
+    }
+}
+
 static void check_node(checker *c, int i)
 {
     c->g = tb_graph_at(c->p->graph, i);
@@ -184,10 +220,11 @@ static void check_node(checker *c, int i)
         return;
     }
     n->args = tb_xcalloc((size_t)t->input_count + 1, sizeof *n->args);
-    for (int k = 0; k < t->input_count; k++) {
+    for (int k = 0; k < t->input_count; k++)
         n->args[k].src = -1;
-        n->args[k].literal = NULL;
-    }
+    n->muted = has_mode(c->g, "mute");
+    if (n->muted)
+        return;
     for (int k = 0; k < c->g->input_count; k++) {
         const tb_link *l = &c->g->inputs[k];
         const int at = tb_type_input(t, l->name);
@@ -197,6 +234,10 @@ static void check_node(checker *c, int i)
             check_link(c, &t->def->inputs[at], l, &n->args[at]);
         else
             check_literal(c, &t->def->inputs[at], l->literal, &n->args[at]);
+    }
+    if (has_mode(c->g, "bypass")) {
+        bypass(c, n);
+        return;
     }
     check_missing(c, t);
     for (int k = 0; k < t->input_count; k++) {

@@ -21,6 +21,7 @@ typedef struct tb_pnode {
     tb_arg *args;  /* type->input_count */
     tb_arg *alias; /* type->output_count once expanded: what each output stands for; else NULL */
     bool deferred; /* a composite whose literals are known only during the run */
+    bool muted;     /* taken out: never runs, is no target */
     bool keyed, impure;
     tb_key key;
 } tb_pnode;

@@ -46,7 +46,7 @@ static tb_status expand_all(tb_run *r, tb_err *err)
     for (bool again = true; again;) {
         again = false;
         for (int i = 0; i < p->count; i++) {
-            if (p->nodes[i].type->kind != TB_COMPOSITE || p->nodes[i].alias)
+            if (p->nodes[i].type->kind != TB_COMPOSITE || p->nodes[i].alias || p->nodes[i].muted)
                 continue;
             if (!tb_program_expandable(p, i)) {
                 p->nodes[i].deferred = true;

@@ -109,11 +109,13 @@ static tb_status find_targets(tb_run *r, const json_t *ids, tb_err *err)
         const int at = tb_graph_find(p->graph, name);
         if (at < 0)
             return tb_err_set(err, TB_ENOTFOUND, "the target node '%s' is not in the graph", name);
-        tbi_push(&r->targets, at);
+        if (!p->nodes[at].muted)
+            tbi_push(&r->targets, at);
     }
     if (json_array_size(ids) == 0)
         for (int n = 0; n < p->count; n++)
-            if (p->nodes[n].type->def->flags & TB_NODE_TARGET)
+            if (p->nodes[n].type->def->flags & TB_NODE_TARGET && !p->nodes[n].muted &&
+                !p->nodes[n].alias)
                 tbi_push(&r->targets, n);
     if (r->targets.count == 0)
         return tb_err_set(
