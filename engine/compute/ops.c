@@ -5,7 +5,7 @@
 #include "compute/compute_internal.h"
 
 /* Fewer numbers than this are done by the calling thread: waking the pool costs more. */
-enum { NUMBERS_PER_PIECE = 8192, PIECES_MOST = 64 };
+enum { NUMBERS_PER_PIECE = 2048, PIECES_MOST = 64 };
 
 /* Any of the operations below; each uses what it needs. */
 typedef struct op {

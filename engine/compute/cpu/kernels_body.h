@@ -98,11 +98,48 @@ static void tile(int rows, int cols, const float *a, int64_t lda, const int64_t 
         tile_vectors(NV, rows, a, lda, seg, segs, k_seg, panel, acc, ld_acc, first);
 }
 
+INLINE vf load_part(const float *p, int64_t left)
+{
+    return left >= VW ? v_load(p) : v_load_n(p, left);
+}
+
+INLINE void store_part(float *p, vf v, int64_t left)
+{
+    if (left >= VW)
+        v_store(p, v);
+    else
+        v_store_n(p, v, left);
+}
+
+/* y[cols][ldy] = x[rows][ldx] transposed, rows and cols <= VW; `width` numbers of each row of y are
+ * written, zeros beyond `rows`. */
+INLINE void transpose_square(const float *x, int64_t ldx, int64_t rows, int64_t cols, float *y,
+                             int64_t ldy, int64_t width)
+{
+    vf r[VW];
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < VW; i++)
+        r[i] = i < rows ? load_part(x + i * ldx, cols) : v_set1(0);
+    v_transpose(r);
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < VW; i++) {
+        if (i < cols)
+            store_part(y + i * ldy, r[i], width);
+    }
+}
+
+INLINE int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void pack_rows(const float *b, int64_t ldb, int64_t cols, int64_t k, float *panel)
 {
-    for (int64_t i = 0; i < k; i++) {
-        for (int64_t j = 0; j < NR; j++)
-            panel[i * NR + j] = j < cols ? b[j * ldb + i] : 0;
+    for (int64_t j = 0; j < NR; j += VW) {
+        const int64_t rows = cols > j ? least(cols - j, VW) : 0;
+        for (int64_t i = 0; i < k; i += VW)
+            transpose_square(b + j * ldb + i, ldb, rows, least(k - i, VW), panel + i * NR + j, NR,
+                             VW);
     }
 }
 
@@ -181,19 +218,6 @@ INLINE vf act_of(tb_act act, vf x)
     case TB_ACT_NONE: break;
     }
     return x;
-}
-
-INLINE vf load_part(const float *p, int64_t left)
-{
-    return left >= VW ? v_load(p) : v_load_n(p, left);
-}
-
-INLINE void store_part(float *p, vf v, int64_t left)
-{
-    if (left >= VW)
-        v_store(p, v);
-    else
-        v_store_n(p, v, left);
 }
 
 INLINE void activate_as(const tb_act act, const float *x, int64_t n, float *y)
@@ -345,49 +369,59 @@ static void rotate(float *x, const float *cos_sin, int64_t pairs)
 static void transpose(const float *x, int64_t ldx, int64_t rows, int64_t cols, float *y,
                       int64_t ldy)
 {
-    for (int64_t j = 0; j < cols; j++) {
-        for (int64_t i = 0; i < rows; i++)
-            y[j * ldy + i] = x[i * ldx + j];
+    for (int64_t i = 0; i < rows; i += VW) {
+        const int64_t here = least(rows - i, VW);
+        for (int64_t j = 0; j < cols; j += VW)
+            transpose_square(x + i * ldx + j, ldx, here, least(cols - j, VW), y + j * ldy + i, ldy,
+                             here);
     }
 }
 
 /* ------------------------------------------------------------------------------------- softmax */
 
+/* The largest of scale * s + bias. NaN may be lost here; it comes back with the sum. */
+INLINE float largest_score(const tbi_softmax_row *t)
+{
+    vf peak = v_set1(-INFINITY);
+    int64_t i = 0;
+    for (; i + VW <= t->n; i += VW) {
+        const vf v = v_mul(v_load(t->s + i), v_set1(t->scale));
+        peak = v_max(peak, t->bias ? v_add(v, v_load(t->bias + i)) : v);
+    }
+    float max = v_peak(peak);
+    for (; i < t->n; i++) {
+        const float v = t->s[i] * t->scale + (t->bias ? t->bias[i] : 0);
+        max = v > max ? v : max;
+    }
+    return max;
+}
+
 /* Milakov and Gimelshein, "Online normalizer calculation for softmax" (arXiv 1805.02867). */
 static void softmax(const tbi_softmax_row *t)
 {
-    const vf scale = v_set1(t->scale), low = v_set1(-INFINITY);
-    vf peak = low;
+    const float here = largest_score(t), max = here > *t->max ? here : *t->max;
+    const vf scale = v_set1(t->scale), minus_max = v_set1(-max);
+    vf sum = v_set1(0);
     for (int64_t i = 0; i < t->n; i += VW) {
         const int64_t left = t->n - i;
         vf v = v_mul(load_part(t->s + i, left), scale);
         if (t->bias)
             v = v_add(v, load_part(t->bias + i, left));
+        v = v_exp(v_add(v, minus_max));
         store_part(t->s + i, v, left);
-        if (left >= VW)
-            peak = v_max(peak, v);
-    }
-    float max = v_peak(peak) > *t->max ? v_peak(peak) : *t->max;
-    for (int64_t i = t->n - t->n % VW; i < t->n; i++)
-        max = t->s[i] > max ? t->s[i] : max;
-    const vf m = v_set1(max);
-    vf sum = v_set1(0);
-    for (int64_t i = 0; i < t->n; i += VW) {
-        const int64_t left = t->n - i;
-        vf v = v_exp(v_sub(load_part(t->s + i, left), m));
-        store_part(t->s + i, v, left);
-        if (left < VW)
-            v = load_part(t->s + i, left);
-        sum = v_add(sum, v);
+        sum = v_add(sum, left < VW ? load_part(t->s + i, left) : v);
     }
     float *last = &t->s[t->n - 1];
     const float more = *last * t->last_count - *last;
     *last += more;
-    const float keep = exp_one(*t->max - max);
-    *t->sum = *t->sum * keep + v_sum(sum) + more;
+    if (t->o) {
+        const float keep = exp_one(*t->max - max);
+        *t->sum *= keep;
+        if (keep != 1.0f)
+            scale_by(keep, t->o, t->d, t->o);
+    }
+    *t->sum += v_sum(sum) + more;
     *t->max = max;
-    if (t->o && keep != 1.0f)
-        scale_by(keep, t->o, t->d, t->o);
 }
 
 const tbi_kernels KERNELS = {

@@ -100,3 +100,20 @@ static inline vf v_rotate(vf x, vf cs)
     return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(cs),
                               _mm256_mul_ps(swapped, _mm256_movehdup_ps(cs)));
 }
+static inline void v_transpose(vf r[VW])
+{
+    vf t[8];
+    for (int i = 0; i < 8; i += 4) {
+        const vf a = _mm256_unpacklo_ps(r[i], r[i + 1]), b = _mm256_unpackhi_ps(r[i], r[i + 1]);
+        const vf c = _mm256_unpacklo_ps(r[i + 2], r[i + 3]),
+                 d = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
+        t[i] = _mm256_shuffle_ps(a, c, 0x44);
+        t[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        t[i + 2] = _mm256_shuffle_ps(b, d, 0x44);
+        t[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+    }
+}

@@ -95,3 +95,30 @@ static inline vf v_rotate(vf x, vf cs)
     return _mm512_fmaddsub_ps(x, _mm512_moveldup_ps(cs),
                               _mm512_mul_ps(swapped, _mm512_movehdup_ps(cs)));
 }
+static inline void v_transpose(vf r[VW])
+{
+    vf t[16];
+    /* Four rows at a time: t[4g + c] holds columns c, c+4, c+8, c+12 of rows 4g..4g+3, one a lane
+     * of 128 bits. */
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        const vf a = _mm512_unpacklo_ps(r[i], r[i + 1]), b = _mm512_unpackhi_ps(r[i], r[i + 1]);
+        const vf c = _mm512_unpacklo_ps(r[i + 2], r[i + 3]),
+                 d = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+        t[i] = _mm512_shuffle_ps(a, c, 0x44);
+        t[i + 1] = _mm512_shuffle_ps(a, c, 0xee);
+        t[i + 2] = _mm512_shuffle_ps(b, d, 0x44);
+        t[i + 3] = _mm512_shuffle_ps(b, d, 0xee);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        const vf a = _mm512_shuffle_f32x4(t[c], t[c + 4], 0x88),
+                 b = _mm512_shuffle_f32x4(t[c], t[c + 4], 0xdd);
+        const vf d = _mm512_shuffle_f32x4(t[c + 8], t[c + 12], 0x88),
+                 e = _mm512_shuffle_f32x4(t[c + 8], t[c + 12], 0xdd);
+        r[c] = _mm512_shuffle_f32x4(a, d, 0x88);
+        r[c + 4] = _mm512_shuffle_f32x4(b, e, 0x88);
+        r[c + 8] = _mm512_shuffle_f32x4(a, d, 0xdd);
+        r[c + 12] = _mm512_shuffle_f32x4(b, e, 0xdd);
+    }
+}

@@ -91,3 +91,8 @@ static inline float v_peak(vf a)
 {
     return a;
 }
+/* Rows become columns, in place. */
+static inline void v_transpose(vf r[VW])
+{
+    (void)r;
+}
