@@ -1,6 +1,8 @@
-/* wan_dit.h - the Wan2.1 / Wan2.2 video diffusion transformer (arXiv 2503.20314; DiT, arXiv 2212.09748).
+/* wan_dit.h - the Wan2.1 / Wan2.2 video diffusion transformer (arXiv 2503.20314; DiT, arXiv
+ * 2212.09748).
  *
- * Original and diffusers names; text-to-video, image-to-video (CLIP branch) and per-token timesteps.
+ * Original and diffusers names; text-to-video, image-to-video (CLIP branch) and per-token
+ * timesteps.
  */
 #pragma once
 
@@ -14,7 +16,12 @@ typedef struct tb_wan_dit_config {
     float eps;
 } tb_wan_dit_config;
 
+/* Converts the weights; `w` may be closed afterwards. The config.json beside them is read (original
+ * and diffusers keys); what it does not say follows from tensor shapes, and heads of 128. */
 tb_wan_dit *tb_wan_dit_open(tb_compute *c, const tb_weights *w, tb_err *err);
+/* The same with a configuration from elsewhere; NULL: shapes alone. */
+tb_wan_dit *tb_wan_dit_open_config(tb_compute *c, const tb_weights *w, const json_t *config,
+                                   tb_err *err);
 void tb_wan_dit_close(tb_wan_dit **m);
 const tb_wan_dit_config *tb_wan_dit_config_of(const tb_wan_dit *m);
 size_t tb_wan_dit_bytes(const tb_wan_dit *m);
@@ -22,19 +29,21 @@ size_t tb_wan_dit_bytes(const tb_wan_dit *m);
 size_t tb_wan_dit_scratch(const tb_wan_dit_config *k, int64_t f, int64_t h, int64_t w);
 
 typedef struct tb_wan_dit_input {
-    int64_t f, h, w;       /* latent frames, rows, columns; h and w even */
-    const float *x;        /* [out_dim][f][h][w]: the noisy latent */
-    const float *extra;    /* [in_dim - out_dim][f][h][w]: mask and known latents; NULL: zeros */
-    const float *t;        /* timestep 0..1000; one number, or one per token */
-    int64_t t_count;       /* 1 or f * h/2 * w/2 */
-    const float *text;     /* [text_rows][text_dim], without padding */
-    int64_t text_rows;     /* <= text_len */
-    const float *image;    /* [image_rows][image_dim] CLIP features, or NULL */
+    int64_t f, h, w;    /* latent frames, rows, columns; h and w even */
+    const float *x;     /* [out_dim][f][h][w]: the noisy latent */
+    const float *extra; /* [in_dim - out_dim][f][h][w]: mask and known latents; NULL: zeros */
+    const float *t;     /* timestep 0..1000; one number, or one per token */
+    int64_t t_count;    /* 1 or f * h/2 * w/2 */
+    const float *text;  /* [text_rows][text_dim], without padding */
+    int64_t text_rows;  /* <= text_len */
+    const float *image; /* [image_rows][image_dim] CLIP features, or NULL */
     int64_t image_rows;
 } tb_wan_dit_input;
 
-/* Velocity out[i] [out_dim][f][h][w] for each of `count` inputs. Cross-attention keys and values of a text
- * are kept for later steps. Polls cancel per block; progress(ctx, share) per block, or NULL. */
-tb_status tb_wan_dit_run(tb_wan_dit *m, tb_compute *c, int count, const tb_wan_dit_input *in, float *const *out,
-                         const atomic_bool *cancel, void (*progress)(void *ctx, double share), void *ctx,
-                         tb_err *err);
+/* Runs all inputs as one packed sequence with attention inside each (NaViT, arXiv 2307.06304).
+ * Velocity out[i] [out_dim][f][h][w] for each of `count` inputs. Cross-attention keys and values of
+ * a text are kept for later steps. Polls cancel per block; progress(ctx, share) per block, or NULL.
+ */
+tb_status tb_wan_dit_run(tb_wan_dit *m, tb_compute *c, int count, const tb_wan_dit_input *in,
+                         float *const *out, const atomic_bool *cancel,
+                         void (*progress)(void *ctx, double share), void *ctx, tb_err *err);
