@@ -1,7 +1,8 @@
 /* wan_vae.h - the causal 3D video autoencoders of Wan2.1 and Wan2.2, encoder and decoder.
  *
- * Streaming over latent frames with two cached frames per causal convolution; equal to the whole-sequence
- * form. Original and diffusers names. Latents at this interface are normalised: (mu - mean) / std.
+ * Streaming over latent frames with two cached frames per causal convolution; equal to the
+ * whole-sequence form. Original and diffusers names. Latents at this interface are normalised: (mu
+ * - mean) / std.
  */
 #pragma once
 
@@ -12,30 +13,41 @@ typedef struct tb_wan_vae tb_wan_vae;
 typedef struct tb_wan_vae_config {
     int64_t z, stride_t, stride_hw; /* latent channels; 4; 8 or 16 */
     int64_t dim, dec_dim, levels;
-    int64_t patch;                  /* 2: pixel patchify and level shortcuts (Wan2.2), 1: Wan2.1 */
-    const float *mean, *std;        /* [z] */
+    int64_t patch;           /* 2: pixel patchify and level shortcuts (Wan2.2), 1: Wan2.1 */
+    const float *mean, *std; /* [z] */
     bool has_encoder, has_decoder;
 } tb_wan_vae_config;
 
-/* w may hold only one half (encoder or decoder); the other then answers with an error. */
+/* w may hold only one half (encoder or decoder); the other then answers with an error. The
+ * structure follows from the tensors; latents_mean and latents_std come from the config.json beside
+ * them, else from the public models (z = 16: Wan2.1, z = 48: Wan2.2). `w` may be closed afterwards.
+ */
 tb_wan_vae *tb_wan_vae_open(tb_compute *c, const tb_weights *w, tb_err *err);
+/* The same with a configuration from elsewhere; NULL: none. */
+tb_wan_vae *tb_wan_vae_open_config(tb_compute *c, const tb_weights *w, const json_t *config,
+                                   tb_err *err);
 void tb_wan_vae_close(tb_wan_vae **m);
 const tb_wan_vae_config *tb_wan_vae_config_of(const tb_wan_vae *m);
 size_t tb_wan_vae_bytes(const tb_wan_vae *m);
 
 /* latent [z][f][h][w] -> frames one chunk at a time: sink(ctx, first_frame, count, pixels
  * [count][H][W][3] in -1..1, not clamped). The pixels are lent for the call. */
-typedef tb_status (*tb_frame_sink)(void *ctx, int64_t first, int64_t count, const float *pixels, tb_err *err);
-tb_status tb_wan_vae_decode(tb_wan_vae *m, tb_compute *c, const float *latent, int64_t f, int64_t h, int64_t w,
-                            tb_frame_sink sink, void *ctx, const atomic_bool *cancel, tb_err *err);
+typedef tb_status (*tb_frame_sink)(void *ctx, int64_t first, int64_t count, const float *pixels,
+                                   tb_err *err);
+tb_status tb_wan_vae_decode(tb_wan_vae *m, tb_compute *c, const float *latent, int64_t f, int64_t h,
+                            int64_t w, tb_frame_sink sink, void *ctx, const atomic_bool *cancel,
+                            tb_err *err);
 
-/* pixels [frames][H][W][3] in -1..1, frames = 4k+1, H and W multiples of stride_hw -> latent [z][k+1][h][w]. */
-tb_status tb_wan_vae_encode(tb_wan_vae *m, tb_compute *c, const float *pixels, int64_t frames, int64_t height,
-                            int64_t width, float *latent, const atomic_bool *cancel, tb_err *err);
+/* pixels [frames][H][W][3] in -1..1, frames = 4k+1, H and W multiples of stride_hw -> latent
+ * [z][k+1][h][w]. */
+tb_status tb_wan_vae_encode(tb_wan_vae *m, tb_compute *c, const float *pixels, int64_t frames,
+                            int64_t height, int64_t width, float *latent, const atomic_bool *cancel,
+                            tb_err *err);
 
-/* The same in overlapping tiles (pixels; multiples of stride_hw), blended linearly: less memory, not byte-equal. */
-tb_status tb_wan_vae_decode_tiled(tb_wan_vae *m, tb_compute *c, const float *latent, int64_t f, int64_t h,
-                                  int64_t w, int64_t tile, int64_t stride, float *pixels,
+/* The same in overlapping tiles (pixels; multiples of stride_hw), blended linearly: less memory,
+ * not byte-equal. */
+tb_status tb_wan_vae_decode_tiled(tb_wan_vae *m, tb_compute *c, const float *latent, int64_t f,
+                                  int64_t h, int64_t w, int64_t tile, int64_t stride, float *pixels,
                                   const atomic_bool *cancel, tb_err *err);
-/* Bytes of caches and activations while decoding. */
+/* Bytes of caches and activations while decoding, about. */
 size_t tb_wan_vae_scratch(const tb_wan_vae_config *k, int64_t h, int64_t w);
