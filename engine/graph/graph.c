@@ -84,6 +84,10 @@ int tb_graph_add(tb_graph *g, const char *id, const char *type, const char *orig
         tb_err_set(err, TB_EINVAL, "two nodes have the id '%s'; give one of them another id", id);
         return -1;
     }
+    if (g->count >= TB_GRAPH_MAX_NODES) {
+        tb_err_set(err, TB_ELIMIT, "the graph has more than %d nodes", TB_GRAPH_MAX_NODES);
+        return -1;
+    }
     TB_GROW(g->nodes, g->cap, g->count + 1);
     g->nodes[g->count] = (tb_graph_node){
         .id = tb_xstrdup(id),
@@ -161,7 +165,7 @@ static tb_status read_node(tb_graph *g, const char *id, const json_t *node, tb_e
     }
     const int i = tb_graph_add(g, id, type, origin, meta, err);
     if (i < 0)
-        return TB_EINVAL;
+        return err->status;
     const char *name;
     json_t *v;
     json_object_foreach((json_t *)(uintptr_t)inputs, name, v)

@@ -148,10 +148,8 @@ static json_t *digest_tensor(void *ctx, const tb_tensor *t, tb_err *err)
                      tb_digest_hex(&d, hex));
 }
 
-tb_key tb_content_key(const tb_program *p, int i, const char *numeric_class,
-                      const tb_value *const *values, const tb_key *files)
+tb_key tb_content_key(const tb_pnode *n, const char *numeric_class, const tb_value *const *values)
 {
-    const tb_pnode *n = &p->nodes[i];
     tb_hasher h;
     begin(&h, n, numeric_class);
     tb_hasher_str(&h, "content");
@@ -166,7 +164,5 @@ tb_key tb_content_key(const tb_program *p, int i, const char *numeric_class,
         free(text);
         json_decref(j);
     }
-    if (files)
-        tb_hasher_bytes(&h, files->b, sizeof files->b);
     return tb_hasher_done(&h);
 }

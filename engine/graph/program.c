@@ -14,6 +14,8 @@ tb_program *tb_program_new(tb_graph *g_take, const tb_types *types)
     tb_program *p = tb_xcalloc(1, sizeof *p);
     p->graph = g_take;
     p->types = types;
+    /* untouched pages cost nothing */
+    p->nodes = tb_xcalloc(TB_GRAPH_MAX_NODES, sizeof *p->nodes);
     return p;
 }
 
@@ -307,8 +309,6 @@ int tb_program_check(tb_program *p, tb_err_list *errors)
 {
     checker c = { .p = p, .errors = errors };
     const int first = p->count, count = tb_graph_count(p->graph);
-    TB_GROW(p->nodes, p->cap, count + 1);
-    memset(p->nodes + first, 0, (size_t)(count - first) * sizeof *p->nodes);
     p->count = count;
     for (int i = first; i < count; i++)
         check_node(&c, i);

@@ -21,7 +21,7 @@ typedef struct tb_pnode {
     tb_arg *args;  /* type->input_count */
     tb_arg *alias; /* type->output_count once expanded: what each output stands for; else NULL */
     bool deferred; /* a composite whose literals are known only during the run */
-    bool muted;     /* taken out: never runs, is no target */
+    bool muted;    /* taken out: never runs, is no target */
     bool keyed, impure;
     tb_key key;
 } tb_pnode;
@@ -29,9 +29,8 @@ typedef struct tb_pnode {
 typedef struct tb_program {
     tb_graph *graph; /* owned; node i of the graph is node i here */
     const tb_types *types;
-    tb_pnode *nodes;
+    tb_pnode *nodes; /* room for TB_GRAPH_MAX_NODES: they never move, workers may hold one */
     int count;
-    size_t cap;
     uint64_t nonce; /* enters the keys of impure nodes */
 } tb_program;
 
@@ -80,5 +79,4 @@ tb_status tb_program_keys(tb_program *p, const char *numeric_class, tb_fingerpri
                           void *ctx, tb_err *err);
 /* The second name: the same ingredients with the digests of the inputs' bytes instead of producers'
  * keys. */
-tb_key tb_content_key(const tb_program *p, int i, const char *numeric_class,
-                      const tb_value *const *values, const tb_key *files);
+tb_key tb_content_key(const tb_pnode *n, const char *numeric_class, const tb_value *const *values);

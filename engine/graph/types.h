@@ -27,7 +27,8 @@ typedef struct tb_types tb_types;
 
 tb_types *tb_types_new(void); /* tb_node_list */
 void tb_types_free(tb_types **t);
-/* Add nodes in C that are not in nodes/ (an embedder's own): an array that ends with NULL; borrowed. */
+/* Add nodes in C that are not in nodes/ (an embedder's own): an array that ends with NULL;
+ * borrowed. */
 void tb_types_add_defs(tb_types *t, const tb_node_def *const *defs);
 /* Add types reported by a script: an array of the JSON above. A name that exists already is
  * replaced. */

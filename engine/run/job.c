@@ -16,6 +16,7 @@ tb_job *tbi_job_new(tb_run *r, int node, tbi_job_kind kind)
     j->run = r;
     j->node = node;
     j->kind = kind;
+    j->pnode = &r->program->nodes[node];
     j->type = t;
     /* one block for the four small arrays */
     tb_value **block = tb_xcalloc(3 * ins + outs + 1, sizeof *block);
@@ -45,7 +46,9 @@ void tbi_job_free(tb_job *j)
     }
     json_decref(j->expand_graph);
     json_decref(j->expand_outputs);
+    json_decref(j->request);
     json_decref(j->answer);
+    free(j->id);
     free(j->inputs);
     free(j->params);
     free(j);

@@ -6,29 +6,35 @@
 #include "base/mem.h"
 #include "run/run_internal.h"
 
-#define MAX_EXPANSIONS TB_GRAPH_MAX_NODES
-
-json_t *tbi_expansion(tb_run *r, int node, const tb_value *const *values, tb_err *err)
+json_t *tbi_expansion(tb_run *r, const char *type, const char *id, const json_t *inputs,
+                      tb_err *err)
 {
-    if (!r->script) {
-        tb_err_set(err, TB_EINTERNAL, "there is no script to expand the composite");
-        return NULL;
-    }
-    json_t *inputs = tb_program_inputs(r->program, node, values);
-    json_t *answer = tb_script_expand(r->script, r->program->nodes[node].type->def->name,
-                                      tb_program_id(r->program, node), inputs, err);
+    if (r->script)
+        return tb_script_expand(r->script, type, id, inputs, err);
+    tb_err_set(err, TB_EINTERNAL, "there is no script to expand the composite");
+    return NULL;
+}
+
+static tb_status expand_now(tb_run *r, int node, tb_err *err)
+{
+    const tb_program *p = r->program;
+    json_t *inputs = tb_program_inputs(p, node, NULL);
+    json_t *answer =
+        tbi_expansion(r, p->nodes[node].type->def->name, tb_program_id(p, node), inputs, err);
+    const tb_status st = answer ? tbi_splice(r, node, answer, err) : err->status;
     json_decref(inputs);
-    return answer;
+    json_decref(answer);
+    if (st == TB_OK)
+        r->nodes[node].state = TBI_EXPANDED;
+    else
+        tb_err_where(err, tb_program_id(p, node), NULL, tb_program_origin(p, node));
+    return st;
 }
 
 tb_status tbi_splice(tb_run *r, int node, const json_t *answer, tb_err *err)
 {
     tb_err_list errors = { 0 };
     tb_status st = tb_program_splice(r->program, node, answer, err);
-    if (st == TB_OK && r->program->count + (int)json_object_size(json_object_get(answer, "graph")) >
-                           MAX_EXPANSIONS)
-        st = tb_err_set(err, TB_ELIMIT, "the graph grows over %d nodes when it is expanded",
-                        TB_GRAPH_MAX_NODES);
     if (st == TB_OK && tb_program_check(r->program, &errors)) {
         *err = errors.items[0];
         st = err->status;
@@ -52,14 +58,7 @@ static tb_status expand_all(tb_run *r, tb_err *err)
                 p->nodes[i].deferred = true;
                 continue;
             }
-            json_t *answer = tbi_expansion(r, i, NULL, err);
-            const tb_status st = answer ? tbi_splice(r, i, answer, err) : err->status;
-            json_decref(answer);
-            if (st != TB_OK) {
-                tb_err_where(err, tb_program_id(p, i), NULL, tb_program_origin(p, i));
-                return st;
-            }
-            r->nodes[i].state = TBI_EXPANDED;
+            TB_TRY(expand_now(r, i, err));
             again = true;
         }
     }

@@ -148,8 +148,9 @@ void tbi_run_sync(tb_run *r);
 
 /* prepare.c: on the pool, before anything runs, and for expansions during the run */
 tb_status tbi_prepare(tb_run *r, tb_err *err);
-/* The answer of the script for a composite; new reference. Blocks. */
-json_t *tbi_expansion(tb_run *r, int node, const tb_value *const *values, tb_err *err);
+/* The answer of the script for a composite; new reference. Blocks; any thread. */
+json_t *tbi_expansion(tb_run *r, const char *type, const char *id, const json_t *inputs,
+                      tb_err *err);
 tb_status tbi_splice(tb_run *r, int node, const json_t *answer, tb_err *err);
 tb_status tbi_make_keys(tb_run *r, tb_err *err);
 
@@ -186,13 +187,16 @@ struct tb_job {
     tbi_job_kind kind;
     int class; /* TBI_INLINE, ... */
     const tb_type *type;
+    const tb_pnode *pnode;
     tb_value **inputs;       /* payload of each input: a LIST of elements, or NULL. References. */
     tb_value **out;          /* LIST per output */
     const tb_value **values; /* of the current call, per input */
     tb_value **converted;    /* scalars of the current call */
     void *params;
     json_t *expand_graph, *expand_outputs; /* the node answered with a subgraph */
-    json_t *answer;                        /* of a composite's expansion */
+    char *id;                              /* composites: what the script is asked to expand, ... */
+    json_t *request;                       /* with which inputs, */
+    json_t *answer;                        /* and what it answers */
     tb_status status;
     tb_err err;
     double ms;

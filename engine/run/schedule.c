@@ -514,7 +514,7 @@ static tb_status load(tb_job *j, const tb_key *key)
 static void load_here(void *arg)
 {
     tb_job *j = arg;
-    load(j, &j->run->program->nodes[j->node].key);
+    load(j, &j->pnode->key);
 }
 
 static void start_load(tb_run *r, int node)
@@ -532,15 +532,14 @@ static bool found_by_content(tb_job *j)
 {
     tb_run *r = j->run;
     const tb_node_def *def = j->type->def;
-    const tb_pnode *n = &r->program->nodes[j->node];
-    if (!r->engine->store || r->o.no_cache || n->impure || def->fingerprint ||
+    if (!r->engine->store || r->o.no_cache || j->pnode->impure || def->fingerprint ||
         def->flags & (TB_NODE_INLINE | TB_NODE_FORGET | TB_NODE_IMPURE))
         return false;
     for (int k = 0; k < j->type->input_count; k++)
         if (def->inputs[k].flags & TB_IN_FILE)
             return false;
-    j->content_key = tb_content_key(r->program, j->node, tb_compute_class(),
-                                    (const tb_value *const *)(void *)j->inputs, NULL);
+    j->content_key =
+        tb_content_key(j->pnode, tb_compute_class(), (const tb_value *const *)(void *)j->inputs);
     j->has_content_key = true;
     return tb_store_find_content(r->engine->store, &j->content_key, &j->found_key) &&
            load(j, &j->found_key) == TB_OK;
@@ -566,13 +565,20 @@ static void execute_on_worker(void *arg)
 static void expand_here(void *arg)
 {
     tb_job *j = arg;
+    j->answer = tbi_expansion(j->run, j->type->def->name, j->id, j->request, &j->err);
+    j->status = j->answer ? TB_OK : j->err.status;
+}
+
+/* What the script will be asked; made here because the program belongs to the loop. */
+static void make_request(tb_run *r, tb_job *j)
+{
     const tb_value *values[64];
     for (int k = 0; k < j->type->input_count; k++) {
         const bool literal = j->type->def->inputs[k].flags & TB_IN_LITERAL && j->inputs[k];
         values[k] = literal && tb_list_count(j->inputs[k]) ? tb_list_at(j->inputs[k], 0) : NULL;
     }
-    j->answer = tbi_expansion(j->run, j->node, values, &j->err);
-    j->status = j->answer ? TB_OK : j->err.status;
+    j->id = tb_xstrdup(tb_program_id(r->program, j->node));
+    j->request = tb_program_inputs(r->program, j->node, values);
 }
 
 static tb_job *new_job(tb_run *r, int node)
@@ -581,6 +587,8 @@ static tb_job *new_job(tb_run *r, int node)
     tb_job *j = tbi_job_new(r, node, deferred ? TBI_JOB_EXPAND : TBI_JOB_RUN);
     j->class = deferred ? TBI_IO : class_of(&r->program->nodes[node]);
     tbi_job_gather(j);
+    if (deferred)
+        make_request(r, j);
     r->nodes[node].state = TBI_RUNNING;
     link_job(r, j);
     return j;
