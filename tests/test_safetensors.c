@@ -423,11 +423,29 @@ TEST(other_containers_say_what_to_do)
     write_text("a.pth", "PK");
     write_text("a.gguf", "GGUF");
     CHECK_STR(weights_refusal("a.pth"),
-              "/a.pth' is a PyTorch file (.pth), which is not supported yet; convert "
-              "it to .safetensors");
+              "/a.pth' is a PyTorch file, which is not supported yet; convert it to .safetensors");
     CHECK_STR(weights_refusal("a.gguf"),
-              "/a.gguf' is a GGUF file, which is not supported yet; a .safetensors "
-              "file is needed");
+              "/a.gguf' is a GGUF file, which is not supported yet; convert it to .safetensors");
+    remove_dir();
+}
+
+TEST(a_folder_lists_its_weights_without_shards)
+{
+    static const char *const names[] = { "b.safetensors.index.json", "b-1-of-2.safetensors",
+                                         "a.pth", "readme.md", "c.safetensors" };
+    tb_err err = TB_ERR_INIT;
+    char **files = NULL;
+    int count = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        write_text(names[i], "{}");
+    CHECK_OK(tb_weights_list(dir, &files, &count, &err));
+    CHECK_INT(count, 3);
+    for (int i = 0; i < count; i++) {
+        static const char *const want[] = { "a.pth", "b.safetensors.index.json", "c.safetensors" };
+        CHECK_STR(tb_fs_basename(files[i]), i < 3 ? want[i] : "");
+        free(files[i]);
+    }
+    free(files);
     remove_dir();
 }
 
@@ -447,6 +465,7 @@ int main(int argc, char **argv)
         TEST_ROW(shards_are_gathered_by_their_index)
         TEST_ROW(folders_without_one_answer_are_refused)
         TEST_ROW(other_containers_say_what_to_do)
+        TEST_ROW(a_folder_lists_its_weights_without_shards)
         /* clang-format on */
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));

@@ -85,7 +85,7 @@ static tb_status read_file(tb_tokenizer *t, tb_err *err)
     return st;
 }
 
-static char *find_file(const char *path, tb_err *err)
+char *tb_tokenizer_file(const char *path, tb_err *err)
 {
     static const char *const usual[] = { "tokenizer.json", "spiece.model", "tokenizer.model" };
     if (!tb_fs_is_dir(path))
@@ -103,7 +103,7 @@ static char *find_file(const char *path, tb_err *err)
 
 tb_tokenizer *tb_tokenizer_open(const char *path, tb_err *err)
 {
-    char *file = find_file(path, err);
+    char *file = tb_tokenizer_file(path, err);
     if (!file)
         return NULL;
     tb_tokenizer *t = tb_xcalloc(1, sizeof *t);

@@ -12,8 +12,11 @@
 
 typedef struct tb_tokenizer tb_tokenizer;
 
-/* path: tokenizer.json, spiece.model, or a folder that holds one of them. */
+/* path: tokenizer.json, spiece.model, a folder that holds one of them, or a .safetensors file that
+ * carries the model file as the tensor "spiece_model". */
 tb_tokenizer *tb_tokenizer_open(const char *path, tb_err *err);
+/* The file that opening this path would read; freed by free(). NULL with TB_ENOTFOUND. */
+char *tb_tokenizer_file(const char *path, tb_err *err);
 void tb_tokenizer_close(tb_tokenizer **t);
 int64_t tb_tokenizer_size(const tb_tokenizer *t);
 /* UTF-8 in (invalid bytes become U+FFFD), ids out with the special tokens of the template; *ids is

@@ -29,3 +29,10 @@ const json_t *tb_weights_config(const tb_weights *w);
 /* Files behind it, for digests. */
 int tb_weights_file_count(const tb_weights *w);
 const char *tb_weights_file(const tb_weights *w, int i);
+
+/* The files of weights that lie in a folder, sorted: indexes, .safetensors that are no shard of a
+ * set, and containers that cannot be read yet (.pth, .gguf, ...), so that a message can name them.
+ * *files becomes an array of *count strings; the caller frees each and the array. */
+tb_status tb_weights_list(const char *folder, char ***files, int *count, tb_err *err);
+/* "a PyTorch file" or "a GGUF file" when the name says so, else NULL. Static string. */
+const char *tb_weights_unsupported(const char *file);

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "formats/weights.h"
 
 #define INDEX_SUFFIX ".safetensors.index.json"
 #define MAX_INDEX    (64u << 20)
@@ -163,22 +164,47 @@ static tb_status find_in_folder(const char *dir, char **file, tb_err *err)
 
 /* -------------------------------------------------------------------------------------- public */
 
-static tb_status refuse_container(const char *path, tb_err *err)
+const char *tb_weights_unsupported(const char *file)
 {
     static const char *const pickle[] = { "pth", "pt", "bin", "ckpt" };
-    const char *ext = tb_fs_extension(path);
+    const char *ext = tb_fs_extension(file);
     for (size_t i = 0; i < sizeof pickle / sizeof *pickle; i++)
         if (strcmp(ext, pickle[i]) == 0)
-            return tb_err_set(
-                err, TB_EFORMAT,
-                "'%s' is a PyTorch file (.%s), which is not supported yet; convert it to "
-                ".safetensors",
-                path, ext);
-    if (strcmp(ext, "gguf") == 0)
-        return tb_err_set(
-            err, TB_EFORMAT,
-            "'%s' is a GGUF file, which is not supported yet; a .safetensors file is needed", path);
-    return TB_OK;
+            return "a PyTorch file";
+    return strcmp(ext, "gguf") == 0 ? "a GGUF file" : NULL;
+}
+
+static tb_status refuse_container(const char *path, tb_err *err)
+{
+    const char *what = tb_weights_unsupported(path);
+    if (!what)
+        return TB_OK;
+    return tb_err_set(err, TB_EFORMAT,
+                      "'%s' is %s, which is not supported yet; convert it to .safetensors", path,
+                      what);
+}
+
+/* "model-00002-of-00005.safetensors" */
+static bool is_shard(const char *name)
+{
+    const char *of = strstr(name, "-of-");
+    return of && of > name && of[-1] >= '0' && of[-1] <= '9' && of[4] >= '0' && of[4] <= '9';
+}
+
+tb_status tb_weights_list(const char *folder, char ***files, int *count, tb_err *err)
+{
+    names all = { 0 }, out = { 0 };
+    const tb_status st = list_folder(folder, &all, err);
+    for (int i = 0; i < all.count; i++) {
+        const char *name = all.items[i];
+        const bool whole = tb_str_ends(name, ".safetensors") && !is_shard(name);
+        if (whole || tb_str_ends(name, INDEX_SUFFIX) || tb_weights_unsupported(name))
+            names_add_take(&out, tb_fs_join(folder, name));
+    }
+    names_clear(&all);
+    *files = out.items;
+    *count = out.count;
+    return st;
 }
 
 tb_status tbi_weights_files(const char *path, char ***files, int *count, tb_err *err)

@@ -1,8 +1,9 @@
 /* models.h - models on disk: what is there, and which of them are open.
  *
- * A model is a folder in the diffusers layout or single files. A tb_model_ref names one part of it;
- * the weights are opened when a node computes with them and dropped when memory is wanted. Threads:
- * tb_models belongs to the compute worker; probing may happen on any thread.
+ * A model is a folder in the diffusers layout, an original Wan folder, or single files. Its parts
+ * are recognised by tensor names; weights are opened when a node computes with them and dropped
+ * when memory is wanted. Threads: tb_models belongs to the compute worker; probing may happen on
+ * any thread.
  */
 #pragma once
 
@@ -15,6 +16,8 @@
 #include "models/wan_dit.h"
 #include "models/wan_vae.h"
 
+/* -------------------------------------------------------------------------------- what is there */
+
 /* What a folder or file turned out to be. Strings are owned; NULL where a part is missing. */
 typedef struct tb_model_info {
     char *path;        /* as given */
@@ -22,25 +25,62 @@ typedef struct tb_model_info {
     char *vae;
     char *text_encoder;
     char *tokenizer;
-    char *family;    /* "Wan2.1 T2V", ... from tensors and config */
-    double shift;    /* scheduler's flow shift; 0 unknown */
-    double guidance; /* recommended cfg; 0 unknown */
+    char *scheduler;  /* scheduler_config.json */
+    char *unreadable; /* a weights file of a kind that cannot be read yet */
+    char *family;     /* "Wan2.1 I2V", ... from the transformer's shapes; NULL without one */
+    double shift;     /* scheduler's flow shift; 0 unknown */
+    double guidance;  /* recommended cfg; 0 unknown */
 } tb_model_info;
 
 /* TB_ENOTFOUND when nothing there is a model: says what was looked for. Reads configs and headers
  * only. */
 tb_status tb_model_probe(const char *path, tb_model_info *info, tb_err *err);
 void tb_model_info_clear(tb_model_info *info);
-/* For `tubelet model show`: parts, files, dtypes, parameters, config, what is missing. New
+
+/* Sizes that other nodes need before any weight is read, from headers and config. */
+typedef struct tb_dit_sizes {
+    int64_t in_channels, latent_channels, text_dim, text_len;
+    bool image_branch; /* takes CLIP features of an image */
+} tb_dit_sizes;
+typedef struct tb_vae_sizes {
+    int64_t z, stride_t, stride_hw;
+} tb_vae_sizes;
+tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err);
+tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err);
+/* "Wan2.1 I2V"; static string. */
+const char *tb_model_family(const tb_dit_sizes *s);
+
+/* Which parts the tensors of a file belong to. */
+enum { TB_HAS_TRANSFORMER = 1, TB_HAS_VAE = 2, TB_HAS_TEXT_ENCODER = 4, TB_HAS_TOKENIZER = 8 };
+unsigned tb_model_recognise(const tb_weights *w);
+
+/* The files behind a part's weights, config.json included: what its digest is made of. *files
+ * becomes an array of *count strings; the caller frees each and the array. */
+tb_status tb_model_part_files(const char *part, char ***files, int *count, tb_err *err);
+
+/* For `tubelet model show`:
+ *   { "path", "family", "shift", "guidance", "missing": ["vae", ...],
+ *     "parts": { "transformer"|"vae"|"text_encoder": { "path", "files": [{"path", "bytes"}],
+ * "bytes", "tensors", "parameters", "dtypes": {"F16": tensors}, "memory_bytes": as f32, "sizes":
+ * {...}, "config": {...} | null } | { "path", "error" }, "tokenizer": { "path", "pieces" } | {
+ * "path", "error" } }, "unreadable": a PyTorch or GGUF file that lies there, or null } New
  * reference. */
 json_t *tb_model_describe(const char *path, tb_err *err);
+
+/* The bundled model: $TUBELET_MODEL, else examples/tiny near the program. TB_ENOTFOUND names the
+ * places. *path is freed by free(). */
+tb_status tb_model_bundled(char **path, tb_err *err);
+
+/* ------------------------------------------------------------------------------- what is open */
 
 typedef struct tb_models tb_models;
 tb_models *tb_models_new(void);
 void tb_models_free(tb_models **m);
 
 /* Open (or find open) one part. `id` is the digest text of the part: the same id is the same
- * weights. Borrowed until the next tb_models_drop of it. */
+ * weights. An empty path is a part that the model lacks: TB_ENOTFOUND. Borrowed until the next
+ * tb_models_drop_others that does not keep it; opening a third of a kind closes the one that was
+ * used longest ago. */
 const tb_umt5 *tb_models_umt5(tb_models *m, tb_compute *c, const char *path, const char *id,
                               tb_err *err);
 const tb_tokenizer *tb_models_tokenizer(tb_models *m, const char *path, const char *id,
@@ -51,6 +91,8 @@ tb_wan_vae *tb_models_vae(tb_models *m, tb_compute *c, const char *path, const c
                           tb_err *err);
 
 /* Close everything but the parts of this kind ("dit", "vae", "umt5"; NULL: close all), e.g. the
- * text encoder before the transformer starts. */
+ * text encoder before the transformer starts. Tokenizers are small and stay unless all are closed.
+ */
 void tb_models_drop_others(tb_models *m, const char *keep_kind);
+/* Bytes of converted weights. */
 size_t tb_models_bytes(const tb_models *m);

@@ -1,0 +1,163 @@
+/* models.c - the opened parts of models: found by digest, at most a few of each kind. */
+#include "models/models.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define PER_KIND 2 /* two experts of one model, or the two sides of a comparison */
+
+typedef enum kind { UMT5, TOKENIZER, DIT, VAE, KINDS } kind;
+
+static const struct {
+    const char *name, *what, *input; /* "dit", what users call it, load_model's input */
+} kind_tab[KINDS] = {
+    [UMT5] = { "umt5", "text encoder", "text_encoder" },
+    [TOKENIZER] = { "tokenizer", "tokenizer", "tokenizer" },
+    [DIT] = { "dit", "transformer", "transformer" },
+    [VAE] = { "vae", "VAE", "vae" },
+};
+
+typedef struct part {
+    char *id; /* NULL: a free slot */
+    uint64_t used;
+    tb_weights *weights; /* stay mapped: models may point into them */
+    tb_umt5 *umt5;
+    tb_tokenizer *tokenizer;
+    tb_wan_dit *dit;
+    tb_wan_vae *vae;
+} part;
+
+struct tb_models {
+    part parts[KINDS][PER_KIND];
+    uint64_t clock;
+};
+
+tb_models *tb_models_new(void)
+{
+    return tb_xcalloc(1, sizeof(tb_models));
+}
+
+static void close_part(part *p)
+{
+    tb_umt5_close(&p->umt5);
+    tb_tokenizer_close(&p->tokenizer);
+    tb_wan_dit_close(&p->dit);
+    tb_wan_vae_close(&p->vae);
+    tb_weights_close(&p->weights);
+    free(p->id);
+    *p = (part){ 0 };
+}
+
+void tb_models_free(tb_models **mp)
+{
+    if (*mp)
+        tb_models_drop_others(*mp, NULL);
+    free(*mp);
+    *mp = NULL;
+}
+
+void tb_models_drop_others(tb_models *m, const char *keep_kind)
+{
+    for (int k = 0; k < KINDS; k++) {
+        const bool kept = keep_kind && (k == TOKENIZER || strcmp(kind_tab[k].name, keep_kind) == 0);
+        for (int i = 0; i < PER_KIND && !kept; i++)
+            close_part(&m->parts[k][i]);
+    }
+}
+
+/* The slot of this id, or an emptied one. */
+static part *slot_of(tb_models *m, kind k, const char *id)
+{
+    part *oldest = &m->parts[k][0];
+    for (int i = 0; i < PER_KIND; i++) {
+        part *p = &m->parts[k][i];
+        if (p->id && strcmp(p->id, id) == 0)
+            return p;
+        if (p->used < oldest->used)
+            oldest = p;
+    }
+    close_part(oldest);
+    return oldest;
+}
+
+static bool open_part(part *p, kind k, tb_compute *c, const char *path, tb_err *err)
+{
+    if (k == TOKENIZER) {
+        p->tokenizer = tb_tokenizer_open(path, err);
+        return p->tokenizer != NULL;
+    }
+    p->weights = tb_weights_open(path, err);
+    if (!p->weights)
+        return false;
+    if (k == UMT5)
+        p->umt5 = tb_umt5_open(c, p->weights, err);
+    else if (k == DIT)
+        p->dit = tb_wan_dit_open(c, p->weights, err);
+    else
+        p->vae = tb_wan_vae_open(c, p->weights, err);
+    return p->umt5 || p->dit || p->vae;
+}
+
+/* An id stands for content; without one, the path is all that is known. */
+static part *find(tb_models *m, kind k, tb_compute *c, const char *path, const char *id,
+                  tb_err *err)
+{
+    if (!path || !*path) {
+        tb_err_set(err, TB_ENOTFOUND,
+                   "the model has no %s: give load_model the path of one as '%s'", kind_tab[k].what,
+                   kind_tab[k].input);
+        return NULL;
+    }
+    const char *name = id && *id ? id : path;
+    part *p = slot_of(m, k, name);
+    if (!p->id && !open_part(p, k, c, path, err)) {
+        close_part(p);
+        return NULL;
+    }
+    if (!p->id)
+        p->id = tb_xstrdup(name);
+    p->used = ++m->clock;
+    return p;
+}
+
+const tb_umt5 *tb_models_umt5(tb_models *m, tb_compute *c, const char *path, const char *id,
+                              tb_err *err)
+{
+    const part *p = find(m, UMT5, c, path, id, err);
+    return p ? p->umt5 : NULL;
+}
+
+const tb_tokenizer *tb_models_tokenizer(tb_models *m, const char *path, const char *id, tb_err *err)
+{
+    const part *p = find(m, TOKENIZER, NULL, path, id, err);
+    return p ? p->tokenizer : NULL;
+}
+
+tb_wan_dit *tb_models_dit(tb_models *m, tb_compute *c, const char *path, const char *id,
+                          tb_err *err)
+{
+    const part *p = find(m, DIT, c, path, id, err);
+    return p ? p->dit : NULL;
+}
+
+tb_wan_vae *tb_models_vae(tb_models *m, tb_compute *c, const char *path, const char *id,
+                          tb_err *err)
+{
+    const part *p = find(m, VAE, c, path, id, err);
+    return p ? p->vae : NULL;
+}
+
+size_t tb_models_bytes(const tb_models *m)
+{
+    size_t n = 0;
+    for (int k = 0; k < KINDS; k++)
+        for (int i = 0; i < PER_KIND; i++) {
+            const part *p = &m->parts[k][i];
+            n += p->umt5 ? tb_umt5_bytes(p->umt5) : 0;
+            n += p->dit ? tb_wan_dit_bytes(p->dit) : 0;
+            n += p->vae ? tb_wan_vae_bytes(p->vae) : 0;
+        }
+    return n;
+}

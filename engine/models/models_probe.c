@@ -1,0 +1,231 @@
+/* models_probe.c - finding the parts of a model in a folder or file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "models/models.h"
+
+#define MAX_CONFIG (16u << 20)
+
+void tb_model_info_clear(tb_model_info *i)
+{
+    char *const owned[] = { i->path,      i->transformer, i->vae,        i->text_encoder,
+                            i->tokenizer, i->scheduler,   i->unreadable, i->family };
+    for (size_t k = 0; k < sizeof owned / sizeof *owned; k++)
+        free(owned[k]);
+    *i = (tb_model_info){ 0 };
+}
+
+/* "dir/name" if `is` says so, else NULL. */
+static char *there(const char *dir, const char *name, bool (*is)(const char *))
+{
+    char *path = tb_fs_join(dir, name);
+    if (is(path))
+        return path;
+    free(path);
+    return NULL;
+}
+
+static bool holds(const char *dir, const char *name, bool (*is)(const char *))
+{
+    char *path = there(dir, name, is);
+    free(path);
+    return path != NULL;
+}
+
+/* ----------------------------------------------------------------------------------- tokenizer */
+
+static bool has_tokenizer(const char *dir)
+{
+    return holds(dir, "tokenizer.json", tb_fs_is_file) ||
+           holds(dir, "spiece.model", tb_fs_is_file) ||
+           holds(dir, "tokenizer.model", tb_fs_is_file);
+}
+
+/* Beside the weights: diffusers' folder, the one of original Wan folders, or the folder itself. */
+static char *find_tokenizer(const char *dir)
+{
+    static const char *const usual[] = { "tokenizer", "google/umt5-xxl" };
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+        char *path = there(dir, usual[i], has_tokenizer);
+        if (path)
+            return path;
+    }
+    return has_tokenizer(dir) ? tb_xstrdup(dir) : NULL;
+}
+
+/* ----------------------------------------------------------------------------------- scheduler */
+
+static double number_of(const json_t *o, const char *a, const char *b)
+{
+    const json_t *v = json_object_get(o, a);
+    v = v ? v : json_object_get(o, b);
+    const double d = json_number_value(v);
+    return d > 0 && d < 1000 ? d : 0;
+}
+
+static tb_status read_scheduler(const char *dir, tb_model_info *info, tb_err *err)
+{
+    info->scheduler = there(dir, "scheduler/scheduler_config.json", tb_fs_is_file);
+    if (!info->scheduler)
+        return TB_OK;
+    json_t *o = tb_json_load(info->scheduler, MAX_CONFIG, err);
+    if (!o)
+        return TB_EFORMAT;
+    info->shift = number_of(o, "shift", "flow_shift");
+    info->guidance = number_of(o, "guidance_scale", "guidance_scale");
+    json_decref(o);
+    return TB_OK;
+}
+
+/* ----------------------------------------------------------------------------- loose files, one */
+
+static tb_status take(char **slot, const char *what, const char *file, tb_err *err)
+{
+    if (*slot)
+        return tb_err_set(err, TB_EINVAL, "there are two %ss, '%s' and '%s': name the one to use",
+                          what, *slot, file);
+    *slot = tb_xstrdup(file);
+    return TB_OK;
+}
+
+static tb_status take_file(tb_model_info *info, const char *file, tb_err *err)
+{
+    tb_weights *w = tb_weights_open(file, err);
+    if (!w)
+        return TB_EFORMAT;
+    const unsigned parts = tb_model_recognise(w);
+    tb_weights_close(&w);
+    if (parts & TB_HAS_TRANSFORMER)
+        TB_TRY(take(&info->transformer, "transformer", file, err));
+    if (parts & TB_HAS_VAE)
+        TB_TRY(take(&info->vae, "VAE", file, err));
+    if (parts & TB_HAS_TEXT_ENCODER)
+        TB_TRY(take(&info->text_encoder, "text encoder", file, err));
+    if (parts & TB_HAS_TOKENIZER && !info->tokenizer)
+        info->tokenizer = tb_xstrdup(file);
+    return TB_OK;
+}
+
+static bool has_part(const tb_model_info *i)
+{
+    return i->transformer || i->vae || i->text_encoder;
+}
+
+static tb_status nothing_here(const char *path, const char *unreadable, tb_err *err)
+{
+    if (unreadable)
+        return tb_err_set(err, TB_ENOTFOUND,
+                          "'%s' holds no weights that can be read: '%s' is %s, which is not "
+                          "supported yet; convert it to .safetensors",
+                          path, tb_fs_basename(unreadable), tb_weights_unsupported(unreadable));
+    return tb_err_set(err, TB_ENOTFOUND,
+                      "'%s' is no model: a diffusers folder (transformer/, vae/, text_encoder/, "
+                      "tokenizer/), an original Wan folder or a .safetensors file is needed",
+                      path);
+}
+
+static tb_status probe_files(const char *dir, tb_model_info *info, tb_err *err)
+{
+    char **files = NULL;
+    int count = 0;
+    tb_status st = tb_weights_list(dir, &files, &count, err);
+    info->tokenizer = find_tokenizer(dir);
+    for (int i = 0; i < count && st == TB_OK; i++) {
+        if (!tb_weights_unsupported(files[i]))
+            st = take_file(info, files[i], err);
+        else if (!info->unreadable)
+            info->unreadable = tb_xstrdup(files[i]);
+    }
+    if (st == TB_OK && !has_part(info))
+        st = nothing_here(dir, info->unreadable, err);
+    for (int i = 0; i < count; i++)
+        free(files[i]);
+    free(files);
+    return st;
+}
+
+static tb_status probe_file(const char *file, tb_model_info *info, tb_err *err)
+{
+    char *dir = tb_fs_dirname(file);
+    tb_status st = take_file(info, file, err);
+    if (st == TB_OK && !has_part(info))
+        st = nothing_here(file, NULL, err);
+    if (!info->tokenizer && info->text_encoder)
+        info->tokenizer = find_tokenizer(dir);
+    free(dir);
+    return st;
+}
+
+/* --------------------------------------------------------------------------------- any of them */
+
+static tb_status probe_folders(const char *dir, tb_model_info *info, tb_err *err)
+{
+    info->transformer = there(dir, "transformer", tb_fs_is_dir);
+    info->vae = there(dir, "vae", tb_fs_is_dir);
+    info->text_encoder = there(dir, "text_encoder", tb_fs_is_dir);
+    info->tokenizer = find_tokenizer(dir);
+    return read_scheduler(dir, info, err);
+}
+
+static tb_status read_family(tb_model_info *info, tb_err *err)
+{
+    tb_dit_sizes s;
+    if (!info->transformer)
+        return TB_OK;
+    tb_weights *w = tb_weights_open(info->transformer, err);
+    const tb_status st = w ? tb_model_dit_sizes(w, &s, err) : TB_EFORMAT;
+    if (st == TB_OK)
+        info->family = tb_xstrdup(tb_model_family(&s));
+    tb_weights_close(&w);
+    return st;
+}
+
+static tb_status probe(const char *path, tb_model_info *info, tb_err *err)
+{
+    if (tb_fs_is_file(path))
+        return probe_file(path, info, err);
+    if (!tb_fs_is_dir(path))
+        return tb_err_set(err, TB_ENOTFOUND,
+                          "there is no model '%s': neither a folder nor a file of that name", path);
+    if (holds(path, "transformer", tb_fs_is_dir) || holds(path, "vae", tb_fs_is_dir) ||
+        holds(path, "text_encoder", tb_fs_is_dir))
+        return probe_folders(path, info, err);
+    return probe_files(path, info, err);
+}
+
+tb_status tb_model_probe(const char *path, tb_model_info *info, tb_err *err)
+{
+    *info = (tb_model_info){ .path = tb_xstrdup(path) };
+    tb_status st = probe(path, info, err);
+    if (st == TB_OK)
+        st = read_family(info, err);
+    if (st != TB_OK)
+        tb_model_info_clear(info);
+    return st;
+}
+
+/* ------------------------------------------------------------------------------- bundled model */
+
+tb_status tb_model_bundled(char **path, tb_err *err)
+{
+    static const char *const near[] = { "../examples/tiny", "../../examples/tiny",
+                                        "../share/tubelet/tiny" };
+    const char *env = getenv("TUBELET_MODEL");
+    if (env && *env) {
+        *path = tb_xstrdup(env);
+        return TB_OK;
+    }
+    char *dir = tb_fs_exe_dir();
+    *path = NULL;
+    for (size_t i = 0; i < sizeof near / sizeof *near && !*path; i++)
+        *path = there(dir, near[i], tb_fs_is_dir);
+    if (!*path)
+        tb_err_set(err, TB_ENOTFOUND,
+                   "the bundled model is not there: %s and %s were looked for from '%s'; set "
+                   "TUBELET_MODEL, or give a path",
+                   near[1], near[2], dir);
+    free(dir);
+    return *path ? TB_OK : TB_ENOTFOUND;
+}

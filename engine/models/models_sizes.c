@@ -1,0 +1,123 @@
+/* models_sizes.c - what tensor names and shapes say about a part, without reading a weight. */
+#include <string.h>
+
+#include "base/str.h"
+#include "models/models.h"
+
+#define TEXT_LEN_DEFAULT 512 /* every public Wan model */
+
+static bool has_any(const tb_weights *w, const char *a, const char *b)
+{
+    return tb_weights_has(w, a) || tb_weights_has(w, b);
+}
+
+/* Under the original name or the diffusers one; the error names the original. */
+static const tb_tensor *either(const tb_weights *w, const char *a, const char *b, tb_err *err)
+{
+    return tb_weights_get(w, tb_weights_has(w, b) ? b : a, err);
+}
+
+/* Only 3D convolutions: Stable Diffusion's image VAEs use some of the same names. */
+static bool is_video_conv(const tb_weights *w, const char *name)
+{
+    return tb_weights_has(w, name) && tb_tensor_shape(tb_weights_get(w, name, NULL))->n == 5;
+}
+
+unsigned tb_model_recognise(const tb_weights *w)
+{
+    static const char *const vae[] = { "decoder.conv1.weight", "decoder.conv_in.weight",
+                                       "encoder.conv1.weight", "encoder.conv_in.weight" };
+    unsigned parts = 0;
+    if (is_video_conv(w, "patch_embedding.weight"))
+        parts |= TB_HAS_TRANSFORMER;
+    for (size_t i = 0; i < sizeof vae / sizeof *vae; i++)
+        if (is_video_conv(w, vae[i]))
+            parts |= TB_HAS_VAE;
+    if (has_any(w, "token_embedding.weight", "token_embd.weight") ||
+        has_any(w, "shared.weight", "encoder.embed_tokens.weight"))
+        parts |= TB_HAS_TEXT_ENCODER;
+    if (tb_weights_has(w, "spiece_model"))
+        parts |= TB_HAS_TOKENIZER;
+    return parts;
+}
+
+/* --------------------------------------------------------------------------------- transformer */
+
+static int64_t config_int(const tb_weights *w, const char *a, const char *b, int64_t otherwise)
+{
+    const json_t *v = json_object_get(tb_weights_config(w), a);
+    if (!json_is_integer(v))
+        v = json_object_get(tb_weights_config(w), b);
+    return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)
+{
+    const tb_tensor *patch = tb_weights_get(w, "patch_embedding.weight", err);
+    const tb_tensor *head = either(w, "head.head.weight", "proj_out.weight", err);
+    const tb_tensor *text = either(w, "text_embedding.0.weight",
+                                   "condition_embedder.text_embedder.linear_1.weight", err);
+    if (!patch || !head || !text)
+        return TB_EFORMAT;
+    *s = (tb_dit_sizes){
+        .in_channels = tb_tensor_dim(patch, 1),
+        .latent_channels = tb_tensor_dim(head, 0) / 4, /* a patch is 1x2x2 */
+        .text_dim = tb_tensor_dim(text, 1),
+        .text_len = config_int(w, "text_len", "text_length", TEXT_LEN_DEFAULT),
+        .image_branch =
+            has_any(w, "img_emb.proj.0.bias", "condition_embedder.image_embedder.norm1.bias"),
+    };
+    if (s->latent_channels < 1 || s->in_channels < s->latent_channels || s->text_len < 1)
+        return tb_err_set(
+            err, TB_EFORMAT, "'%s' is no Wan transformer: it takes %lld channels and gives %lld",
+            tb_weights_path(w), (long long)s->in_channels, (long long)s->latent_channels);
+    return TB_OK;
+}
+
+const char *tb_model_family(const tb_dit_sizes *s)
+{
+    if (s->image_branch)
+        return "Wan2.1 I2V";
+    if (s->in_channels == s->latent_channels)
+        return s->latent_channels == 48 ? "Wan2.2 TI2V" : "Wan T2V";
+    /* noisy latents, 4 of mask, known latents */
+    return s->in_channels == 2 * s->latent_channels + 4 ? "Wan T2V and I2V" : "Wan";
+}
+
+/* ----------------------------------------------------------------------------------------- VAE */
+
+/* Tensors of one half whose names end so: each is a step down or up. */
+static int count_steps(const tb_weights *w, const char *half, const char *suffix)
+{
+    int n = 0;
+    for (int i = 0; i < tb_weights_count(w); i++)
+        n += tb_str_starts(tb_weights_name(w, i), half) &&
+             tb_str_ends(tb_weights_name(w, i), suffix);
+    return n;
+}
+
+tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err)
+{
+    const bool decoder = has_any(w, "decoder.conv1.weight", "decoder.conv_in.weight");
+    const char *half = decoder ? "decoder." : "encoder.";
+    /* pixels meet the VAE here: 3 channels, or 12 where 2x2 pixels are one */
+    const tb_tensor *pixels =
+        decoder ? either(w, "decoder.head.2.weight", "decoder.conv_out.weight", err)
+                : either(w, "encoder.conv1.weight", "encoder.conv_in.weight", err);
+    const tb_tensor *latent =
+        decoder ? either(w, "decoder.conv1.weight", "decoder.conv_in.weight", err)
+                : either(w, "encoder.head.2.weight", "encoder.conv_out.weight", err);
+    if (!pixels || !latent)
+        return TB_EFORMAT;
+    const int64_t channels = tb_tensor_dim(pixels, decoder ? 0 : 1);
+    const int space = count_steps(w, half, ".resample.1.weight"),
+              time = count_steps(w, half, ".time_conv.weight");
+    if ((channels != 3 && channels != 12) || space > 8 || time > 8)
+        return tb_err_set(err, TB_EFORMAT,
+                          "'%s' is no Wan VAE: it has %lld pixel channels and %d steps of scale",
+                          tb_weights_path(w), (long long)channels, space);
+    *s = (tb_vae_sizes){ .z = decoder ? tb_tensor_dim(latent, 1) : tb_tensor_dim(latent, 0) / 2,
+                         .stride_t = (int64_t)1 << time,
+                         .stride_hw = (int64_t)(channels == 12 ? 2 : 1) << space };
+    return TB_OK;
+}

@@ -1,0 +1,346 @@
+/* load_model.c - a model on disk as references: what it is made of, and how large its parts are.
+ *
+ * Only headers and configs are read; weights are opened by the nodes that compute with them. Each
+ * part carries the digest of its files, so a moved or copied model keeps every stored result, and a
+ * changed one loses them.
+ *
+ *   MODEL { kind "model"; path; id; family; latent_channels, in_channels, text_dim, text_len INT;
+ *           shift, guidance FLOAT (0: the model does not say) }
+ *   CLIP  { kind "clip"; path; id; tokenizer; tokenizer_id; text_dim, text_len INT }
+ *   VAE   { kind "vae"; path; id; z, stride_t, stride_hw INT }
+ * A part that the model lacks has the path "" and sizes of 0.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "models/models.h"
+#include "node.h"
+
+#define TEXT_LEN_DEFAULT 512 /* every public Wan model */
+
+typedef struct params {
+    const char *path;
+    const char *transformer, *vae, *text_encoder, *tokenizer;
+} params;
+
+/* Paths say nothing about content: fingerprint puts that into the key. */
+static const tb_input_def inputs[] = {
+    TB_IN_STRING(params, path, "", TB_IN_UNKEYED,
+                 "Folder or .safetensors file; empty: the model that comes with tubelet."),
+    TB_IN_STRING(params, transformer, "", TB_IN_UNKEYED,
+                 "Take the diffusion transformer from here instead."),
+    TB_IN_STRING(params, vae, "", TB_IN_UNKEYED, "Take the VAE from here instead."),
+    TB_IN_STRING(params, text_encoder, "", TB_IN_UNKEYED,
+                 "Take the text encoder, and the tokenizer beside it, from here instead."),
+    TB_IN_STRING(params, tokenizer, "", TB_IN_UNKEYED,
+                 "Take the tokenizer from here instead: tokenizer.json or a SentencePiece model."),
+    { 0 },
+};
+
+static const tb_output_def outputs[] = {
+    { .name = "model", .type = "MODEL", .doc = "The diffusion transformer." },
+    { .name = "clip", .type = "CLIP", .doc = "The text encoder and its tokenizer." },
+    { .name = "vae", .type = "VAE", .doc = "The video autoencoder." },
+    { 0 },
+};
+
+/* ----------------------------------------------------------------------------- finding the parts
+ */
+
+static void replace(char **slot, char **with)
+{
+    if (!*with)
+        return;
+    free(*slot);
+    *slot = *with;
+    *with = NULL;
+}
+
+/* An input names one part: a file, or a folder that holds it. */
+static tb_status take_part(tb_job *job, const char *given, const char *input, const char *what,
+                           size_t offset, tb_model_info *info, tb_err *err)
+{
+    tb_model_info found;
+    if (!*given)
+        return TB_OK;
+    char *path = tb_job_path(job, given);
+    tb_status st = tb_model_probe(path, &found, err);
+    if (st == TB_OK) {
+        char **from = (char **)(void *)((char *)&found + offset);
+        char **to = (char **)(void *)((char *)info + offset);
+        if (!*from)
+            st = tb_err_set(err, TB_EINVAL, "'%s' holds no %s", given, what);
+        replace(to, from);
+        if (offset == offsetof(tb_model_info, transformer))
+            replace(&info->family, &found.family);
+        if (offset == offsetof(tb_model_info, text_encoder))
+            replace(&info->tokenizer, &found.tokenizer);
+        tb_model_info_clear(&found);
+    }
+    if (st != TB_OK)
+        tb_err_where(err, NULL, input, NULL);
+    free(path);
+    return st;
+}
+
+static tb_status find_base(tb_job *job, const params *p, tb_model_info *info, tb_err *err)
+{
+    char *path = NULL;
+    *info = (tb_model_info){ 0 };
+    /* Parts of the bundled model would fit no other model. */
+    if (!*p->path && (*p->transformer || *p->vae || *p->text_encoder || *p->tokenizer))
+        return TB_OK;
+    if (*p->path)
+        path = tb_job_path(job, p->path);
+    else
+        TB_TRY(tb_model_bundled(&path, err));
+    const tb_status st = tb_model_probe(path, info, err);
+    if (st != TB_OK)
+        tb_err_where(err, NULL, "path", NULL);
+    free(path);
+    return st;
+}
+
+static tb_status find_parts(tb_job *job, const params *p, tb_model_info *info, tb_err *err)
+{
+    TB_TRY(find_base(job, p, info, err));
+    TB_TRY(take_part(job, p->transformer, "transformer", "diffusion transformer",
+                     offsetof(tb_model_info, transformer), info, err));
+    TB_TRY(take_part(job, p->vae, "vae", "VAE", offsetof(tb_model_info, vae), info, err));
+    TB_TRY(take_part(job, p->text_encoder, "text_encoder", "text encoder",
+                     offsetof(tb_model_info, text_encoder), info, err));
+    if (*p->tokenizer) {
+        char *path = tb_job_path(job, p->tokenizer);
+        replace(&info->tokenizer, &path);
+    }
+    return TB_OK;
+}
+
+/* -------------------------------------------------------------------------------------- digests */
+
+static tb_status hash_file(tb_job *job, const char *path, tb_hasher *h, tb_err *err)
+{
+    tb_digest d;
+    TB_TRY(tb_job_file_digest(job, path, &d, err));
+    tb_hasher_bytes(h, d.b, sizeof d.b);
+    return TB_OK;
+}
+
+static tb_status hash_weights(tb_job *job, const char *part, tb_hasher *h, tb_err *err)
+{
+    char **files = NULL;
+    int count = 0;
+    tb_status st = tb_model_part_files(part, &files, &count, err);
+    for (int i = 0; i < count; i++) {
+        if (st == TB_OK)
+            st = hash_file(job, files[i], h, err);
+        free(files[i]);
+    }
+    free(files);
+    return st;
+}
+
+static tb_status hash_tokenizer(tb_job *job, const char *path, tb_hasher *h, tb_err *err)
+{
+    char *file = tb_tokenizer_file(path, err);
+    const tb_status st = file ? hash_file(job, file, h, err) : TB_ENOTFOUND;
+    free(file);
+    return st;
+}
+
+/* The digest of a part as text; "" for a part that is not there. */
+static tb_status part_id(tb_job *job, const char *part, bool tokenizer, char id[TB_KEY_HEX],
+                         tb_err *err)
+{
+    tb_hasher h;
+    *id = 0;
+    if (!part)
+        return TB_OK;
+    tb_hasher_init(&h);
+    tb_hasher_str(&h, tokenizer ? "tokenizer" : "weights");
+    TB_TRY(tokenizer ? hash_tokenizer(job, part, &h, err) : hash_weights(job, part, &h, err));
+    const tb_key k = tb_hasher_done(&h);
+    tb_key_hex(&k, id);
+    return TB_OK;
+}
+
+static tb_status fingerprint_parts(tb_job *job, const tb_model_info *info, tb_hasher *h,
+                                   tb_err *err)
+{
+    const char *const part[] = { info->transformer, info->vae, info->text_encoder,
+                                 info->tokenizer };
+    char id[TB_KEY_HEX];
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        TB_TRY(part_id(job, part[i], part[i] == info->tokenizer, id, err));
+        tb_hasher_str(h, id);
+    }
+    if (info->scheduler)
+        TB_TRY(hash_file(job, info->scheduler, h, err));
+    return TB_OK;
+}
+
+static tb_status fingerprint(tb_job *job, const void *vp, tb_hasher *h, tb_err *err)
+{
+    tb_model_info info;
+    tb_status st = find_parts(job, vp, &info, err);
+    if (st == TB_OK)
+        st = fingerprint_parts(job, &info, h, err);
+    tb_model_info_clear(&info);
+    return st;
+}
+
+/* -------------------------------------------------------------------------------------- records */
+
+static void set_text(tb_value *r, const char *name, const char *s)
+{
+    tb_record_set_take(r, name, tb_value_string(s ? s : ""));
+}
+
+static void set_int(tb_value *r, const char *name, int64_t v)
+{
+    tb_record_set_take(r, name, tb_value_int(v));
+}
+
+static tb_value *reference(const char *kind, const char *path, const char *id)
+{
+    tb_value *r = tb_value_record();
+    set_text(r, "kind", kind);
+    set_text(r, "path", path);
+    set_text(r, "id", id);
+    return r;
+}
+
+static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_dit_sizes *s,
+                              tb_err *err)
+{
+    char id[TB_KEY_HEX];
+    TB_TRY(part_id(job, info->transformer, false, id, err));
+    tb_value *r = reference("model", info->transformer, id);
+    set_text(r, "family", info->family);
+    set_int(r, "latent_channels", s->latent_channels);
+    set_int(r, "in_channels", s->in_channels);
+    set_int(r, "text_dim", s->text_dim);
+    set_int(r, "text_len", s->text_len);
+    tb_record_set_take(r, "shift", tb_value_float(info->shift));
+    tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
+    tb_job_set_take(job, 0, r);
+    return TB_OK;
+}
+
+static tb_status clip_record(tb_job *job, const tb_model_info *info, int64_t text_dim,
+                             int64_t text_len, tb_err *err)
+{
+    char id[TB_KEY_HEX], tokenizer_id[TB_KEY_HEX];
+    TB_TRY(part_id(job, info->text_encoder, false, id, err));
+    TB_TRY(part_id(job, info->tokenizer, true, tokenizer_id, err));
+    tb_value *r = reference("clip", info->text_encoder, id);
+    set_text(r, "tokenizer", info->tokenizer);
+    set_text(r, "tokenizer_id", tokenizer_id);
+    set_int(r, "text_dim", text_dim);
+    set_int(r, "text_len", text_len);
+    tb_job_set_take(job, 1, r);
+    return TB_OK;
+}
+
+static tb_status vae_record(tb_job *job, const tb_model_info *info, const tb_vae_sizes *s,
+                            tb_err *err)
+{
+    char id[TB_KEY_HEX];
+    TB_TRY(part_id(job, info->vae, false, id, err));
+    tb_value *r = reference("vae", info->vae, id);
+    set_int(r, "z", s->z);
+    set_int(r, "stride_t", s->stride_t);
+    set_int(r, "stride_hw", s->stride_hw);
+    tb_job_set_take(job, 2, r);
+    return TB_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ run */
+
+typedef struct sizes {
+    tb_dit_sizes dit;
+    tb_vae_sizes vae;
+    tb_umt5_config text;
+} sizes;
+
+static tb_status read_dit(const tb_weights *w, sizes *s, tb_err *err)
+{
+    return tb_model_dit_sizes(w, &s->dit, err);
+}
+
+static tb_status read_vae(const tb_weights *w, sizes *s, tb_err *err)
+{
+    return tb_model_vae_sizes(w, &s->vae, err);
+}
+
+static tb_status read_text(const tb_weights *w, sizes *s, tb_err *err)
+{
+    return tb_umt5_read_config(w, &s->text, err);
+}
+
+static tb_status read_sizes(const char *part,
+                            tb_status (*read)(const tb_weights *, sizes *, tb_err *), sizes *s,
+                            tb_err *err)
+{
+    if (!part)
+        return TB_OK;
+    tb_weights *w = tb_weights_open(part, err);
+    const tb_status st = w ? read(w, s, err) : TB_EFORMAT;
+    tb_weights_close(&w);
+    return st;
+}
+
+static tb_status check_together(const tb_model_info *info, const sizes *s, tb_err *err)
+{
+    if (info->transformer && info->text_encoder && s->dit.text_dim != s->text.dim)
+        return tb_err_set(err, TB_EINVAL,
+                          "the transformer wants text features of %lld numbers, the text encoder "
+                          "'%s' gives %lld: they belong to different models",
+                          (long long)s->dit.text_dim, info->text_encoder, (long long)s->text.dim);
+    if (info->transformer && info->vae && s->dit.latent_channels != s->vae.z)
+        return tb_err_set(err, TB_EINVAL,
+                          "the transformer makes latents of %lld channels, the VAE '%s' has %lld: "
+                          "they belong to different models",
+                          (long long)s->dit.latent_channels, info->vae, (long long)s->vae.z);
+    return TB_OK;
+}
+
+static tb_status set_records(tb_job *job, const tb_model_info *info, tb_err *err)
+{
+    sizes s = { 0 };
+    TB_TRY(read_sizes(info->transformer, read_dit, &s, err));
+    TB_TRY(read_sizes(info->vae, read_vae, &s, err));
+    TB_TRY(read_sizes(info->text_encoder, read_text, &s, err));
+    TB_TRY(check_together(info, &s, err));
+    TB_TRY(model_record(job, info, &s.dit, err));
+    TB_TRY(clip_record(job, info, s.text.dim, info->transformer ? s.dit.text_len : TEXT_LEN_DEFAULT,
+                       err));
+    return vae_record(job, info, &s.vae, err);
+}
+
+static tb_status run(tb_job *job, const void *vp, tb_err *err)
+{
+    tb_model_info info;
+    tb_status st = find_parts(job, vp, &info, err);
+    if (st == TB_OK)
+        st = set_records(job, &info, err);
+    tb_model_info_clear(&info);
+    return st;
+}
+
+const tb_node_def tb_node_load_model = {
+    .abi = TB_NODE_ABI,
+    .version = 1,
+    .name = "load_model",
+    .title = "Load model",
+    .category = "model",
+    .doc = "Name a model on disk: a diffusers folder, an original Wan folder, or single files.",
+    .flags = TB_NODE_IO | TB_NODE_FORGET,
+    .params_size = sizeof(params),
+    .inputs = inputs,
+    .outputs = outputs,
+    .run = run,
+    .fingerprint = fingerprint,
+    .example = "return tubelet.load_model{}",
+};
