@@ -26,7 +26,7 @@ nodes           base/* compute/* formats/* models/* graph/value.h node.h
 
 # Which files may include the headers of a library.
 libraries='
-lua*.h        engine/script/*
+lua*.h        engine/script/* engine/cli/doctor.c
 lauxlib.h     engine/script/*
 sqlite3.h     engine/store/* engine/cli/*
 uv.h          engine/run/* engine/script/* engine/server/* engine/cli/* engine/tubelet.h
