@@ -126,8 +126,7 @@ static tbi_stack reach(tb_run *r, bool through)
     return w.order;
 }
 
-/* -------------------------------------------------------------------------------- shapes and
- * values */
+/* --------------------------------------------------------------------- shapes and values */
 
 static bool all_known(const tb_job *j)
 {

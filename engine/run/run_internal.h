@@ -162,9 +162,30 @@ bool tbi_is_stored(const tb_run *r, int node);
 /* Which inputs does the node want, from the values known? */
 uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
 
+/* demand.c: on the loop */
+int tbi_class_of(const tb_pnode *n);
+/* Serve everything in r->asking, and what that asks for in turn. */
+void tbi_serve(tb_run *r);
+/* The node is through with its inputs: producers nobody else reads let go of their outputs. */
+void tbi_release_inputs(tb_run *r, int node);
+/* The node has its outputs. */
+void tbi_tell_waiters(tb_run *r, int node);
+/* The node was expanded: its waiters turn to what its outputs stand for. */
+void tbi_redirect_waiters(tb_run *r, int node);
+
+/* keep.c */
+/* Queue the outputs of a finished job for the store, if keeping them is worth it. Loop thread. */
+void tbi_keep(tb_run *r, const tb_job *j);
+/* A stored result into the job's outputs; TB_ENOTFOUND: a miss. Worker. */
+tb_status tbi_load(tb_job *j, const tb_key *key);
+/* The same work on the same bytes was done before, in another graph: load it. Worker. */
+bool tbi_found_by_content(tb_job *j);
+
 /* schedule.c: on the loop */
 void tbi_schedule_begin(tb_run *r);
 void tbi_schedule(tb_run *r);
+void tbi_start_load(tb_run *r, int node);
+void tbi_finish_if_over(tb_run *r);
 
 /* ----------------------------------------------------------------------------------------- job */
 

@@ -1,0 +1,222 @@
+/* demand.c - who needs what: demand goes backwards from the targets, readiness forwards.
+ *
+ * Nothing runs that was not asked for. A node that was asked for waits for its inputs; the last one
+ * to arrive makes it ready. A node's outputs are freed when its last reader is done. All loops are
+ * iterative: a chain may be 100,000 nodes long.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "run/run_internal.h"
+
+static tbi_state state_of(const tb_run *r, int node)
+{
+    return r->nodes[node].state;
+}
+
+int tbi_class_of(const tb_pnode *n)
+{
+    if (n->type->kind != TB_PRIMITIVE)
+        return TBI_IO; /* Lua waits for its child process */
+    return n->type->def->flags & TB_NODE_INLINE ? TBI_INLINE
+           : n->type->def->flags & TB_NODE_IO   ? TBI_IO
+                                                : TBI_COMPUTE;
+}
+
+static void add_waiter(tbi_node *n, int who)
+{
+    TB_GROW(n->waiters, n->waiter_cap, n->waiter_count + 1);
+    n->waiters[n->waiter_count++] = who;
+}
+
+/* Node i wants its input k: count on its producer, asking for that one if nobody has yet. */
+static void want_input(tb_run *r, int i, int k)
+{
+    tbi_node *n = &r->nodes[i];
+    const tb_arg *written = &r->program->nodes[i].args[k];
+    if (n->asked >> k & 1)
+        return;
+    n->asked |= UINT64_C(1) << k;
+    if (written->src < 0)
+        return;
+    const int src = tb_program_resolve(r->program, written->src, written->slot).src;
+    if (src < 0)
+        return;
+    r->nodes[src].readers++;
+    if (state_of(r, src) == TBI_DONE)
+        return;
+    n->missing++;
+    add_waiter(&r->nodes[src], i);
+    if (state_of(r, src) == TBI_IDLE)
+        tbi_push(&r->asking, src);
+}
+
+/* The values that are there already, scalars converted, for need(). Owned by the caller. */
+static tb_value **known_values(const tb_run *r, int i)
+{
+    const tb_pnode *n = &r->program->nodes[i];
+    tb_value **values = tb_xcalloc((size_t)n->type->input_count + 1, sizeof *values);
+    for (int k = 0; k < n->type->input_count; k++) {
+        const tb_arg a = n->args[k].src < 0
+                             ? n->args[k]
+                             : tb_program_resolve(r->program, n->args[k].src, n->args[k].slot);
+        const tb_value *v = a.literal;
+        if (a.src >= 0 && r->nodes[i].asked >> k & 1 && r->nodes[a.src].out) {
+            const tb_value *list = r->nodes[a.src].out[a.slot];
+            v = tb_list_count(list) ? tb_list_at(list, 0) : NULL;
+        }
+        /* a value that cannot be converted stops the node when it is run, with its sentence */
+        values[k] = v ? tb_input_convert(&n->type->def->inputs[k], v, NULL) : NULL;
+    }
+    return values;
+}
+
+static void free_values(tb_value **values, int n)
+{
+    for (int k = 0; k < n; k++)
+        tb_value_unref(&values[k]);
+    free(values);
+}
+
+/* Ask for all inputs the node wants now; for a deferred composite, those that must be literals. */
+static void want_inputs(tb_run *r, int i)
+{
+    const tb_pnode *n = &r->program->nodes[i];
+    if (n->deferred) {
+        for (int k = 0; k < n->type->input_count; k++)
+            if (n->type->def->inputs[k].flags & TB_IN_LITERAL)
+                want_input(r, i, k);
+        return;
+    }
+    bool lazy = false;
+    for (int k = 0; k < n->type->input_count; k++)
+        lazy |= (n->type->def->inputs[k].flags & TB_IN_LAZY) != 0;
+    tb_value **values = lazy ? known_values(r, i) : NULL;
+    const uint64_t wanted =
+        lazy ? tbi_wanted_inputs(n, (const tb_value *const *)(void *)values) : UINT64_MAX;
+    if (lazy)
+        free_values(values, n->type->input_count);
+    for (int k = 0; k < n->type->input_count; k++)
+        if (wanted >> k & 1)
+            want_input(r, i, k);
+}
+
+/* All asked-for inputs are there: ask for more (lazy ones), or be ready. */
+static void inputs_complete(tb_run *r, int i)
+{
+    if (r->nodes[i].load) {
+        tbi_start_load(r, i);
+        return;
+    }
+    want_inputs(r, i);
+    if (r->nodes[i].missing)
+        return;
+    r->nodes[i].state = TBI_READY;
+    tbi_push(
+        &r->ready[r->program->nodes[i].deferred ? TBI_IO : tbi_class_of(&r->program->nodes[i])], i);
+}
+
+/* A stored target needs no inputs but those that say where to deliver it. */
+static void want_delivery_inputs(tb_run *r, int i)
+{
+    const tb_type *t = r->program->nodes[i].type;
+    for (int k = 0; t->def->deliver && k < t->input_count; k++)
+        if (t->def->inputs[k].flags & TB_IN_UNKEYED)
+            want_input(r, i, k);
+}
+
+static void ask_one(tb_run *r, int i)
+{
+    if (state_of(r, i) != TBI_IDLE)
+        return;
+    tbi_node *n = &r->nodes[i];
+    n->asked = 0;
+    n->state = TBI_WAITING;
+    n->load = tbi_is_stored(r, i);
+    if (n->load && n->target)
+        want_delivery_inputs(r, i);
+    if (!n->missing)
+        inputs_complete(r, i);
+}
+
+/* Serve everything in r->asking, and what that asks for in turn. */
+void tbi_serve(tb_run *r)
+{
+    while (r->asking.count)
+        ask_one(r, r->asking.items[--r->asking.count]);
+}
+
+/* --------------------------------------------------------------------- done, freed, expanded */
+
+static void free_outputs(tb_run *r, int i)
+{
+    tbi_node *n = &r->nodes[i];
+    for (int k = 0; n->out && k < r->program->nodes[i].type->output_count; k++)
+        tb_value_unref(&n->out[k]);
+    free(n->out);
+    n->out = NULL;
+}
+
+/* The node is through with its inputs: producers nobody else reads let go of their outputs. */
+void tbi_release_inputs(tb_run *r, int i)
+{
+    const tb_pnode *p = &r->program->nodes[i];
+    for (int k = 0; k < p->type->input_count; k++) {
+        if (!(r->nodes[i].asked >> k & 1) || p->args[k].src < 0)
+            continue;
+        const int src = tb_program_resolve(r->program, p->args[k].src, p->args[k].slot).src;
+        tbi_node *n = src < 0 ? NULL : &r->nodes[src];
+        if (!n || --n->readers > 0 || n->target || n->state != TBI_DONE)
+            continue;
+        free_outputs(r, src);
+        n->state = TBI_IDLE; /* whoever asks later gets it from the store, or anew */
+    }
+}
+
+void tbi_tell_waiters(tb_run *r, int i)
+{
+    tbi_node *n = &r->nodes[i];
+    int *waiters = n->waiters;
+    const int count = n->waiter_count;
+    n->waiters = NULL;
+    n->waiter_count = 0;
+    n->waiter_cap = 0;
+    for (int w = count - 1; w >= 0; w--) {
+        const int who = waiters[w];
+        if (--r->nodes[who].missing == 0 && r->nodes[who].state == TBI_WAITING)
+            inputs_complete(r, who);
+    }
+    free(waiters);
+}
+
+/* The waiters of an expanded node turn to what its outputs stand for. */
+void tbi_redirect_waiters(tb_run *r, int i)
+{
+    tbi_node *n = &r->nodes[i];
+    int *waiters = n->waiters;
+    const int count = n->waiter_count;
+    n->waiters = NULL;
+    n->waiter_count = 0;
+    n->waiter_cap = 0;
+    n->readers = 0;
+    for (int w = 0; w < count; w++) {
+        const tb_pnode *p = &r->program->nodes[waiters[w]];
+        tbi_node *who = &r->nodes[waiters[w]];
+        for (int k = 0; k < p->type->input_count; k++) {
+            if (!(who->asked >> k & 1) || p->args[k].src < 0)
+                continue;
+            /* inputs that reached this node through its slot are asked for again */
+            tb_arg a = { .src = p->args[k].src, .slot = p->args[k].slot };
+            while (a.src >= 0 && a.src != i && r->program->nodes[a.src].alias)
+                a = r->program->nodes[a.src].alias[a.slot];
+            if (a.src != i)
+                continue;
+            who->asked &= ~(UINT64_C(1) << k);
+            who->missing--;
+            want_input(r, waiters[w], k);
+        }
+        if (who->missing == 0 && who->state == TBI_WAITING)
+            inputs_complete(r, waiters[w]);
+    }
+    free(waiters);
+}
