@@ -55,7 +55,8 @@ typedef struct tbi_panels {
 
 /* `rows`: [out][in] f32, contiguous. False with TB_ENOMEM when memory is refused. */
 bool tbi_panels_init(tbi_panels *p, const tbi_kernels *k, int64_t out, int64_t in, tb_err *err);
-/* Fill outputs [at, at + count) from rows [count][in]; in ascending order of `at`, without gaps. */
-void tbi_panels_fill(tbi_panels *p, const tbi_kernels *k, int64_t at, int64_t count,
+/* Fill outputs [at, at + count) from rows [count][in], on the pool; ascending `at`, without gaps.
+ */
+void tbi_panels_fill(const tbi_panels *p, tb_compute *c, int64_t at, int64_t count,
                      const float *rows);
 void tbi_panels_fini(tbi_panels *p);

@@ -55,7 +55,7 @@ static tb_status fill(tb_conv *v, tb_compute *c, const tb_tensor *weight, const 
     if (!w || !ordered)
         goto done;
     reorder(tb_tensor_f32(w), out, v->in, taps, tb_tensor_f32_mut(ordered));
-    tbi_panels_fill(&v->panels, c->k, 0, out, tb_tensor_f32(ordered));
+    tbi_panels_fill(&v->panels, c, 0, out, tb_tensor_f32(ordered));
     if (bias) {
         b = tb_tensor_to_f32(bias, err);
         if (!b)
@@ -283,9 +283,12 @@ static int64_t slab_floats(const conv_job *j, int64_t rows, int64_t columns)
     return j->v->kt * ((rows - 1) * s + j->v->kh) * ((columns - 1) * s + j->v->kw) * j->v->in;
 }
 
-/* Block sizes by shape alone: as many positions as keep the slab small, whole rows if they fit. */
-static void choose_blocks(conv_job *j)
+/* Block sizes by shape alone: as many positions as keep the slab small, whole rows if they fit;
+ * fewer when there would be too few pieces to share, down to two rows (gathering costs (rows + kh -
+ * 1) / rows). */
+static void choose_blocks(conv_job *j, int64_t t_out)
 {
+    const int64_t panels = j->v->panels.count;
     int64_t columns = tbi_min(j->w_out, COLUMNS_MOST), rows = 1;
     while (columns > j->c->k->mr && slab_floats(j, 1, columns) > SLAB_FLOATS)
         columns = tbi_ceil_div(columns, 2);
@@ -293,7 +296,11 @@ static void choose_blocks(conv_job *j)
            slab_floats(j, rows + 1, columns) <= SLAB_FLOATS)
         rows++;
     j->column_blocks = tbi_ceil_div(j->w_out, columns);
+    while (rows > 2 &&
+           t_out * j->column_blocks * tbi_ceil_div(j->h_out, rows) * panels < PIECES_WANTED)
+        rows = tbi_ceil_div(rows, 2);
     j->row_blocks = tbi_ceil_div(j->h_out, rows);
+    j->groups = t_out * j->column_blocks * j->row_blocks < PIECES_WANTED ? panels : 1;
 }
 
 void tb_conv_run(tb_compute *c, const tb_conv *v, const tb_conv_args *a, const float *x, float *y)
@@ -307,8 +314,6 @@ void tb_conv_run(tb_compute *c, const tb_conv *v, const tb_conv_args *a, const f
     const int64_t t_out = (a->t - 1) / j.a.stride_t + 1;
     j.h_out = (a->h * up + a->pad_before + a->pad_after - v->kh) / j.a.stride_hw + 1;
     j.w_out = (a->w * up + a->pad_before + a->pad_after - v->kw) / j.a.stride_hw + 1;
-    choose_blocks(&j);
-    const int64_t blocks = t_out * j.row_blocks * j.column_blocks;
-    j.groups = blocks < PIECES_WANTED ? v->panels.count : 1;
-    tb_parallel(c, blocks * j.groups, conv_piece, &j);
+    choose_blocks(&j, t_out);
+    tb_parallel(c, t_out * j.row_blocks * j.column_blocks * j.groups, conv_piece, &j);
 }

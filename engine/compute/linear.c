@@ -42,19 +42,34 @@ void tbi_panels_fini(tbi_panels *p)
     p->data = NULL;
 }
 
-void tbi_panels_fill(tbi_panels *p, const tbi_kernels *k, int64_t at, int64_t count,
+/* Rows of a weight on their way into panels. */
+typedef struct fill_job {
+    const tbi_panels *p;
+    const tbi_kernels *k;
+    int64_t at, count;
+    const float *rows;
+} fill_job;
+
+static void fill_piece(void *ctx, int64_t i, int worker)
+{
+    (void)worker;
+    const fill_job *j = ctx;
+    const int64_t nr = j->k->nr, in = j->p->in, panel = j->at / nr + i;
+    const int64_t from = panel * nr > j->at ? panel * nr : j->at;
+    const int64_t cols = tbi_min((panel + 1) * nr, j->at + j->count) - from;
+    const float *rows = j->rows + (from - j->at) * in;
+    float *to = j->p->data + panel * in * nr;
+    if (from == panel * nr)
+        j->k->pack_rows(rows, in, cols, in, to);
+    else
+        j->k->transpose(rows, in, cols, in, to + from % nr, nr);
+}
+
+void tbi_panels_fill(const tbi_panels *p, tb_compute *c, int64_t at, int64_t count,
                      const float *rows)
 {
-    for (int64_t done = 0; done < count;) {
-        const int64_t panel = (at + done) / k->nr, first = (at + done) % k->nr;
-        const int64_t cols = tbi_min(k->nr - first, count - done);
-        float *to = p->data + panel * p->in * k->nr;
-        if (first == 0)
-            k->pack_rows(rows + done * p->in, p->in, cols, p->in, to);
-        else
-            k->transpose(rows + done * p->in, p->in, cols, p->in, to + first, k->nr);
-        done += cols;
-    }
+    fill_job j = { .p = p, .k = c->k, .at = at, .count = count, .rows = rows };
+    tb_parallel(c, (at + count - 1) / c->k->nr - at / c->k->nr + 1, fill_piece, &j);
 }
 
 static tb_status check_shapes(int count, const tb_tensor *const *weights,
@@ -79,13 +94,13 @@ static tb_status check_shapes(int count, const tb_tensor *const *weights,
 }
 
 /* Part `at`.. of a layer from one weight and bias of any dtype. */
-static tb_status fill(tb_linear *l, const tbi_kernels *k, int64_t at, const tb_tensor *weight,
+static tb_status fill(tb_linear *l, tb_compute *c, int64_t at, const tb_tensor *weight,
                       const tb_tensor *bias, tb_err *err)
 {
     tb_tensor *w = tb_tensor_to_f32(weight, err);
     if (!w)
         return TB_ENOMEM;
-    tbi_panels_fill(&l->panels, k, at, tb_tensor_dim(w, 0), tb_tensor_f32(w));
+    tbi_panels_fill(&l->panels, c, at, tb_tensor_dim(w, 0), tb_tensor_f32(w));
     tb_tensor_unref(&w);
     if (!bias)
         return TB_OK;
@@ -116,7 +131,7 @@ tb_linear *tb_linear_join(tb_compute *c, int count, const tb_tensor *const *weig
         l->bias = tb_xcalloc((size_t)out, sizeof *l->bias);
     int64_t at = 0;
     for (int i = 0; i < count && st == TB_OK; i++) {
-        st = fill(l, c->k, at, weights[i], biases ? biases[i] : NULL, err);
+        st = fill(l, c, at, weights[i], biases ? biases[i] : NULL, err);
         at += tb_tensor_dim(weights[i], 0);
     }
     if (st != TB_OK)

@@ -37,12 +37,12 @@ typedef struct tbi_tile_out {
 
 /* One row of online softmax: scores in, weights out. */
 typedef struct tbi_softmax_row {
-    float *s; /* [n] scores, then exp(score - max) */
+    float *s; /* [n] scores, then exp(score - max); written up to the next whole vector */
     int64_t n;
     float scale;
     const float *bias; /* [n] or NULL */
     float last_count;  /* weight of element n-1 */
-    float *max, *sum;  /* running; start with -inf and 0 */
+    float *max, *sum;  /* running, max in units of log2; start with -inf and 0 */
     float *o;          /* [d] running output, rescaled to the new maximum; NULL: none yet */
     int64_t d;
 } tbi_softmax_row;

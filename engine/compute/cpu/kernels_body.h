@@ -172,10 +172,25 @@ INLINE vf v_exp(vf x)
     return v_scale2(p, n);
 }
 
-INLINE float exp_one(float x)
+/* 2^x for x <= 0 to about 1 ulp; NaN stays. (2^r - 1) / r on [-1/2, 1/2] interpolated at the six
+ * Chebyshev points: relative error of 2^r below 1e-8. */
+INLINE vf v_exp2(vf x)
+{
+    x = v_max(v_set1(-150.0f), x);
+    const vf n = v_round(x), r = v_sub(x, n);
+    vf p = v_set1(1.5453162942e-4f);
+    p = v_fma(p, r, v_set1(1.3390863365e-3f));
+    p = v_fma(p, r, v_set1(9.6180825573e-3f));
+    p = v_fma(p, r, v_set1(5.5503571142e-2f));
+    p = v_fma(p, r, v_set1(2.4022650761e-1f));
+    p = v_fma(p, r, v_set1(6.9314718803e-1f));
+    return v_scale2(v_fma(p, r, v_set1(1.0f)), n);
+}
+
+INLINE float exp2_one(float x)
 {
     float lanes[VW];
-    v_store(lanes, v_exp(v_set1(x)));
+    v_store(lanes, v_exp2(v_set1(x)));
     return lanes[0];
 }
 
@@ -275,10 +290,7 @@ INLINE float sum_of_squares(const float *x, int64_t n, float mean)
         s1 = v_fma(b, b, s1);
     }
     for (; i < n; i += VW) {
-        const int64_t left = n - i;
-        float rest[VW];
-        store_part(rest, v_sub(load_part(x + i, left), m), left);
-        const vf a = load_part(rest, left);
+        const vf a = v_first(v_sub(load_part(x + i, n - i), m), n - i, v_set1(0));
         s0 = v_fma(a, a, s0);
     }
     return v_sum(v_add(s0, s1));
@@ -379,43 +391,52 @@ static void transpose(const float *x, int64_t ldx, int64_t rows, int64_t cols, f
 
 /* ------------------------------------------------------------------------------------- softmax */
 
-/* The largest of scale * s + bias. NaN may be lost here; it comes back with the sum. */
-INLINE float largest_score(const tbi_softmax_row *t)
+/* Scores times log2(e), so that 2^x serves: t->s becomes them; the largest is returned. NaN may be
+ * lost in the maximum; it comes back with the sum. */
+INLINE float scaled_scores(const tbi_softmax_row *t)
 {
-    vf peak = v_set1(-INFINITY);
+    const float log2e = 1.44269504088896341f;
+    const vf scale = v_set1(t->scale * log2e);
+    const vf low = v_set1(-INFINITY);
+    vf peak = low;
     int64_t i = 0;
     for (; i + VW <= t->n; i += VW) {
-        const vf v = v_mul(v_load(t->s + i), v_set1(t->scale));
-        peak = v_max(peak, t->bias ? v_add(v, v_load(t->bias + i)) : v);
+        vf v = v_mul(v_load(t->s + i), scale);
+        if (t->bias)
+            v = v_fma(v_load(t->bias + i), v_set1(log2e), v);
+        v_store(t->s + i, v);
+        peak = v_max(peak, v);
     }
-    float max = v_peak(peak);
-    for (; i < t->n; i++) {
-        const float v = t->s[i] * t->scale + (t->bias ? t->bias[i] : 0);
-        max = v > max ? v : max;
+    if (i < t->n) {
+        const int64_t left = t->n - i;
+        vf v = v_mul(v_load_n(t->s + i, left), scale);
+        if (t->bias)
+            v = v_fma(v_load_n(t->bias + i, left), v_set1(log2e), v);
+        v_store(t->s + i, v);
+        peak = v_max(peak, v_first(v, left, low));
     }
-    return max;
+    return v_peak(peak);
 }
 
 /* Milakov and Gimelshein, "Online normalizer calculation for softmax" (arXiv 1805.02867). */
 static void softmax(const tbi_softmax_row *t)
 {
-    const float here = largest_score(t), max = here > *t->max ? here : *t->max;
-    const vf scale = v_set1(t->scale), minus_max = v_set1(-max);
+    const float here = scaled_scores(t), max = here > *t->max ? here : *t->max;
+    const vf peak = v_set1(max);
     vf sum = v_set1(0);
     for (int64_t i = 0; i < t->n; i += VW) {
-        const int64_t left = t->n - i;
-        vf v = v_mul(load_part(t->s + i, left), scale);
-        if (t->bias)
-            v = v_add(v, load_part(t->bias + i, left));
-        v = v_exp(v_add(v, minus_max));
-        store_part(t->s + i, v, left);
-        sum = v_add(sum, left < VW ? load_part(t->s + i, left) : v);
+        const vf v = v_first(v_exp2(v_sub(v_load(t->s + i), peak)), t->n - i, v_set1(0));
+        v_store(t->s + i, v);
+        sum = v_add(sum, v);
     }
-    float *last = &t->s[t->n - 1];
-    const float more = *last * t->last_count - *last;
-    *last += more;
+    float more = 0;
+    if (t->last_count != 1.0f) {
+        float *last = &t->s[t->n - 1];
+        more = *last * t->last_count - *last;
+        *last += more;
+    }
     if (t->o) {
-        const float keep = exp_one(*t->max - max);
+        const float keep = exp2_one(*t->max - max);
         *t->sum *= keep;
         if (keep != 1.0f)
             scale_by(keep, t->o, t->d, t->o);

@@ -33,6 +33,10 @@ static inline void v_store_n(float *p, vf v, int64_t n)
 {
     _mm256_maskstore_ps(p, v_mask(n), v);
 }
+static inline vf v_first(vf v, int64_t n, vf rest)
+{
+    return _mm256_blendv_ps(rest, v, _mm256_castsi256_ps(v_mask(n)));
+}
 static inline vf v_add(vf a, vf b)
 {
     return _mm256_add_ps(a, b);

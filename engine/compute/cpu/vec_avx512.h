@@ -34,6 +34,10 @@ static inline void v_store_n(float *p, vf v, int64_t n)
 {
     _mm512_mask_storeu_ps(p, v_mask(n), v);
 }
+static inline vf v_first(vf v, int64_t n, vf rest)
+{
+    return _mm512_mask_blend_ps(v_mask(n), rest, v);
+}
 static inline vf v_add(vf a, vf b)
 {
     return _mm512_add_ps(a, b);

@@ -30,6 +30,11 @@ static inline void v_store_n(float *p, vf v, int64_t n)
     if (n > 0)
         *p = v;
 }
+/* The first n of v, then `rest`. */
+static inline vf v_first(vf v, int64_t n, vf rest)
+{
+    return n > 0 ? v : rest;
+}
 static inline vf v_add(vf a, vf b)
 {
     return a + b;
