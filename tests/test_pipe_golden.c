@@ -22,6 +22,7 @@ typedef struct rig {
     int64_t c, f, h, w;
     tb_tensor *text[2]; /* conditional, unconditional */
     float *extra;       /* NULL: none */
+    const float *held;  /* its first mask channel [f][h][w] */
     tb_schedule s;
     double cfg;
 } rig;
@@ -258,6 +259,7 @@ static void build_extra(rig *r, const known *k)
     const tb_wan_dit_config *d = tb_wan_dit_config_of(r->dit);
     r->extra = tb_xcalloc((size_t)((d->in_dim - d->out_dim) * r->f * plane), sizeof *r->extra);
     float *at = r->extra;
+    r->held = at;
     for (int64_t c = 0; c < 4; c++)
         for (int64_t t = 0; t < r->f; t++)
             for (int64_t i = 0; i < plane; i++)
@@ -269,18 +271,6 @@ static void build_extra(rig *r, const known *k)
                         tb_tensor_f32(k->latent)[(c * r->f + t) * plane + i];
 }
 
-/* Given frames of the noisy part hold the given latents noised to the present level. */
-static void hold_known(const rig *r, const known *k, double sigma, const float *noise, float *x)
-{
-    const int64_t plane = r->h * r->w;
-    for (int64_t i = 0; i < latent_count(r); i++) {
-        const float m = tb_tensor_f32(k->mask)[i / plane % r->f];
-        const float given =
-            (float)((1 - sigma) * (double)tb_tensor_f32(k->latent)[i] + sigma * (double)noise[i]);
-        x[i] = x[i] * (1 - m) + given * m;
-    }
-}
-
 static void euler_step(const rig *r, const known *k, const float *noise, const float *x, int i,
                        float *next)
 {
@@ -290,7 +280,8 @@ static void euler_step(const rig *r, const known *k, const float *noise, const f
     tb_err err = TB_ERR_INIT;
     CHECK_OK(tb_sampler_step(&p, &(tb_step_result){ .x = next }, &err));
     if (k->mask)
-        hold_known(r, k, r->s.sigma[i + 1], noise, next);
+        tb_sampler_hold(tb_tensor_f32(k->latent), r->held, tb_schedule_level(&r->s, i + 1), noise,
+                        r->c, r->f * r->h * r->w, next);
     free(v);
 }
 

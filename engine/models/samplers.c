@@ -299,3 +299,13 @@ tb_status tb_sampler_step(const tb_step *p, const tb_step_result *out, tb_err *e
     }
     return TB_OK;
 }
+
+void tb_sampler_hold(const float *known, const float *mask, tb_noise_level level,
+                     const float *noise, int64_t channels, int64_t cells, float *x)
+{
+    for (int64_t i = 0; i < channels * cells; i++) {
+        const double m = (double)mask[i % cells];
+        const double held = level.alpha * (double)known[i] + level.sigma * (double)noise[i];
+        x[i] = (float)((double)x[i] * (1 - m) + held * m);
+    }
+}

@@ -33,14 +33,16 @@ typedef enum tb_parameterisation { TB_FLOW, TB_BETAS } tb_parameterisation;
     "flow|flow_dpmpp|flow_unipc|flow_diffusers|flow_diffusers_euler|ddpm_linear|ddpm_cosine"
 #define TB_SAMPLERS "euler|heun|ddim|ddpm|dpmpp_2m|unipc"
 
+/* The arrays may also be somebody else's (a stored table); then `own` is NULL. */
 typedef struct tb_schedule {
     tb_parameterisation kind;
     int steps;
     /* [steps + 1] in order of sampling. flow: sigma, float32-rounded, 0 at the end of a whole
      * schedule. betas: alpha_bar, 1 at the end. */
-    double *sigma;
-    double *timestep; /* [steps]: what the model is told, 0..1000 */
-    double *beta;     /* betas: respaced beta [steps]; flow: NULL */
+    const double *sigma;
+    const double *timestep; /* [steps]: what the model is told, 0..1000 */
+    const double *beta;     /* betas: respaced beta [steps]; flow: NULL */
+    double *own;
 } tb_schedule;
 
 /* shift bends flow schedules (k s / (1 + (k-1) s)); betas have none. */
@@ -113,3 +115,8 @@ typedef struct tb_step_result {
 
 /* TB_EINVAL when something the rule needs is missing. */
 tb_status tb_sampler_step(const tb_step *p, const tb_step_result *out, tb_err *err);
+
+/* Known parts of a state hold the known latent at this level: x = x (1 - mask) + (alpha known +
+ * sigma noise) mask. known, noise, x [channels][cells]; mask [cells], 0..1. */
+void tb_sampler_hold(const float *known, const float *mask, tb_noise_level level,
+                     const float *noise, int64_t channels, int64_t cells, float *x);

@@ -35,25 +35,35 @@ static const flow_kind flow_tab[] = {
     { "flow_diffusers", 1, 0.001, true, true },
 };
 
-static void allocate(tb_schedule *s, tb_parameterisation kind, int steps)
+/* The arrays while they are filled; the schedule shows them read-only. */
+typedef struct table {
+    double *sigma, *timestep, *beta;
+} table;
+
+static table allocate(tb_schedule *s, tb_parameterisation kind, int steps)
 {
-    *s = (tb_schedule){ .kind = kind, .steps = steps };
-    s->sigma = tb_xcalloc((size_t)steps + 1, sizeof *s->sigma);
-    s->timestep = tb_xcalloc((size_t)steps, sizeof *s->timestep);
-    if (kind == TB_BETAS)
-        s->beta = tb_xcalloc((size_t)steps, sizeof *s->beta);
+    const size_t n = (size_t)steps;
+    double *own = tb_xcalloc(3 * n + 1, sizeof *own);
+    const table t = { own, own + n + 1, own + 2 * n + 1 };
+    *s = (tb_schedule){ .kind = kind,
+                        .steps = steps,
+                        .sigma = t.sigma,
+                        .timestep = t.timestep,
+                        .beta = kind == TB_BETAS ? t.beta : NULL,
+                        .own = own };
+    return t;
 }
 
 static void make_flow(const flow_kind *k, int steps, double shift, tb_schedule *s)
 {
-    allocate(s, TB_FLOW, steps);
+    const table tab = allocate(s, TB_FLOW, steps);
     const double part = (k->end - k->first) / steps;
     for (int i = 0; i < steps; i++) {
         double sigma = shifted(shift, k->first + i * part);
         if (k->below_one && fabs(sigma - 1) < 1e-6)
             sigma -= 1e-6;
-        s->sigma[i] = (double)(float)sigma;
-        s->timestep[i] = k->truncated ? trunc(1000 * sigma) : (double)(float)(1000 * s->sigma[i]);
+        tab.sigma[i] = (double)(float)sigma;
+        tab.timestep[i] = k->truncated ? trunc(1000 * sigma) : (double)(float)(1000 * tab.sigma[i]);
     }
 }
 
@@ -61,15 +71,15 @@ static void make_flow(const flow_kind *k, int steps, double shift, tb_schedule *
  * all others. */
 static void make_diffusers_euler(int steps, double shift, tb_schedule *s)
 {
-    allocate(s, TB_FLOW, steps);
+    const table tab = allocate(s, TB_FLOW, steps);
     const float k = (float)shift, last = 0.001f;
     const double low = (double)(k * last / (1 + (k - 1) * last)) * TRAIN_STEPS;
     const double part = steps > 1 ? (low - TRAIN_STEPS) / (steps - 1) : 0;
     for (int i = 0; i < steps; i++) {
         const double at = i > 0 && i == steps - 1 ? low : TRAIN_STEPS + i * part;
         const float sigma = (float)shifted(shift, at / TRAIN_STEPS);
-        s->sigma[i] = (double)sigma;
-        s->timestep[i] = (double)(sigma * 1000.0f);
+        tab.sigma[i] = (double)sigma;
+        tab.timestep[i] = (double)(sigma * 1000.0f);
     }
 }
 
@@ -107,7 +117,7 @@ tb_status tb_schedule_make_betas(bool cosine, int train_steps, int steps, tb_sch
     if (steps < 1 || steps > train_steps)
         return tb_err_set(err, TB_EINVAL, "steps must be 1..%d with a ddpm schedule, got %d",
                           train_steps, steps);
-    allocate(s, TB_BETAS, steps);
+    const table tab = allocate(s, TB_BETAS, steps);
     int *kept = respaced(train_steps, steps);
     double bar = 1, bar_before = 1, kept_bar = 1;
     for (int t = 0, j = 0; t < train_steps && j < steps; t++) {
@@ -115,12 +125,12 @@ tb_status tb_schedule_make_betas(bool cosine, int train_steps, int steps, tb_sch
         if (t != kept[j])
             continue;
         const int i = steps - 1 - j++;
-        s->beta[i] = 1 - bar / bar_before;
-        s->sigma[i] = kept_bar *= 1 - s->beta[i];
-        s->timestep[i] = t;
+        tab.beta[i] = 1 - bar / bar_before;
+        tab.sigma[i] = kept_bar *= 1 - s->beta[i];
+        tab.timestep[i] = t;
         bar_before = bar;
     }
-    s->sigma[steps] = 1;
+    tab.sigma[steps] = 1;
     free(kept);
     return TB_OK;
 }
@@ -152,19 +162,16 @@ tb_status tb_schedule_make(const char *scheduler, int steps, double shift, tb_sc
 void tb_schedule_cut(tb_schedule *s, int first, int last)
 {
     assert(0 <= first && first < last && last <= s->steps);
-    const size_t n = (size_t)(last - first);
-    memmove(s->sigma, s->sigma + first, (n + 1) * sizeof *s->sigma);
-    memmove(s->timestep, s->timestep + first, n * sizeof *s->timestep);
+    s->sigma += first;
+    s->timestep += first;
     if (s->beta)
-        memmove(s->beta, s->beta + first, n * sizeof *s->beta);
-    s->steps = (int)n;
+        s->beta += first;
+    s->steps = last - first;
 }
 
 void tb_schedule_clear(tb_schedule *s)
 {
-    free(s->sigma);
-    free(s->timestep);
-    free(s->beta);
+    free(s->own);
     *s = (tb_schedule){ 0 };
 }
 

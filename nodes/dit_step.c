@@ -1,0 +1,304 @@
+/* dit_step.c - one evaluation of the diffusion transformer.
+ *
+ * Models with more input than output channels also see which latents are known: mask channels (all
+ * equal), then the known latents (zero elsewhere unless the conditioning keeps them).
+ *
+ * Wan's models predict the velocity of a flow. On a schedule of betas the state is brought into the
+ * flow's scale and the answer into the noise: with k = alpha + sigma, x / k is the flow's state at
+ * s = sigma / k, and eps = x / k + (1 - s) v.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "graph/records.h"
+#include "models/models.h"
+#include "models/samplers.h"
+#include "node.h"
+
+/* Other parts are closed before the transformer starts once they hold this much. */
+#define MUCH_MEMORY ((size_t)1 << 30)
+
+typedef struct params {
+    const tb_value *model, *latent, *conditioning, *known, *sigmas;
+    int64_t step, stage;
+} params;
+
+static const tb_input_def inputs[] = {
+    TB_IN_PORT(params, model, "MODEL", 0, "The transformer."),
+    TB_IN_PORT(params, latent, "LATENT", 0, "The state to evaluate at."),
+    TB_IN_PORT(params, conditioning, "CONDITIONING", 0, "Text, and known frames."),
+    TB_IN_PORT(
+        params, known, "CONDITIONING", TB_IN_OPTIONAL,
+        "Take known frames from here instead (the negative pass uses those of the positive one)."),
+    TB_IN_PORT(params, sigmas, "SIGMAS", 0, "The schedule."),
+    TB_IN_INT(params, step, 0, 0, 1000000, "", "Index into the schedule, from 0."),
+    TB_IN_INT(params, stage, 0, 0, 1, "",
+              "1: the second evaluation of a Heun step, at the next level."),
+    { 0 },
+};
+
+static const tb_output_def outputs[] = {
+    { .name = "velocity", .type = "VELOCITY", .shape = "C,T,H,W", .doc = "The model's answer." },
+    { 0 },
+};
+
+static tb_status check_latent(const params *p, const tb_shape *s, tb_err *err)
+{
+    const int64_t channels = tb_record_int(p->model, "latent_channels", 0);
+    if (channels < 1)
+        return tb_err_set(err, TB_EINVAL, "the model has no transformer");
+    if (s->n != 4 || s->d[0] != channels)
+        return tb_err_set(
+            err, TB_EINVAL,
+            "the model wants latents of %lld channels, got %lld; take the latent from noise_init "
+            "with this model or from its VAE",
+            (long long)channels, (long long)s->d[0]);
+    if (s->d[2] % 2 || s->d[3] % 2)
+        return tb_err_set(
+            err, TB_EINVAL,
+            "the latent must have an even number of rows and columns, got %lldx%lld (width x "
+            "height)",
+            (long long)s->d[3], (long long)s->d[2]);
+    return TB_OK;
+}
+
+static tb_status plan(tb_job *job, const void *vp, tb_err *err)
+{
+    const params *p = vp;
+    tb_shape shape;
+    if (!tb_job_plan_shape(job, "latent", &shape))
+        return TB_OK;
+    if (p->model)
+        TB_TRY(check_latent(p, &shape, err));
+    tb_job_plan_output(job, 0, TB_F32, &shape);
+    return TB_OK;
+}
+
+/* Everything one evaluation reads. Buffers are NULL where not wanted. */
+typedef struct eval {
+    tb_wan_dit *dit;
+    const tb_wan_dit_config *k;
+    tb_shape shape;
+    const float *x;
+    const tb_tensor *text, *image;
+    tb_known known;
+    bool betas;
+    double flow_scale, flow_sigma; /* of betas: 1 / (alpha + sigma), sigma / (alpha + sigma) */
+    float t;
+    float *scaled; /* the state in the model's scale, with known frames where it wants them clean */
+    float *extra;
+    float *times; /* one for each token */
+} eval;
+
+static int64_t cells_of(const eval *e)
+{
+    return e->shape.d[1] * e->shape.d[2] * e->shape.d[3];
+}
+
+static float *buffer(int64_t n, tb_err *err)
+{
+    float *x = tb_mem_alloc((size_t)n * sizeof *x);
+    if (!x)
+        tb_err_set(err, TB_ENOMEM, "no memory for the model's input (%zu bytes)",
+                   (size_t)n * sizeof *x);
+    return x;
+}
+
+/* [mask channels][cells] of the mask, then [C][cells] of known latents. */
+static tb_status build_extra(eval *e, tb_err *err)
+{
+    const int64_t channels = e->shape.d[0], cells = cells_of(e);
+    const int64_t masks = e->k->in_dim - e->k->out_dim - channels;
+    if (masks < 0)
+        return tb_err_set(err, TB_EINVAL,
+                          "the model has %lld extra input channels, too few for known latents",
+                          (long long)(e->k->in_dim - e->k->out_dim));
+    float *at = e->extra = buffer((masks + channels) * cells, err);
+    if (!at)
+        return TB_ENOMEM;
+    for (int64_t c = 0; c < masks; c++, at += cells)
+        memcpy(at, e->known.mask, (size_t)cells * sizeof *at);
+    for (int64_t i = 0; i < channels * cells; i++)
+        at[i] = e->known.keep ? e->known.known[i] : e->known.known[i] * e->known.mask[i % cells];
+    return TB_OK;
+}
+
+static tb_status scale_state(eval *e, tb_err *err)
+{
+    const int64_t n = e->shape.d[0] * cells_of(e);
+    e->scaled = buffer(n, err);
+    if (!e->scaled)
+        return TB_ENOMEM;
+    for (int64_t i = 0; i < n; i++)
+        e->scaled[i] = (float)((double)e->x[i] * e->flow_scale);
+    return TB_OK;
+}
+
+/* Wan2.2 TI2V: known latents stand in the state itself, without noise, and their tokens have time
+ * 0. */
+static tb_status set_clean(eval *e, tb_err *err)
+{
+    const int64_t cells = cells_of(e), f = e->shape.d[1], h = e->shape.d[2], w = e->shape.d[3];
+    e->times = buffer(cells / 4, err);
+    if (!e->times)
+        return TB_ENOMEM;
+    for (int64_t i = 0; i < e->shape.d[0] * cells; i++) {
+        const float m = e->known.mask[i % cells];
+        e->scaled[i] = e->scaled[i] * (1 - m) + e->known.known[i] * m;
+    }
+    float *t = e->times;
+    for (int64_t i = 0; i < f; i++)
+        for (int64_t y = 0; y < h; y += 2)
+            for (int64_t x = 0; x < w; x += 2)
+                *t++ = (1 - e->known.mask[(i * h + y) * w + x]) * e->t;
+    return TB_OK;
+}
+
+static tb_status prepare(eval *e, tb_err *err)
+{
+    TB_TRY(scale_state(e, err));
+    if (!e->known.known)
+        return TB_OK;
+    if (e->k->in_dim > e->k->out_dim)
+        return build_extra(e, err);
+    return e->k->out_dim == 48 ? set_clean(e, err) : TB_OK;
+}
+
+static void show_progress(void *job, double share)
+{
+    tb_job_progress(job, share);
+}
+
+static tb_status evaluate(tb_job *job, tb_compute *c, const eval *e, float *out, tb_err *err)
+{
+    const tb_wan_dit_input in = {
+        .f = e->shape.d[1],
+        .h = e->shape.d[2],
+        .w = e->shape.d[3],
+        .x = e->scaled,
+        .extra = e->extra,
+        .t = e->times ? e->times : &e->t,
+        .t_count = e->times ? cells_of(e) / 4 : 1,
+        .text = tb_tensor_f32(e->text),
+        .text_rows = tb_tensor_dim(e->text, 0),
+        .image = e->image ? tb_tensor_f32(e->image) : NULL,
+        .image_rows = e->image ? tb_tensor_dim(e->image, 0) : 0,
+    };
+    return tb_wan_dit_run(e->dit, c, 1, &in, &out, tb_job_cancel_flag(job), show_progress, job,
+                          err);
+}
+
+static tb_status read_conditioning(const params *p, eval *e, tb_err *err)
+{
+    e->text = tb_record_f32(p->conditioning, "the conditioning", "text", 2, err);
+    if (!e->text)
+        return TB_EINVAL;
+    TB_TRY(tb_record_f32_like(p->conditioning, "the conditioning", "image", NULL, &e->image, err));
+    const tb_value *known = p->known ? p->known : p->conditioning;
+    return tb_conditioning_known(known, &e->shape, &e->known, err);
+}
+
+static tb_status read_time(const params *p, eval *e, tb_err *err)
+{
+    tb_sigmas s;
+    TB_TRY(tb_sigmas_read(p->sigmas, &s, err));
+    const int64_t at = p->step + p->stage;
+    if (at >= s.steps)
+        return tb_err_set(err, TB_EINVAL, "step must be 0..%d with this schedule, got %lld",
+                          s.steps - 1, (long long)at);
+    const tb_schedule table = {
+        s.betas ? TB_BETAS : TB_FLOW, s.steps, s.sigma, s.timestep, s.beta, NULL
+    };
+    const tb_noise_level l = tb_schedule_level(&table, (int)at);
+    e->betas = s.betas;
+    e->flow_scale = s.betas ? 1 / (l.alpha + l.sigma) : 1;
+    e->flow_sigma = s.betas ? l.sigma / (l.alpha + l.sigma) : l.sigma;
+    e->t = (float)(s.betas ? 1000 * e->flow_sigma : s.timestep[at]);
+    return TB_OK;
+}
+
+static tb_status open_model(tb_job *job, tb_compute *c, const params *p, eval *e, tb_err *err)
+{
+    tb_models *models = tb_job_models(job);
+    if (tb_models_bytes(models) > MUCH_MEMORY)
+        tb_models_drop_others(models, "dit");
+    e->dit = tb_models_dit(models, c, tb_record_text(p->model, "path", ""),
+                           tb_record_text(p->model, "id", ""), err);
+    if (!e->dit)
+        return err->status;
+    e->k = tb_wan_dit_config_of(e->dit);
+    if (tb_tensor_dim(e->text, 1) != e->k->text_dim)
+        return tb_err_set(
+            err, TB_EINVAL,
+            "the model wants text of width %lld, got %lld; encode it with the model's own text "
+            "encoder",
+            (long long)e->k->text_dim, (long long)tb_tensor_dim(e->text, 1));
+    if (e->image &&
+        (tb_tensor_shape(e->image)->n != 2 || tb_tensor_dim(e->image, 1) != e->k->image_dim))
+        return tb_err_set(err, TB_EINVAL, "the model wants image features of width %lld, got %lld",
+                          (long long)e->k->image_dim, (long long)tb_tensor_dim(e->image, -1));
+    return TB_OK;
+}
+
+/* eps = x / k + (1 - s) v. */
+static void to_noise(const eval *e, float *v)
+{
+    for (int64_t i = 0; i < e->shape.d[0] * cells_of(e); i++)
+        v[i] = (float)((double)e->x[i] * e->flow_scale + (1 - e->flow_sigma) * (double)v[i]);
+}
+
+static tb_status answer(tb_job *job, tb_compute *c, const params *p, eval *e, tb_err *err)
+{
+    TB_TRY(read_conditioning(p, e, err));
+    TB_TRY(read_time(p, e, err));
+    TB_TRY(open_model(job, c, p, e, err));
+    TB_TRY(prepare(e, err));
+    tb_tensor *out = tb_tensor_new(TB_F32, &e->shape, err);
+    if (!out)
+        return TB_ENOMEM;
+    const tb_status st = evaluate(job, c, e, tb_tensor_f32_mut(out), err);
+    if (st != TB_OK) {
+        tb_tensor_unref(&out);
+        return st;
+    }
+    if (e->betas)
+        to_noise(e, tb_tensor_f32_mut(out));
+    tb_job_set_take(job, 0, tb_value_tensor_take(out));
+    return TB_OK;
+}
+
+static tb_status run(tb_job *job, const void *vp, tb_err *err)
+{
+    const params *p = vp;
+    eval e = { 0 };
+    const tb_tensor *samples = tb_record_f32(p->latent, "the latent", "samples", 4, err);
+    if (!samples)
+        return TB_EINVAL;
+    e.shape = *tb_tensor_shape(samples);
+    e.x = tb_tensor_f32(samples);
+    TB_TRY(check_latent(p, &e.shape, err));
+    tb_compute *c = tb_job_compute(job, err);
+    if (!c)
+        return err->status;
+    const tb_status st = answer(job, c, p, &e, err);
+    tb_mem_free(e.scaled);
+    tb_mem_free(e.extra);
+    tb_mem_free(e.times);
+    return st;
+}
+
+const tb_node_def tb_node_dit_step = {
+    .abi = TB_NODE_ABI,
+    .version = 1,
+    .name = "dit_step",
+    .title = "Diffusion transformer",
+    .category = "sampling",
+    .doc = "Evaluates the model once.",
+    .flags = TB_NODE_NUMERIC,
+    .params_size = sizeof(params),
+    .inputs = inputs,
+    .outputs = outputs,
+    .plan = plan,
+    .run = run,
+};

@@ -1,0 +1,221 @@
+/* sampler_step.c - one step of a sampler: from a state and the model's answer to the next state.
+ *
+ * The step is a pure function of its inputs. History of multistep samplers arrives through links:
+ * the latent carries the clean estimate (x0) and UniPC's corrected state (hat) of the step that
+ * made it, `previous` is the latent before it.
+ */
+#include "graph/records.h"
+#include "models/samplers.h"
+#include "node.h"
+
+typedef struct params {
+    const char *sampler;
+    const tb_value *latent, *velocity, *previous, *sigmas, *conditioning;
+    int64_t step, stage, seed;
+    double eta;
+    const char *variance;
+} params;
+
+static const tb_input_def inputs[] = {
+    TB_IN_COMBO(params, sampler, "euler", TB_SAMPLERS, "The rule."),
+    TB_IN_PORT(params, latent, "LATENT", 0, "The state the model was evaluated at."),
+    TB_IN_PORT(params, velocity, "VELOCITY", 0, "The model's answer, guided."),
+    TB_IN_PORT(
+        params, previous, "LATENT", TB_IN_OPTIONAL,
+        "The state before: unipc from step 1 on, and heun's second stage (where its step began)."),
+    TB_IN_PORT(params, sigmas, "SIGMAS", 0, "The schedule."),
+    TB_IN_PORT(params, conditioning, "CONDITIONING", TB_IN_OPTIONAL,
+               "Its known frames are kept, at the noise of each level."),
+    TB_IN_INT(params, step, 0, 0, 1000000, "", "Index into the schedule, from 0."),
+    TB_IN_INT(params, stage, 0, 0, 1, "", "1: the second half of a Heun step."),
+    TB_IN_INT(params, seed, 0, 0, INT64_MAX, "",
+              "Fresh noise of ddpm and eta; joins the latent's seed."),
+    TB_IN_FLOAT(params, eta, 0, 0, 1, "", "ddim: share of fresh noise, 0 none, 1 as ddpm."),
+    TB_IN_COMBO(params, variance, "fixed_small", "fixed_small|fixed_large",
+                "ddpm: the posterior's variance."),
+    { 0 },
+};
+
+static const tb_output_def outputs[] = {
+    { .name = "latent",
+      .type = "LATENT",
+      .shape = "C,T,H,W",
+      .doc = "The next state, with its clean estimate." },
+    { 0 },
+};
+
+static tb_status plan(tb_job *job, const void *vp, tb_err *err)
+{
+    (void)vp;
+    (void)err;
+    tb_shape shape;
+    if (tb_job_plan_shape(job, "latent", &shape))
+        tb_job_plan_output(job, 0, TB_F32, &shape);
+    return TB_OK;
+}
+
+/* What the step reads and makes. */
+typedef struct work {
+    tb_schedule schedule;
+    tb_step step;
+    tb_known known;
+    const tb_tensor *samples, *noise;
+    tb_tensor *fresh, *x, *x0, *hat;
+} work;
+
+static const float *data(const tb_tensor *t)
+{
+    return t ? tb_tensor_f32(t) : NULL;
+}
+
+static tb_status read_velocity(const params *p, work *w, tb_err *err)
+{
+    char got[128], want[128];
+    const tb_value *v = p->velocity;
+    const tb_tensor *t = tb_value_kind(v) == TB_TENSOR ? tb_value_as_tensor(v) : NULL;
+    if (!t || tb_tensor_dtype(t) != TB_F32)
+        return tb_err_set(err, TB_EINVAL,
+                          "velocity must be an F32 tensor; take it from dit_step or guidance");
+    if (!tb_shape_eq(tb_tensor_shape(t), tb_tensor_shape(w->samples)))
+        return tb_err_set(err, TB_EINVAL, "velocity must have the latent's shape %s, got %s",
+                          tb_shape_text(tb_tensor_shape(w->samples), want, sizeof want),
+                          tb_shape_text(tb_tensor_shape(t), got, sizeof got));
+    w->step.model = tb_tensor_f32(t);
+    return TB_OK;
+}
+
+/* Fields of the latent and of the one before it, where the rule uses them. */
+static tb_status read_history(const params *p, work *w, tb_err *err)
+{
+    const tb_shape *s = tb_tensor_shape(w->samples);
+    const bool multistep = w->step.sampler == TB_DPMPP_2M || w->step.sampler == TB_UNIPC;
+    const tb_tensor *x0_1, *x0_2, *hat, *base;
+    TB_TRY(tb_record_f32_like(p->latent, "the latent", "x0", s, &x0_1, err));
+    TB_TRY(tb_record_f32_like(p->latent, "the latent", "hat", s, &hat, err));
+    TB_TRY(tb_record_f32_like(p->previous, "the previous latent", "x0", s, &x0_2, err));
+    TB_TRY(tb_record_f32_like(p->previous, "the previous latent", "samples", s, &base, err));
+    w->step.base = data(base);
+    if (!multistep || p->step == 0 || (w->step.sampler == TB_UNIPC && !hat))
+        return TB_OK;
+    w->step.x0_1 = data(x0_1);
+    w->step.hat = data(hat);
+    if (p->step > 1 && x0_1)
+        w->step.x0_2 = data(x0_2);
+    return TB_OK;
+}
+
+static tb_status read_inputs(const params *p, work *w, tb_err *err)
+{
+    tb_sigmas s;
+    w->samples = tb_record_f32(p->latent, "the latent", "samples", 4, err);
+    if (!w->samples)
+        return TB_EINVAL;
+    const tb_shape *shape = tb_tensor_shape(w->samples);
+    TB_TRY(tb_sampler_parse(p->sampler, &w->step.sampler, err));
+    TB_TRY(tb_sigmas_read(p->sigmas, &s, err));
+    w->schedule =
+        (tb_schedule){ s.betas ? TB_BETAS : TB_FLOW, s.steps, s.sigma, s.timestep, s.beta, NULL };
+    if (p->step >= s.steps)
+        return tb_err_set(err, TB_EINVAL, "step must be 0..%d with this schedule, got %lld",
+                          s.steps - 1, (long long)p->step);
+    TB_TRY(read_velocity(p, w, err));
+    TB_TRY(read_history(p, w, err));
+    TB_TRY(tb_record_f32_like(p->latent, "the latent", "noise", shape, &w->noise, err));
+    TB_TRY(tb_conditioning_known(p->conditioning, shape, &w->known, err));
+    if (w->known.known && w->known.hold && !w->noise)
+        return tb_err_set(err, TB_EINVAL,
+                          "known frames need the latent's noise; start from noise_init");
+    return TB_OK;
+}
+
+/* Indices behind those of the start noise, so that one seed never draws a number twice. */
+static tb_status draw_fresh(const params *p, work *w, tb_err *err)
+{
+    if (!tb_sampler_wants_noise(w->step.sampler, p->eta, &w->schedule, (int)p->step))
+        return TB_OK;
+    w->fresh = tb_tensor_new(TB_F32, tb_tensor_shape(w->samples), err);
+    if (!w->fresh)
+        return TB_ENOMEM;
+    const uint64_t n = (uint64_t)tb_tensor_count(w->samples);
+    const uint64_t seed = (uint64_t)tb_record_int(p->latent, "seed", 0) + (uint64_t)p->seed;
+    tb_rng_normal(tb_tensor_f32_mut(w->fresh), (int64_t)n, seed, ((uint64_t)p->step + 1) * n);
+    return TB_OK;
+}
+
+static tb_status make_step(const params *p, work *w, tb_err *err)
+{
+    const tb_shape *shape = tb_tensor_shape(w->samples);
+    TB_TRY(draw_fresh(p, w, err));
+    w->x = tb_tensor_new(TB_F32, shape, err);
+    w->x0 = w->x ? tb_tensor_new(TB_F32, shape, err) : NULL;
+    if (w->x0 && w->step.sampler == TB_UNIPC)
+        w->hat = tb_tensor_new(TB_F32, shape, err);
+    if (!w->x0 || (w->step.sampler == TB_UNIPC && !w->hat))
+        return TB_ENOMEM;
+    w->step.schedule = &w->schedule;
+    w->step.index = (int)p->step;
+    w->step.stage = (int)p->stage;
+    w->step.n = tb_tensor_count(w->samples);
+    w->step.x = tb_tensor_f32(w->samples);
+    w->step.noise = data(w->fresh);
+    w->step.eta = p->eta;
+    w->step.variance = p->variance[6] == 'l' ? TB_FIXED_LARGE : TB_FIXED_SMALL;
+    const tb_step_result out = { tb_tensor_f32_mut(w->x), tb_tensor_f32_mut(w->x0),
+                                 w->hat ? tb_tensor_f32_mut(w->hat) : NULL };
+    TB_TRY(tb_sampler_step(&w->step, &out, err));
+    if (w->known.known && w->known.hold)
+        tb_sampler_hold(w->known.known, w->known.mask,
+                        tb_schedule_level(&w->schedule, (int)p->step + 1), tb_tensor_f32(w->noise),
+                        shape->d[0], shape->d[1] * shape->d[2] * shape->d[3], out.x);
+    return TB_OK;
+}
+
+static void set_tensor(tb_value *record, const char *name, tb_tensor **t)
+{
+    tb_record_set_take(record, name, *t ? tb_value_tensor_take(*t) : tb_value_none());
+    *t = NULL;
+}
+
+/* A copy of the latent, so that what others put there travels on. */
+static void publish(tb_job *job, const params *p, work *w)
+{
+    const bool clean = tb_schedule_level(&w->schedule, (int)p->step + 1).sigma <= 0;
+    tb_value *latent = tb_record_copy(p->latent);
+    set_tensor(latent, "samples", &w->x);
+    set_tensor(latent, "x0", &w->x0);
+    if (w->hat || tb_record_get(latent, "hat"))
+        set_tensor(latent, "hat", &w->hat);
+    tb_record_set_take(latent, "state", tb_value_string(clean ? "clean" : "partial"));
+    tb_job_set_take(job, 0, latent);
+}
+
+static tb_status run(tb_job *job, const void *vp, tb_err *err)
+{
+    const params *p = vp;
+    work w = { 0 };
+    tb_status st = read_inputs(p, &w, err);
+    if (st == TB_OK)
+        st = make_step(p, &w, err);
+    if (st == TB_OK)
+        publish(job, p, &w);
+    tb_tensor_unref(&w.fresh);
+    tb_tensor_unref(&w.x);
+    tb_tensor_unref(&w.x0);
+    tb_tensor_unref(&w.hat);
+    return st;
+}
+
+const tb_node_def tb_node_sampler_step = {
+    .abi = TB_NODE_ABI,
+    .version = 1,
+    .name = "sampler_step",
+    .title = "Sampler step",
+    .category = "sampling",
+    .doc = "Takes one denoising step.",
+    .flags = TB_NODE_KEEP,
+    .params_size = sizeof(params),
+    .inputs = inputs,
+    .outputs = outputs,
+    .plan = plan,
+    .run = run,
+};
