@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/store.h"
 #include "test.h"
@@ -41,6 +42,13 @@ static inline uint64_t st_random(void)
 {
     static uint64_t n;
     return st_mix(st_seed() + ++n * 0x632be59bd9b4e019u);
+}
+
+/* How often: TUBELET_TIMES multiplies it, for the nightly run. */
+static inline int st_times(int n)
+{
+    const char *e = getenv("TUBELET_TIMES");
+    return e && atoi(e) > 0 ? n * atoi(e) : n;
 }
 
 static inline void st_remove(const char *path)

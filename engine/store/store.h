@@ -41,7 +41,8 @@ typedef struct tb_result_info {
     bool pinned;
 } tb_result_info;
 
-/* Index only: is it there? Microseconds. false also when the store fails (a miss). info may be NULL. */
+/* Index only: is it there? Microseconds. false also when the store fails (a miss). info may be NULL; its key
+ * is the one the result was stored under, also when it was asked for by a second key. */
 bool tb_store_has(tb_store *s, const tb_key *key, tb_result_info *info);
 
 /* The outputs of a node: *outputs becomes an array of *count LIST values, one per output slot, each with
@@ -61,7 +62,7 @@ typedef struct tb_store_put_args {
 
 /* Queue a result for the writer; values are referenced until written. done(ctx, status, err) is called on the
  * writer thread after the commit (or failure); may be NULL. Blocks only when more than ~256 MiB are queued.
- * Idempotent: the first writer of a key wins; other bytes raise TB_EINTERNAL "non-deterministic node". */
+ * `done` must not wait for the store. Idempotent: the first writer of a key wins; other bytes raise TB_EINTERNAL "non-deterministic node". */
 void tb_store_put(tb_store *s, const tb_store_put_args *a, tb_value *const *outputs, int count,
                   void (*done)(void *ctx, tb_status st, const tb_err *err), void *ctx);
 
@@ -70,10 +71,11 @@ bool tb_store_find_content(tb_store *s, const tb_key *content_key, tb_key *key);
 /* Give a stored result a second key: cheap, no blobs copied. */
 void tb_store_alias(tb_store *s, const tb_key *new_key, const tb_key *existing, uint64_t run);
 
-/* Average cost_ms of earlier results with this signature; < 0: never seen. */
+/* Average cost_ms of earlier results with this signature, the last 16 or so weighing most; < 0: never seen. */
 double tb_store_predict_ms(tb_store *s, const char *signature);
 
-/* Wait until everything queued so far is committed. */
+/* Wait until everything queued so far is committed. Also tells the first failure, since the last flush, of a
+ * write that had no `done` and no waiting caller. */
 tb_status tb_store_flush(tb_store *s, tb_err *err);
 
 /* ------------------------------------------------------------------------------ files, meta */
@@ -103,7 +105,7 @@ void tb_store_run_node(tb_store *s, uint64_t run, const char *node, const char *
 tb_status tb_store_run_end(tb_store *s, uint64_t run, const char *status, const char *error, tb_err *err);
 /* Newest first; *list is an array of *count, each cleared by the caller, then freed. */
 tb_status tb_store_runs(tb_store *s, int limit, tb_run_info **list, int *count, tb_err *err);
-/* One run with its document; id 0: the newest that is not done. TB_ENOTFOUND. */
+/* One run with its document; id 0: the newest that can be resumed: not done, and nobody works on it. TB_ENOTFOUND. */
 tb_status tb_store_run_get(tb_store *s, uint64_t id, tb_run_info *info, tb_err *err);
 /* Journal rows of a run as JSON: [{node, type, key, state, ms}]. New reference. */
 json_t *tb_store_run_nodes(tb_store *s, uint64_t id, tb_err *err);
@@ -124,7 +126,7 @@ tb_status tb_store_stat(tb_store *s, tb_store_stats *st, tb_err *err);
 /* Evict down to `target_bytes` (UINT64_MAX: to the cap), sweep stray files. *freed may be NULL. */
 tb_status tb_store_gc(tb_store *s, uint64_t target_bytes, uint64_t *freed, tb_err *err);
 
-/* integrity_check and re-hash of everything. Counts go to the pointers (may be NULL). Exit codes of
+/* integrity_check and re-hash of everything; what is damaged is dropped, so that a second look is sound. Counts go to the pointers (may be NULL). Exit codes of
  * `tubelet cache verify`: 0 sound, 1 corrupt, 2 missing, 3 unreadable. */
 tb_status tb_store_verify(tb_store *s, int *exit_code, uint64_t *checked, uint64_t *corrupt, uint64_t *missing,
                           tb_err *err);

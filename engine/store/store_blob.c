@@ -74,7 +74,7 @@ static int write_temp(const char *temp, const tbi_blob *b)
     return e;
 }
 
-static int rename_into(const char *temp, const char *path)
+static int rename_into(tb_store *s, const char *temp, const char *path)
 {
     if (rename(temp, path) == 0)
         return 0;
@@ -82,6 +82,7 @@ static int rename_into(const char *temp, const char *path)
         return errno;
     char *dir = tb_fs_dirname(path);
     const int e = mkdir(dir, 0777) != 0 && errno != EEXIST ? errno : 0;
+    s->new_folder = true;
     free(dir);
     return e ? e : rename(temp, path) == 0 ? 0 : errno;
 }
@@ -93,7 +94,7 @@ tb_status tbi_blob_write(tb_store *s, const tbi_blob *b, tb_err *err)
     int e = write_temp(temp, b);
     TBI_SITE("blob-before-rename");
     if (!e)
-        e = rename_into(temp, path);
+        e = rename_into(s, temp, path);
     TBI_SITE("blob-after-rename");
     tb_status st = TB_OK;
     if (e) {
@@ -130,9 +131,10 @@ tb_status tbi_blobs_sync(tb_store *s, const tbi_blob *blobs, size_t count, tb_er
         e = sync_dir(dir);
         free(dir);
     }
-    if (!e && count) {
+    if (!e && s->new_folder) {
         char *dir = tbi_path(s, "objects");
         e = sync_dir(dir);
+        s->new_folder = e != 0;
         free(dir);
     }
     return e ? tb_err_errno(err, e, "cannot sync the objects of the store '%s'", s->path) : TB_OK;

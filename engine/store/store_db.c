@@ -115,6 +115,8 @@ sqlite3_stmt *tbi_db_stmt(tbi_db *d, tbi_sql id, tb_err *err)
             sqlite3_prepare_v3(d->db, sql_tab[id], -1, SQLITE_PREPARE_PERSISTENT, &d->st[id], NULL);
         if (rc != SQLITE_OK) {
             tbi_db_error(d, rc, err);
+            d->damaged |=
+                rc == SQLITE_ERROR; /* our text is right, so a table is missing or altered */
             return NULL;
         }
     }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,6 +135,27 @@ static tb_status evict_chunk(tb_store *s, int64_t target, int *evicted, tb_err *
     return tbi_unlink_doomed(s, err);
 }
 
+/* The counter is kept beside the rows; should it ever be wrong (a flipped bit), this mends it. */
+static tb_status recount(tb_store *s, tb_err *err)
+{
+    bool row = false;
+    TB_TRY(tbi_db_begin(&s->cache, err));
+    sqlite3_stmt *q = tbi_db_stmt(&s->cache, TBI_Q_TOTAL, err);
+    tb_status st = q ? tbi_db_row(&s->cache, q, &row, err) : TB_ESTORE;
+    if (st == TB_OK)
+        st = tbi_counters_load(&s->cache, &s->now, err);
+    if (st == TB_OK) {
+        s->now.bytes = sqlite3_column_int64(q, 0);
+        st = tbi_counters_store(&s->cache, &s->now, err);
+    }
+    if (q)
+        sqlite3_reset(q);
+    if (st == TB_OK)
+        return tbi_db_commit(&s->cache, err);
+    tbi_db_rollback(&s->cache);
+    return st;
+}
+
 tb_status tbi_evict(tb_store *s, int64_t target, tb_err *err)
 {
     int evicted = 1;
@@ -141,6 +163,8 @@ tb_status tbi_evict(tb_store *s, int64_t target, tb_err *err)
     TB_TRY(tbi_counters_load(&s->cache, &s->now, err));
     while (s->now.bytes > target && evicted)
         TB_TRY(evict_chunk(s, target, &evicted, err));
+    if (!evicted || s->now.bytes < 0)
+        TB_TRY(recount(s, err));
     return tbi_db_exec(&s->cache, "PRAGMA incremental_vacuum(4096)", err);
 }
 
@@ -178,18 +202,31 @@ tb_status tbi_unlink_doomed(tb_store *s, tb_err *err)
 
 /* ------------------------------------------------------------------------------------- ballast */
 
+static bool has_space(const tb_store *s, uint64_t bytes)
+{
+    struct statvfs v;
+    return statvfs(s->path, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize >= bytes;
+}
+
+static void fill_ballast(tb_store *s)
+{
+    char *path = tbi_path(s, "ballast");
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    s->no_ballast = fd < 0 || posix_fallocate(fd, 0, TBI_BALLAST_BYTES) != 0;
+    if (fd >= 0)
+        close(fd);
+    if (s->no_ballast)
+        unlink(path);
+    free(path);
+}
+
 void tbi_ballast_make(tb_store *s)
 {
     char *path = tbi_path(s, "ballast");
     struct stat sb;
-    if (stat(path, &sb) != 0 || sb.st_size != TBI_BALLAST_BYTES) {
-        const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-        const bool made = fd >= 0 && posix_fallocate(fd, 0, TBI_BALLAST_BYTES) == 0;
-        if (fd >= 0)
-            close(fd);
-        if (!made)
-            unlink(path);
-    }
+    s->no_ballast = stat(path, &sb) != 0 || sb.st_size != TBI_BALLAST_BYTES;
+    if (s->no_ballast && has_space(s, 2 * TBI_BALLAST_BYTES))
+        fill_ballast(s);
     free(path);
 }
 
@@ -197,18 +234,22 @@ static bool drop_ballast(tb_store *s)
 {
     char *path = tbi_path(s, "ballast");
     const bool dropped = unlink(path) == 0;
+    s->no_ballast = true;
     free(path);
     return dropped;
 }
 
-bool tbi_make_room(tb_store *s, uint64_t incoming)
+/* With a full disk even DELETE needs log space, hence the ballast. */
+bool tbi_make_room(tb_store *s, uint64_t incoming, bool journal)
 {
     const int64_t before = s->now.bytes, wanted = (int64_t)incoming + 2 * TBI_BALLAST_BYTES;
     const bool dropped = drop_ballast(s);
     if (tbi_evict(s, before > wanted ? before - wanted : 0, NULL) == TB_OK)
         tbi_db_exec(&s->cache, "PRAGMA wal_checkpoint(TRUNCATE)", NULL);
-    tbi_ballast_make(s);
-    return dropped || s->now.bytes < before;
+    const bool freed = s->now.bytes < before;
+    if (!journal || freed)
+        fill_ballast(s);
+    return freed || (journal && dropped);
 }
 
 /* ------------------------------------------------------------------------------------ leftovers */
@@ -315,7 +356,7 @@ static tb_status prune_runs(tb_store *s, tb_err *err)
 static tb_status gc_apply(tb_store *s, tbi_op *op, tb_err *err)
 {
     const gc_op *g = (gc_op *)op;
-    TB_TRY(tbi_counters_load(&s->cache, &s->now, err));
+    TB_TRY(recount(s, err));
     const int64_t before = s->now.bytes;
     TB_TRY(tbi_evict(s, (int64_t)(g->target < s->cap ? g->target : s->cap), err));
     *g->freed = before > s->now.bytes ? (uint64_t)(before - s->now.bytes) : 0;

@@ -34,8 +34,7 @@ void tbi_site(const char *name);
 #define TBI_SITE(name) ((void)0)
 #endif
 
-/* -------------------------------------------------------------------------- connections
- * (store_db.c) */
+/* ---------------------------------------------------- connections (store_db.c) */
 
 #define TBI_RUN_COLUMNS "SELECT id,status,started_ms,ended_ms,title,error,pid,pid_start,boot"
 
@@ -55,7 +54,7 @@ void tbi_site(const char *name);
     X(TBI_Q_RESULT_DROP, "DELETE FROM result WHERE id=?1")                                        \
     X(TBI_Q_RESULT_TOUCH, "UPDATE result SET used=?2,used_ms=?3 WHERE key=?1")                    \
     X(TBI_Q_RESULT_PIN, "UPDATE result SET pinned=?2 WHERE key=?1")                               \
-    X(TBI_Q_RESULT_SIZE, "SELECT length(manifest) FROM result WHERE id=?1")                       \
+    X(TBI_Q_RESULT_SIZE, "SELECT length(CAST(manifest AS BLOB)) FROM result WHERE id=?1")         \
     X(TBI_Q_BLOB_USERS, "SELECT result FROM result_blob WHERE digest=?1")                         \
     X(TBI_Q_LINK_NEW, "INSERT OR IGNORE INTO result_blob VALUES(?1,?2)")                          \
     X(TBI_Q_LINKS, "SELECT digest FROM result_blob WHERE result=?1")                              \
@@ -73,6 +72,9 @@ void tbi_site(const char *name);
     X(TBI_Q_FILE_SET, "INSERT OR REPLACE INTO file VALUES(?1,?2,?3,?4,?5,?6,?7)")                 \
     X(TBI_Q_BY_PREFIX, "SELECT key FROM result WHERE key BETWEEN ?1 AND ?2 UNION "                \
                        "SELECT key FROM alias WHERE kind=0 AND key BETWEEN ?1 AND ?2 LIMIT 100")  \
+    X(TBI_Q_TOTAL,                                                                                \
+      "SELECT (SELECT total(size) FROM blob)+(SELECT total(length(CAST(manifest AS BLOB))+512) "  \
+      "FROM result)")                                                                             \
     X(TBI_Q_COUNTS, "SELECT (SELECT count(*) FROM result),(SELECT count(*) FROM blob),"           \
                     "(SELECT count(*) FROM result WHERE pinned)")                                 \
     X(TBI_Q_LIST_USED, TBI_LIST_COLUMNS "used DESC LIMIT ?1")                                     \
@@ -82,6 +84,7 @@ void tbi_site(const char *name);
     X(TBI_Q_ALL_KEYS, "SELECT key FROM result ORDER BY id")                                       \
     X(TBI_Q_ALL_BLOBS, "SELECT digest FROM blob UNION SELECT digest FROM result_blob")            \
     X(TBI_Q_INTEGRITY, "PRAGMA integrity_check(1)")                                               \
+    X(TBI_Q_QUICK, "PRAGMA quick_check(1)")                                                       \
     X(TBI_Q_LIVE_KEY, "INSERT OR IGNORE INTO temp.live_key VALUES(?1)")                           \
     X(TBI_Q_LIVE_RUN, "INSERT OR IGNORE INTO temp.live_run VALUES(?1)")                           \
     X(TBI_Q_EVICT,                                                                                \
@@ -152,8 +155,7 @@ void tbi_bind_text(sqlite3_stmt *st, int at,
 bool tbi_column_key(sqlite3_stmt *st, int at, tb_key *k);
 bool tbi_column_digest(sqlite3_stmt *st, int at, tb_digest *d);
 
-/* ------------------------------------------------------------------------------- the store itself
- */
+/* ---------------------------------------------------- the store itself */
 
 /* Who runs: a process is the same one only if all three agree. */
 typedef struct tbi_owner {
@@ -221,9 +223,13 @@ struct tb_store {
     pid_t pid;
     uint64_t cap;
     tbi_owner self;
-    tbi_db cache, runs;  /* writer thread */
-    tbi_counters now;    /* writer thread; as of its last commit */
-    int64_t evict_again; /* writer thread: do not try to evict before `now.bytes` reaches this */
+    tbi_db cache, runs; /* writer thread */
+    tbi_counters now;   /* writer thread; as of its last commit */
+    int64_t
+        evict_again; /* writer thread: what is left is in use; no new try below this many bytes */
+    double evict_tried; /* writer thread: clock of that */
+    bool no_ballast;    /* writer thread: make it again when there is room */
+    bool new_folder;    /* writer thread: objects/ got an entry that is not synced yet */
     int sweep_at; /* writer thread: folder of objects/ to be swept next when idle; 256: none */
     tbi_blob_list doomed; /* writer thread: files to unlink after the commit */
     tbi_reader readers[TBI_READERS];
@@ -253,8 +259,7 @@ void tbi_reader_give(tbi_reader *r);
 void tbi_reader_note(tb_store *s, tbi_reader *r);
 void tbi_mark_damaged(tb_store *s, const char *why);
 
-/* ------------------------------------------------------------------------ creation
- * (store_schema.c) */
+/* ---------------------------------------------------- creation (store_schema.c) */
 
 /* Under the folder's lock: makes what is missing, refuses foreign and newer files, sets damage
  * aside. */
@@ -262,8 +267,7 @@ tb_status tbi_schema_prepare(tb_store *s, tb_err *err);
 /* The name of a network file system by statfs type, or NULL. */
 const char *tbi_network_fs(long type);
 
-/* -------------------------------------------------------------------------- queue (store_writer.c)
- */
+/* ---------------------------------------------------- queue (store_writer.c) */
 
 tb_status tbi_writer_start(tb_store *s, tb_err *err);
 void tbi_writer_stop(tb_store *s);
@@ -275,8 +279,7 @@ void tbi_touch(tb_store *s, const tb_key *key);
 tb_status tbi_counters_load(tbi_db *cache, tbi_counters *c, tb_err *err);
 tb_status tbi_counters_store(tbi_db *cache, const tbi_counters *c, tb_err *err);
 
-/* ------------------------------------------------------------------------------ blobs
- * (store_blob.c) */
+/* ---------------------------------------------------- blobs (store_blob.c) */
 
 char *tbi_blob_path(const tb_store *s, const tb_digest *d);
 /* Is its file there with this size? */
@@ -292,8 +295,7 @@ tb_status tbi_blob_load(tb_store *s, const tb_digest *d, tb_dtype dtype, const t
 tb_status tbi_blob_check(tb_store *s, const tb_digest *d, tb_err *err);
 void tbi_temp_sweep(tb_store *s);
 
-/* ---------------------------------------------------------------------- values (store_manifest.c)
- */
+/* ---------------------------------------------------- values (store_manifest.c) */
 
 /* The manifest of outputs: JSON text, freed by free(); lists each blob once. NULL on error. */
 char *tbi_manifest_write(tb_value *const *outputs, int count, tbi_blob_list *blobs, tb_err *err);
@@ -302,8 +304,7 @@ char *tbi_manifest_write(tb_value *const *outputs, int count, tbi_blob_list *blo
 tb_status tbi_manifest_read(tb_store *s, const char *text, tb_value ***outputs, int *count,
                             tb_digest *bad, tb_err *err);
 
-/* ---------------------------------------------------------------------------- rows
- * (store_result.c) */
+/* ---------------------------------------------------- rows (store_result.c) */
 
 enum { TBI_ALIAS_KEY = 0, TBI_ALIAS_CONTENT = 1 };
 
@@ -326,17 +327,17 @@ tb_status tbi_row_drop(tb_store *s, int64_t id, tb_err *err);
 /* Queue: forget this result, and all others that use `blob` (NULL: the row itself is damaged). */
 void tbi_forget(tb_store *s, const tb_key *key, const tb_digest *blob);
 
-/* ------------------------------------------------------------------------- eviction (store_gc.c)
- */
+/* ---------------------------------------------------- eviction (store_gc.c) */
 
 /* Writer thread, outside transactions. Evicts until `target` bytes remain; TB_OK also when what is
  * left is pinned or in use. */
 tb_status tbi_evict(tb_store *s, int64_t target, tb_err *err);
 /* Unlink files whose rows are gone, unless another process stored them again. */
 tb_status tbi_unlink_doomed(tb_store *s, tb_err *err);
-/* After TB_EFULL: free the ballast and evict for `incoming` bytes; false: nothing was freed. */
-bool tbi_make_room(tb_store *s, uint64_t incoming);
-/* 4 MiB of reserve, where there is room: DELETE needs log space on a full disk too. */
+/* After TB_EFULL: evict for `incoming` bytes, with the ballast's space for the log that takes.
+ * false: trying again is no use. The ballast itself is spent on the journal of runs only. */
+bool tbi_make_room(tb_store *s, uint64_t incoming, bool journal);
+/* 4 MiB of reserve, where there is room for twice that. */
 void tbi_ballast_make(tb_store *s);
 /* One folder of objects/; false: nothing left to sweep. */
 bool tbi_sweep_step(tb_store *s);

@@ -151,6 +151,7 @@ static tb_status pin_apply(tb_store *s, tbi_op *op, tb_err *err)
         return TB_ESTORE;
     tbi_bind_key(q, 1, &row.info.key);
     sqlite3_bind_int(q, 2, p->pinned);
+    s->evict_again = 0;
     return tbi_db_run(&s->cache, q, err);
 }
 

@@ -63,7 +63,7 @@ static tb_status put_prepare(tb_store *s, tbi_op *op, tb_err *err)
         p->info.bytes += p->blobs.items[i].size;
     op->incoming = p->info.bytes + TBI_ROW_OVERHEAD + strlen(p->manifest);
     tb_status st = write_files(s, p, err);
-    if (st == TB_EFULL && tbi_make_room(s, op->incoming)) {
+    if (st == TB_EFULL && tbi_make_room(s, op->incoming, false)) {
         tb_err_clear(err);
         st = write_files(s, p, err);
     }

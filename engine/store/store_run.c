@@ -143,6 +143,7 @@ static tb_status end_apply(tb_store *s, tbi_op *op, tb_err *err)
     tbi_bind_text(q, 2, e->status);
     tbi_bind_text(q, 3, e->error);
     sqlite3_bind_int64(q, 4, tb_clock_wall_ms());
+    s->evict_again = 0; /* its results may leave now */
     return tbi_db_run(&s->runs, q, err);
 }
 

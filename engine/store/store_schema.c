@@ -237,12 +237,37 @@ static bool is_suspect(tb_store *s, tbi_db *cache, bool had_log)
 
 static bool is_sound(tbi_db *d)
 {
-    sqlite3_stmt *st = NULL;
-    bool ok = sqlite3_prepare_v2(d->db, "PRAGMA quick_check(1)", -1, &st, NULL) == SQLITE_OK &&
-              sqlite3_step(st) == SQLITE_ROW &&
-              strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
-    sqlite3_finalize(st);
+    static const tbi_sql needed[] = { TBI_Q_RESULT, TBI_Q_BLOB, TBI_Q_ALIAS,
+                                      TBI_Q_LINKS,  TBI_Q_COST, TBI_Q_FILE };
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (!tbi_db_stmt(d, needed[i], NULL))
+            return false;
+    sqlite3_stmt *st = tbi_db_stmt(d, TBI_Q_QUICK, NULL);
+    bool row = false;
+    if (!st || tbi_db_row(d, st, &row, NULL) != TB_OK || !row)
+        return false;
+    const char *text = (const char *)sqlite3_column_text(st, 0);
+    const bool ok = text && strcmp(text, "ok") == 0;
+    sqlite3_reset(st);
     return ok;
+}
+
+/* Opened for writing, yet read-only: no permission, or a flipped bit in the format's version. */
+static tb_status check_writable(tb_store *s, tbi_db *d, tb_err *err)
+{
+    if (s->read_only || sqlite3_db_readonly(d->db, "main") != 1)
+        return TB_OK;
+    char *path = tbi_path(s, "%s", d->file);
+    const bool allowed = access(path, W_OK) == 0;
+    free(path);
+    d->damaged = allowed;
+    return allowed
+               ? tb_err_set(err, TB_ESTORE, "the file '%s/%s' of the store is damaged", s->path,
+                            d->file)
+               : tb_err_set(err, TB_ESTORE,
+                            "the file '%s/%s' of the store may not be written by this user; choose "
+                            "another folder with TUBELET_STORE",
+                            s->path, d->file);
 }
 
 static tb_status open_cache(tb_store *s, bool had_log, tb_err *err)
@@ -252,7 +277,9 @@ static tb_status open_cache(tb_store *s, bool had_log, tb_err *err)
     bool damaged = s->cache.damaged;
     if (st == TB_OK) {
         st = tbi_counters_load(&s->cache, &s->now, &why);
-        damaged = s->cache.damaged || (st != TB_OK && st != TB_EFULL && st != TB_ENOMEM);
+        if (st == TB_OK)
+            st = check_writable(s, &s->cache, &why);
+        damaged = s->cache.damaged;
         if (!s->read_only && is_suspect(s, &s->cache, had_log))
             damaged |= !is_sound(&s->cache);
     }
@@ -268,9 +295,13 @@ static tb_status open_cache(tb_store *s, bool had_log, tb_err *err)
 static tb_status open_runs(tb_store *s, tb_err *err)
 {
     TB_TRY(tbi_db_open(&s->runs, s->path, "runs.db", s->read_only, err));
-    if (tbi_db_stmt(&s->runs, TBI_Q_RUN_LIVE, NULL) && tbi_db_stmt(&s->runs, TBI_Q_NODES, NULL))
-        return TB_OK;
-    return refuse(s, &kinds[1], UNREADABLE, 0, err);
+    if (!tbi_db_stmt(&s->runs, TBI_Q_RUN_LIVE, NULL) || !tbi_db_stmt(&s->runs, TBI_Q_NODES, NULL))
+        return refuse(s, &kinds[1], UNREADABLE, 0, err);
+    tb_err why = TB_ERR_INIT;
+    const tb_status st = check_writable(s, &s->runs, &why);
+    if (s->runs.damaged)
+        return refuse(s, &kinds[1], UNREADABLE, 0, err);
+    return st == TB_OK ? TB_OK : tb_err_set(err, st, "%s", why.message);
 }
 
 static tb_status make_missing(tb_store *s, const verdict v[2], tb_err *err)

@@ -22,8 +22,8 @@ static void integrity(tbi_db *d, tally *t)
         t->unreadable = true;
         return;
     }
-    if (strcmp((const char *)sqlite3_column_text(q, 0), "ok") != 0)
-        t->corrupt++;
+    const char *text = (const char *)sqlite3_column_text(q, 0);
+    t->corrupt += !text || strcmp(text, "ok") != 0;
     sqlite3_reset(q);
 }
 

@@ -235,7 +235,7 @@ static void transact(tb_store *s, batch *b, tbi_where where)
             return;
         tbi_db_rollback(d);
         s->doomed.count = 0;
-        if (st != TB_EFULL || attempt || !tbi_make_room(s, incoming_bytes(b)))
+        if (st != TB_EFULL || attempt || !tbi_make_room(s, incoming_bytes(b), where == TBI_IN_RUNS))
             break;
     }
     if (d->damaged && where == TBI_IN_CACHE)
@@ -281,11 +281,14 @@ static void evict_for(tb_store *s, const batch *b)
 {
     const int64_t incoming = (int64_t)incoming_bytes(b);
     const int64_t high = (int64_t)(s->cap / 10 * 9), low = (int64_t)(s->cap / 10 * 8);
-    if (s->now.bytes + incoming <= high || s->now.bytes + incoming < s->evict_again)
+    if (s->now.bytes + incoming <= high)
+        return;
+    if (s->now.bytes + incoming < s->evict_again && tb_clock_seconds() - s->evict_tried < 1)
         return;
     tb_err err = TB_ERR_INIT;
     if (tbi_evict(s, low > incoming ? low - incoming : 0, &err) != TB_OK)
         tb_log(TB_LOG_WARN, "the store could not make room: %s", err.message);
+    s->evict_tried = tb_clock_seconds();
     s->evict_again = s->now.bytes > low ? s->now.bytes + incoming + (int64_t)(s->cap / 20) : 0;
 }
 
@@ -300,6 +303,8 @@ static void run_batch(tb_store *s, batch *b)
         transact(s, b, TBI_IN_CACHE);
         transact(s, b, TBI_IN_RUNS);
         tbi_unlink_doomed(s, NULL);
+        if (s->no_ballast)
+            tbi_ballast_make(s);
     }
     finish(s, b);
 }
