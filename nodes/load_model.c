@@ -145,6 +145,8 @@ static tb_status hash_tokenizer(tb_job *job, const char *path, tb_hasher *h, tb_
 {
     char *file = tb_tokenizer_file(path, err);
     const tb_status st = file ? hash_file(job, file, h, err) : TB_ENOTFOUND;
+    if (st != TB_OK)
+        tb_err_where(err, NULL, "tokenizer", NULL);
     free(file);
     return st;
 }
