@@ -1,0 +1,321 @@
+/* sandbox.c - what a script can name: copies of parts of base, table, math and string, and require.
+ *
+ * pcall and xpcall are ours: running out of instructions is not caught, and a handler runs after
+ * the stack is unwound, because Lua calls it with hooks off (an endless loop in it could not be
+ * stopped).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/host.h"
+#include "script/lua_lib.h"
+
+#define MAX_PATTERN     256
+#define MAX_MODULE_NAME 128
+
+static const char *const base_names[] = { "assert",   "error",  "getmetatable", "ipairs",
+                                          "next",     "pairs",  "rawequal",     "rawget",
+                                          "rawlen",   "rawset", "select",       "tonumber",
+                                          "tostring", "type",   "_VERSION",     NULL };
+static const char *const string_names[] = { "byte",  "char",     "format", "len",
+                                            "lower", "reverse",  "sub",    "upper",
+                                            "pack",  "packsize", "unpack", NULL };
+static const char *const guarded_names[] = { "find", "match", "gmatch", "gsub", "rep", NULL };
+
+/* ---------------------------------------------------------------------------------- protected
+ * calls */
+
+/* Not to be caught: the allowance is used up, or memory is. */
+static int give_back(lua_State *L, int prefix_len, int first)
+{
+    tbi_host *h = tbi_host_of(L);
+    if (h->exhausted)
+        return lua_error(L);
+    h->prefix[prefix_len] = 0; /* leave the scopes the failed function was in */
+    lua_pushboolean(L, 0);
+    lua_insert(L, first);
+    return lua_gettop(L) - first + 1;
+}
+
+static int safe_pcall(lua_State *L)
+{
+    const int prefix_len = (int)strlen(tbi_host_of(L)->prefix);
+    luaL_checkany(L, 1);
+    if (lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) != LUA_OK)
+        return give_back(L, prefix_len, 1);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    return lua_gettop(L);
+}
+
+static int safe_xpcall(lua_State *L)
+{
+    const int prefix_len = (int)strlen(tbi_host_of(L)->prefix);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_pushvalue(L, 1);
+    lua_remove(L, 1); /* handler, args..., f */
+    lua_insert(L, 2); /* handler, f, args... */
+    if (lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0) == LUA_OK) {
+        lua_pushboolean(L, 1);
+        lua_replace(L, 1);
+        return lua_gettop(L);
+    }
+    if (tbi_host_of(L)->exhausted)
+        return lua_error(L);
+    lua_call(L, 1, LUA_MULTRET);
+    return give_back(L, prefix_len, 1);
+}
+
+/* -------------------------------------------------------------------------------- guarded
+ * originals */
+
+static int safe_setmetatable(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    if (!lua_isnoneornil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            tbi_raise(L, "a metatable with __gc is not allowed in a graph");
+        lua_pop(L, 1);
+    }
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        tbi_raise(L, "cannot change a protected metatable");
+    lua_settop(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* Upvalue: the original. Pattern matching and repetition run in C, where no hook counts. */
+static int guarded(lua_State *L)
+{
+    tbi_note_place(L);
+    if (lua_type(L, 2) == LUA_TSTRING && lua_rawlen(L, 2) > MAX_PATTERN)
+        tbi_raise(L, "a string pattern may have at most %d bytes, got %d", MAX_PATTERN,
+                  (int)lua_rawlen(L, 2));
+    if (lua_type(L, 1) == LUA_TSTRING)
+        tbi_host_charge(L, (int64_t)lua_rawlen(L, 1) / 16);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* Without an argument the original would draw a seed from the clock: a graph would change by
+ * itself. */
+static int safe_randomseed(lua_State *L)
+{
+    const lua_Integer seed = luaL_checkinteger(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushinteger(L, seed);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+static int safe_print(lua_State *L)
+{
+    tbi_host *h = tbi_host_of(L);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (int i = 1, n = lua_gettop(L); i <= n; i++) {
+        if (i > 1)
+            luaL_addchar(&b, '\t');
+        luaL_tolstring(L, i, NULL);
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+    tbi_host_charge(L, 1000);
+    json_t *text = json_string(lua_tostring(L, -1));
+    json_t *message = text ? json_pack("{so}", "print", text) : NULL;
+    if (message)
+        tbi_wire_send(h->sock, message, NULL, &(tbi_patience){ 0 }, NULL);
+    json_decref(message);
+    return 0;
+}
+
+/* --------------------------------------------------------------------------------- the environment
+ */
+
+/* Copy fields of the table at -1 (a library) into the one at -2, and pop the library. */
+static void copy_names(lua_State *L, const char *const *names)
+{
+    for (; *names; names++) {
+        lua_getfield(L, -1, *names);
+        lua_setfield(L, -3, *names);
+    }
+    lua_pop(L, 1);
+}
+
+static void copy_all(lua_State *L)
+{
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_settable(L, -5);
+    }
+    lua_pop(L, 1);
+}
+
+static void push_string_library(lua_State *L)
+{
+    lua_newtable(L);
+    lua_getglobal(L, "string");
+    for (const char *const *name = guarded_names; *name; name++) {
+        lua_getfield(L, -1, *name);
+        lua_pushcclosure(L, guarded, 1);
+        lua_setfield(L, -3, *name);
+    }
+    copy_names(L, string_names);
+}
+
+static void push_math_library(lua_State *L)
+{
+    lua_newtable(L);
+    lua_getglobal(L, "math");
+    copy_all(L);
+    lua_getfield(L, -1, "randomseed");
+    lua_pushvalue(L, -1);
+    lua_pushinteger(L, 0);
+    lua_call(L, 1, 0);
+    lua_pushcclosure(L, safe_randomseed, 1);
+    lua_setfield(L, -2, "randomseed");
+}
+
+void tbi_push_environment(lua_State *L)
+{
+    static const luaL_Reg ours[] = {
+        { "pcall", safe_pcall }, { "xpcall", safe_xpcall },  { "setmetatable", safe_setmetatable },
+        { "print", safe_print }, { "require", tbi_require }, { NULL, NULL }
+    };
+    lua_newtable(L);
+    lua_pushglobaltable(L);
+    copy_names(L, base_names);
+    luaL_setfuncs(L, ours, 0);
+    push_string_library(L);
+    lua_setfield(L, -2, "string");
+    push_math_library(L);
+    lua_setfield(L, -2, "math");
+    lua_newtable(L);
+    lua_getglobal(L, "table");
+    copy_all(L);
+    lua_setfield(L, -2, "table");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "_G");
+}
+
+void tbi_guard_strings(lua_State *L)
+{
+    lua_newtable(L);
+    push_string_library(L);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, "string");
+    lua_setfield(L, -2, "__metatable");
+    lua_pushliteral(L, "");
+    lua_insert(L, -2);
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+}
+
+/* ------------------------------------------------------------------------------------------
+ * require */
+
+static const struct tb_lua_file *find_shipped(const char *name)
+{
+    for (const struct tb_lua_file *f = tb_lua_lib; f->name; f++)
+        if (strcmp(f->name, name) == 0)
+            return f;
+    return NULL;
+}
+
+/* Ask the engine for name.lua beside the graph; push the chunk. The file's name is copied to
+ * `file`. */
+static void load_users_module(lua_State *L, const char *name, char *file, size_t size)
+{
+    tbi_host *h = tbi_host_of(L);
+    tbi_fds fds = { 0 };
+    tb_err err = TB_ERR_INIT;
+    json_t *ask = tbi_keep(&h->scratch, json_pack("{ss}", "need", name));
+    json_t *answer = NULL;
+    if (tbi_wire_send(h->sock, ask, NULL, &(tbi_patience){ 0 }, &err) == TB_OK)
+        answer = tbi_wire_receive(h->sock, &fds, &(tbi_patience){ 0 }, &err);
+    if (!answer)
+        exit(1); /* the engine is gone */
+    tbi_keep(&h->scratch, answer);
+    tbi_fds_close(&fds);
+    const json_t *text = json_object_get(answer, "text");
+    const char *answered = json_string_value(json_object_get(answer, "name"));
+    if (!json_is_string(text) || !answered)
+        tbi_raise(L, "%s", json_string_value(json_object_get(answer, "missing")));
+    snprintf(file, size, "%s", answered);
+    json_object_set(h->open, file, (json_t *)(uintptr_t)text);
+    tbi_load_chunk(L, file, json_string_value(text), json_string_length(text), false);
+}
+
+void tbi_source_loaded(tbi_host *h, const char *file)
+{
+    json_object_set(h->sources, file, json_object_get(h->open, file));
+    json_object_del(h->open, file);
+}
+
+/* The value of a module that runs for the first time. */
+static void run_module(lua_State *L, const char *name)
+{
+    const struct tb_lua_file *shipped = find_shipped(name);
+    char file[1024] = "";
+    lua_pushboolean(L, 0); /* mark: being loaded */
+    lua_setfield(L, -2, name);
+    if (shipped)
+        tbi_load_chunk(L, name, shipped->text, shipped->size, true);
+    else
+        load_users_module(L, name, file, sizeof file);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+    if (!shipped)
+        tbi_source_loaded(tbi_host_of(L), file);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 1);
+    }
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name);
+}
+
+int tbi_require(lua_State *L)
+{
+    size_t n = 0;
+    const char *name = luaL_checklstring(L, 1, &n);
+    if (n == 0 || n > MAX_MODULE_NAME || strlen(name) != n)
+        tbi_raise(L, "a module name has 1..%d characters", MAX_MODULE_NAME);
+    lua_getfield(L, LUA_REGISTRYINDEX, "tb.loaded");
+    if (lua_getfield(L, -1, name) == LUA_TBOOLEAN && !lua_toboolean(L, -1))
+        tbi_raise(L, "module '%s' requires itself, or failed before", name);
+    if (!lua_isnil(L, -1))
+        return 1;
+    lua_pop(L, 1);
+    if (strcmp(name, "tubelet") == 0) {
+        tbi_open_module(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, name);
+    } else {
+        run_module(L, name);
+    }
+    return 1;
+}
+
+void tbi_require_name(lua_State *L, const char *name)
+{
+    lua_pushcfunction(L, tbi_require);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+}
+
+int tbi_load_library(lua_State *L)
+{
+    for (const struct tb_lua_file *f = tb_lua_lib; f->name; f++) {
+        tbi_require_name(L, f->name);
+        lua_pop(L, 1);
+    }
+    return 0;
+}

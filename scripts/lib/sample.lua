@@ -1,0 +1,99 @@
+-- sample.lua - denoising as a composite: every step becomes nodes of its own.
+--
+-- Each dit_step, guidance and sampler_step has its own key, so a killed run continues at the step it had
+-- reached, and any step can be the start of a branch. With cfg = 1, or without `negative`, the
+-- unconditional pass is left out.
+
+local tb = require "tubelet"
+
+local multistep = { unipc = true } -- samplers that read the state before the last one
+
+-- The velocity at `latent`; `suffix` tells the second stage of a step from the first.
+local function velocity(inp, sigmas, latent, step, stage, suffix)
+  local cond = tb.dit_step { id = "cond" .. suffix, model = inp.model, latent = latent,
+                             conditioning = inp.positive, sigmas = sigmas, step = step, stage = stage }
+  if inp.cfg == 1 or not inp.negative then
+    return cond
+  end
+  local uncond = tb.dit_step { id = "uncond" .. suffix, model = inp.model, latent = latent,
+                               conditioning = inp.negative, known = inp.positive,
+                               sigmas = sigmas, step = step, stage = stage }
+  return tb.guidance { id = "guidance" .. suffix, cond = cond, uncond = uncond, cfg = inp.cfg }
+end
+
+-- One call of the sampler; fields left nil keep their defaults.
+local function advance(inp, sigmas, id, latent, v, previous, step, stage)
+  return tb.sampler_step { id = id, sampler = inp.sampler, latent = latent, velocity = v,
+                           previous = previous, sigmas = sigmas, step = step, stage = stage,
+                           conditioning = inp.positive, seed = inp.seed, eta = inp.eta,
+                           variance = inp.variance }
+end
+
+-- The state after a step. Heun takes the slope at both ends, except into the last sigma, which is 0.
+local function one_step(inp, sigmas, latent, previous, step, last)
+  local v = velocity(inp, sigmas, latent, step, 0, "")
+  if inp.sampler == "heun" and not last then
+    local mid = advance(inp, sigmas, "mid", latent, v, nil, step, 0)
+    local v2 = velocity(inp, sigmas, mid, step, 1, "_2")
+    return advance(inp, sigmas, "step", mid, v2, latent, step, 1)
+  end
+  return advance(inp, sigmas, "step", latent, v, multistep[inp.sampler] and previous or nil, step, 0)
+end
+
+tb.composite {
+  name = "sample",
+  title = "Sample",
+  category = "sampling",
+  doc = "Denoises a latent in steps, each of which is stored and can be branched from.",
+  inputs = {
+    model      = tb.port("MODEL", { doc = "The diffusion transformer." }),
+    latent     = tb.port("LATENT", { doc = "Noise, or a latent to change (see denoise)." }),
+    positive   = tb.port("CONDITIONING", { doc = "What to show, with known frames if there are any." }),
+    negative   = tb.port("CONDITIONING", { optional = true, doc = "What to steer away from." }),
+    steps      = tb.int { default = 20, min = 1, max = 1000, literal = true, doc = "Denoising steps." },
+    cfg        = tb.float { default = 3.0, min = 0, max = 100, literal = true,
+                            doc = "Guidance; 1 uses the positive prompt alone, in half the time." },
+    sampler    = tb.choice { "euler", "heun", "ddim", "ddpm", "dpmpp_2m", "unipc",
+                             default = "euler", literal = true, doc = "The update rule." },
+    scheduler  = tb.choice { "flow", "flow_dpmpp", "flow_unipc", "flow_diffusers",
+                             "flow_diffusers_euler", "ddpm_linear", "ddpm_cosine",
+                             default = "flow", doc = "The noise levels." },
+    shift      = tb.float { default = 0.0, min = 0, max = 100,
+                            doc = "Moves flow schedules towards noise; 0 is the model's own." },
+    seed       = tb.int { default = 0, min = 0, doc = "Fresh noise of ddpm, and of ddim with eta > 0." },
+    denoise    = tb.float { default = 1.0, min = 0, max = 1,
+                            doc = "Share of the noise to start with; below 1 keeps some of the latent." },
+    start_step = tb.int { default = 0, min = 0, max = 999, literal = true, doc = "First step to take." },
+    end_step   = tb.int { default = 0, min = 0, max = 1000, literal = true,
+                          doc = "Step to stop before; 0 takes all." },
+    eta        = tb.float { default = 0.0, min = 0, max = 1, doc = "Fresh noise of ddim." },
+    variance   = tb.choice { "fixed_small", "fixed_large", default = "fixed_small",
+                             doc = "Fresh noise of ddpm." },
+  },
+  outputs = { latent = tb.port("LATENT", { doc = "The denoised latent." }) },
+
+  expand = function(_, inp)
+    local stop = inp.end_step > 0 and inp.end_step or inp.steps
+    if stop > inp.steps then
+      error(("end_step must be at most steps, %d, got %d"):format(inp.steps, inp.end_step), 0)
+    end
+    if inp.start_step >= stop then
+      error(("start_step must be below the last step, %d, got %d"):format(stop, inp.start_step), 0)
+    end
+    local sigmas = tb.schedule { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
+                                 steps = inp.steps, shift = inp.shift, denoise = inp.denoise,
+                                 start_step = inp.start_step, end_step = inp.end_step }
+    local latent = tb.add_noise { id = "start", latent = inp.latent, sigmas = sigmas,
+                                  conditioning = inp.positive }
+    local previous
+    local count = stop - inp.start_step
+    local name = "step_%0" .. math.max(2, #tostring(count - 1)) .. "d"
+    for step = 0, count - 1 do
+      tb.scope(name:format(step), function()
+        local last = step == count - 1 and stop == inp.steps
+        previous, latent = latent, one_step(inp, sigmas, latent, previous, step, last)
+      end)
+    end
+    return latent
+  end,
+}
