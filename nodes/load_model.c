@@ -17,8 +17,6 @@
 #include "models/models.h"
 #include "node.h"
 
-#define TEXT_LEN_DEFAULT 512 /* every public Wan model */
-
 typedef struct params {
     const char *path;
     const char *transformer, *vae, *text_encoder, *tokenizer;
@@ -223,15 +221,15 @@ static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_d
     set_int(r, "latent_channels", s->latent_channels);
     set_int(r, "in_channels", s->in_channels);
     set_int(r, "text_dim", s->text_dim);
-    set_int(r, "text_len", s->text_len);
+    set_int(r, "text_len", info->transformer ? s->text_len : 0);
     tb_record_set_take(r, "shift", tb_value_float(info->shift));
     tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
     tb_job_set_take(job, 0, r);
     return TB_OK;
 }
 
-static tb_status clip_record(tb_job *job, const tb_model_info *info, int64_t text_dim,
-                             int64_t text_len, tb_err *err)
+static tb_status clip_record(tb_job *job, const tb_model_info *info, const tb_model_sizes *s,
+                             tb_err *err)
 {
     char id[TB_KEY_HEX], tokenizer_id[TB_KEY_HEX];
     TB_TRY(part_id(job, info->text_encoder, false, id, err));
@@ -239,8 +237,8 @@ static tb_status clip_record(tb_job *job, const tb_model_info *info, int64_t tex
     tb_value *r = reference("clip", info->text_encoder, id);
     set_text(r, "tokenizer", info->tokenizer);
     set_text(r, "tokenizer_id", tokenizer_id);
-    set_int(r, "text_dim", text_dim);
-    set_int(r, "text_len", text_len);
+    set_int(r, "text_dim", s->text.dim);
+    set_int(r, "text_len", s->dit.text_len);
     tb_job_set_take(job, 1, r);
     return TB_OK;
 }
@@ -260,64 +258,12 @@ static tb_status vae_record(tb_job *job, const tb_model_info *info, const tb_vae
 
 /* ------------------------------------------------------------------------------------------ run */
 
-typedef struct sizes {
-    tb_dit_sizes dit;
-    tb_vae_sizes vae;
-    tb_umt5_config text;
-} sizes;
-
-static tb_status read_dit(const tb_weights *w, sizes *s, tb_err *err)
-{
-    return tb_model_dit_sizes(w, &s->dit, err);
-}
-
-static tb_status read_vae(const tb_weights *w, sizes *s, tb_err *err)
-{
-    return tb_model_vae_sizes(w, &s->vae, err);
-}
-
-static tb_status read_text(const tb_weights *w, sizes *s, tb_err *err)
-{
-    return tb_umt5_read_config(w, &s->text, err);
-}
-
-static tb_status read_sizes(const char *part,
-                            tb_status (*read)(const tb_weights *, sizes *, tb_err *), sizes *s,
-                            tb_err *err)
-{
-    if (!part)
-        return TB_OK;
-    tb_weights *w = tb_weights_open(part, err);
-    const tb_status st = w ? read(w, s, err) : TB_EFORMAT;
-    tb_weights_close(&w);
-    return st;
-}
-
-static tb_status check_together(const tb_model_info *info, const sizes *s, tb_err *err)
-{
-    if (info->transformer && info->text_encoder && s->dit.text_dim != s->text.dim)
-        return tb_err_set(err, TB_EINVAL,
-                          "the transformer wants text features of %lld numbers, the text encoder "
-                          "'%s' gives %lld: they belong to different models",
-                          (long long)s->dit.text_dim, info->text_encoder, (long long)s->text.dim);
-    if (info->transformer && info->vae && s->dit.latent_channels != s->vae.z)
-        return tb_err_set(err, TB_EINVAL,
-                          "the transformer makes latents of %lld channels, the VAE '%s' has %lld: "
-                          "they belong to different models",
-                          (long long)s->dit.latent_channels, info->vae, (long long)s->vae.z);
-    return TB_OK;
-}
-
 static tb_status set_records(tb_job *job, const tb_model_info *info, tb_err *err)
 {
-    sizes s = { 0 };
-    TB_TRY(read_sizes(info->transformer, read_dit, &s, err));
-    TB_TRY(read_sizes(info->vae, read_vae, &s, err));
-    TB_TRY(read_sizes(info->text_encoder, read_text, &s, err));
-    TB_TRY(check_together(info, &s, err));
+    tb_model_sizes s;
+    TB_TRY(tb_model_read_sizes(info, &s, err));
     TB_TRY(model_record(job, info, &s.dit, err));
-    TB_TRY(clip_record(job, info, s.text.dim, info->transformer ? s.dit.text_len : TEXT_LEN_DEFAULT,
-                       err));
+    TB_TRY(clip_record(job, info, &s, err));
     return vae_record(job, info, &s.vae, err);
 }
 

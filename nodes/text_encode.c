@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "graph/records.h"
 #include "models/models.h"
 #include "models/umt5_prompt.h"
 #include "node.h"
@@ -29,27 +30,15 @@ static const tb_output_def outputs[] = {
     { 0 },
 };
 
-static const char *text_field(const tb_value *record, const char *name)
-{
-    const tb_value *v = tb_record_get(record, name);
-    return v && tb_value_kind(v) == TB_STRING ? tb_value_as_string(v) : "";
-}
-
-static int64_t int_field(const tb_value *record, const char *name)
-{
-    const tb_value *v = tb_record_get(record, name);
-    return v && tb_value_kind(v) == TB_INT ? tb_value_as_int(v) : 0;
-}
-
 /* The prompt's ids, cut to what the model takes; freed by free(). */
 static tb_status tokenise(tb_job *job, const params *p, int32_t **ids, int64_t *count, tb_err *err)
 {
     const tb_tokenizer *t =
-        tb_models_tokenizer(tb_job_models(job), text_field(p->clip, "tokenizer"),
-                            text_field(p->clip, "tokenizer_id"), err);
+        tb_models_tokenizer(tb_job_models(job), tb_record_text(p->clip, "tokenizer", ""),
+                            tb_record_text(p->clip, "tokenizer_id", ""), err);
     if (!t)
         return err->status;
-    const int64_t max = int_field(p->clip, "text_len");
+    const int64_t max = tb_record_int(p->clip, "text_len", 0);
     char *clean = tb_umt5_clean_prompt(p->text);
     tb_status st = tb_tokenizer_encode(t, clean, 0, ids, count, err);
     if (st == TB_OK && max > 0 && *count > max) {
@@ -69,8 +58,8 @@ static tb_status encode(tb_job *job, const params *p, const int32_t *ids, int64_
     tb_compute *c = tb_job_compute(job, err);
     if (!c)
         return err->status;
-    const tb_umt5 *m = tb_models_umt5(tb_job_models(job), c, text_field(p->clip, "path"),
-                                      text_field(p->clip, "id"), err);
+    const tb_umt5 *m = tb_models_umt5(tb_job_models(job), c, tb_record_text(p->clip, "path", ""),
+                                      tb_record_text(p->clip, "id", ""), err);
     if (!m)
         return err->status;
     *out = tb_tensor_new(TB_F32, &TB_SHAPE(count, tb_umt5_config_of(m)->dim), err);
@@ -86,7 +75,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     int32_t *ids = NULL;
     int64_t count = 0;
     tb_tensor *text = NULL;
-    if (strcmp(text_field(p->clip, "kind"), "clip") != 0)
+    if (strcmp(tb_record_text(p->clip, "kind", ""), "clip") != 0)
         return tb_err_set(err, TB_EINVAL,
                           "clip must be the text encoder that load_model gives as 'clip'");
     tb_status st = tokenise(job, p, &ids, &count, err);

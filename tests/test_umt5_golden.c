@@ -1,7 +1,7 @@
 /* test_umt5_golden.c - the text encoder against the original implementation, layer by layer.
  *
  * Wanted: relative error <= 3e-5. Both are f32; only the order of the sums differs (float64 against
- * the reference: 2e-5 of the largest value, umt5.md).
+ * the reference: 2e-5 of the largest value).
  */
 #include "golden.h"
 #include "models/umt5.h"

@@ -17,7 +17,7 @@
 #include "formats/weights_names.h"
 
 #define PREAMBLE   8           /* bytes of the header's length */
-#define MAX_HEADER 100000000ul /* reliability.md 6 */
+#define MAX_HEADER 100000000ul /* as the format's own library */
 
 /* The mapped file, shared by the reader and every tensor taken from it. */
 typedef struct mapping {

@@ -1,10 +1,11 @@
-/* safetensors.h - files of named tensors: 8-byte little-endian header length, JSON header, raw
- * data.
+/* safetensors.h - files of named tensors: length of the header, JSON header, raw data.
  *
  * Memory:  the file stays mapped until the last tensor taken from it is gone.
- * Errors:  a file is checked before anything is believed (specs: header <= 100 MB and inside the
- * file, rank <= 8, products without overflow, ranges sorted, disjoint, covering): refused with one
- *          sentence, never read outside itself.
+ *
+ * Errors:  a file is checked before anything is believed: header at most 100 MB and inside the
+ *          file, rank at most 8, products without overflow, ranges disjoint and covering. What
+ *          fails is refused with one sentence; nothing outside the file is ever read.
+ *
  * Threads: an open file may be read from any thread.
  */
 #pragma once

@@ -1,7 +1,11 @@
 /* tokenizer.h - text to token ids, from tokenizer.json (Unigram) or a SentencePiece model file.
  *
- * Spec: shared specs t5_clip_tokenizers.md 3 and 4, umt5.md 5. Precompiled charsmap by longest
- * prefix, Metaspace, Viterbi with strict >, fused unknowns, post-processor template (appends </s>).
+ * Sources: SentencePiece (Kudo and Richardson, arXiv 1808.06226), its model protobuf, and Hugging
+ * Face's tokenizer.json. The precompiled character map is matched by longest prefix, as
+ * SentencePiece does; neighbouring unknown characters are one <unk>, as both do. Bytes stand for
+ * unknown characters only where the file says so: tokenizer.json of UMT5 does not, its model file
+ * does.
+ *
  * Threads: read-only after opening.
  */
 #pragma once

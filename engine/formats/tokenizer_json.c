@@ -1,5 +1,4 @@
-/* tokenizer_json.c - reading Hugging Face's tokenizer.json (Unigram): t5_clip_tokenizers.md
- * section 4. */
+/* tokenizer_json.c - reading Hugging Face's tokenizer.json where its model is a Unigram one. */
 #include <nettle/base64.h>
 #include <stdlib.h>
 #include <string.h>

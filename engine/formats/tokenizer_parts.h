@@ -27,8 +27,8 @@ typedef struct tbi_piece {
 
 /* ------------------------------------------------------------------------------- normalisation */
 
-/* SentencePiece's precompiled map: longest key at a position -> replacement
- * (t5_clip_tokenizers.md 3.1). */
+/* SentencePiece's precompiled map: longest key at a position -> replacement. The blob: bytes of the
+ * trie as u32, the trie, the replacements. */
 typedef struct tbi_charsmap {
     uint32_t *units; /* darts-clone double array */
     size_t unit_count;

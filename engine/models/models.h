@@ -2,8 +2,9 @@
  *
  * A model is a folder in the diffusers layout, an original Wan folder, or single files. Its parts
  * are recognised by tensor names; weights are opened when a node computes with them and dropped
- * when memory is wanted. Threads: tb_models belongs to the compute worker; probing may happen on
- * any thread.
+ * when memory is wanted.
+ *
+ * Threads: tb_models belongs to the compute worker; probing may happen on any thread.
  */
 #pragma once
 
@@ -47,6 +48,14 @@ typedef struct tb_vae_sizes {
 } tb_vae_sizes;
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err);
 tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err);
+/* The sizes of all parts that are there, 0 for others; text_len is 512 where no transformer says
+ * it. TB_EINVAL when the parts cannot work together. */
+typedef struct tb_model_sizes {
+    tb_dit_sizes dit;
+    tb_vae_sizes vae;
+    tb_umt5_config text;
+} tb_model_sizes;
+tb_status tb_model_read_sizes(const tb_model_info *info, tb_model_sizes *s, tb_err *err);
 /* "Wan2.1 I2V"; static string. */
 const char *tb_model_family(const tb_dit_sizes *s);
 

@@ -121,3 +121,56 @@ tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err)
                          .stride_hw = (int64_t)(channels == 12 ? 2 : 1) << space };
     return TB_OK;
 }
+
+/* ----------------------------------------------------------------------------------- all parts */
+
+static tb_status read_dit(const tb_weights *w, tb_model_sizes *s, tb_err *err)
+{
+    return tb_model_dit_sizes(w, &s->dit, err);
+}
+
+static tb_status read_vae(const tb_weights *w, tb_model_sizes *s, tb_err *err)
+{
+    return tb_model_vae_sizes(w, &s->vae, err);
+}
+
+static tb_status read_text(const tb_weights *w, tb_model_sizes *s, tb_err *err)
+{
+    return tb_umt5_read_config(w, &s->text, err);
+}
+
+static tb_status read_part(const char *part,
+                           tb_status (*read)(const tb_weights *, tb_model_sizes *, tb_err *),
+                           tb_model_sizes *s, tb_err *err)
+{
+    if (!part)
+        return TB_OK;
+    tb_weights *w = tb_weights_open(part, err);
+    const tb_status st = w ? read(w, s, err) : TB_EFORMAT;
+    tb_weights_close(&w);
+    return st;
+}
+
+static tb_status check_together(const tb_model_info *info, const tb_model_sizes *s, tb_err *err)
+{
+    if (info->transformer && info->text_encoder && s->dit.text_dim != s->text.dim)
+        return tb_err_set(err, TB_EINVAL,
+                          "the transformer wants text features of %lld numbers, the text encoder "
+                          "'%s' gives %lld: they belong to different models",
+                          (long long)s->dit.text_dim, info->text_encoder, (long long)s->text.dim);
+    if (info->transformer && info->vae && s->dit.latent_channels != s->vae.z)
+        return tb_err_set(err, TB_EINVAL,
+                          "the transformer makes latents of %lld channels, the VAE '%s' has %lld: "
+                          "they belong to different models",
+                          (long long)s->dit.latent_channels, info->vae, (long long)s->vae.z);
+    return TB_OK;
+}
+
+tb_status tb_model_read_sizes(const tb_model_info *info, tb_model_sizes *s, tb_err *err)
+{
+    *s = (tb_model_sizes){ .dit.text_len = TEXT_LEN_DEFAULT };
+    TB_TRY(read_part(info->transformer, read_dit, s, err));
+    TB_TRY(read_part(info->vae, read_vae, s, err));
+    TB_TRY(read_part(info->text_encoder, read_text, s, err));
+    return check_together(info, s, err);
+}

@@ -1,4 +1,4 @@
-/* umt5.c - the UMT5 encoder's forward pass: umt5.md section 3. */
+/* umt5.c - the UMT5 encoder's forward pass, after wan/modules/t5.py of the Wan2.1 repository. */
 #include "models/umt5.h"
 
 #include <math.h>

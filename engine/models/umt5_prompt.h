@@ -1,4 +1,4 @@
-/* umt5_prompt.h - what Wan does to a prompt before it is tokenised: umt5.md section 4. */
+/* umt5_prompt.h - what Wan does to a prompt before it is tokenised (wan/modules/tokenizers.py). */
 #pragma once
 
 /* HTML entities unescaped twice (an entity may have been escaped itself), white space runs to one
