@@ -330,7 +330,8 @@ int tbi_make_node(lua_State *L, const char *type)
     choose_id(L, type, named ? lua_tostring(L, -1) : NULL, id);
     lua_pop(L, 1);
     json_t *inputs = json_object();
-    json_t *node = tbi_keep(&h->scratch, json_pack("{ssso}", "class_type", type, "inputs", inputs));
+    json_t *node =
+        tbi_json_keep(&h->scratch, json_pack("{ssso}", "class_type", type, "inputs", inputs));
     set_inputs(L, t, inputs);
     set_meta(L, t, node);
     json_object_set(h->graph, id, node);

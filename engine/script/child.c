@@ -128,7 +128,7 @@ static void read_graph(lua_State *L, tbi_host *h)
         h->doc = tb_xstrdup(lua_tostring(L, -1));
     }
     lua_pop(L, 1);
-    tbi_keep(&h->params, json_array());
+    tbi_json_keep(&h->params, json_array());
     if (lua_getfield(L, -1, "params") == LUA_TTABLE)
         tbi_params_read(L, lua_gettop(L), h->params, "parameter");
     lua_pop(L, 1);
@@ -240,7 +240,7 @@ static void push_params(lua_State *L, tbi_host *h, const json_t *given)
         name = json_string_value(json_object_get(spec, "name"));
         value = json_object_get(given, name);
         if (value && !json_is_null(value)) {
-            value = tbi_keep(&h->scratch, tbi_param_convert(spec, value, &err));
+            value = tbi_json_keep(&h->scratch, tbi_param_convert(spec, value, &err));
             if (!value)
                 tbi_raise(L, "%s", err.message);
         } else {

@@ -121,8 +121,9 @@ static int define(lua_State *L, bool composite)
     check_fields(L, composite);
     const char *name = check_name(L, what); /* at 2 */
     json_t *ins = json_array(), *outs = json_array();
-    json_t *type = tbi_keep(&h->scratch, json_pack("{ssssso}", "name", name, "kind",
-                                                   composite ? "composite" : "lua", "inputs", ins));
+    json_t *type =
+        tbi_json_keep(&h->scratch, json_pack("{ssssso}", "name", name, "kind",
+                                             composite ? "composite" : "lua", "inputs", ins));
     json_object_set_new(type, "outputs", outs);
     copy_texts(L, type);
     set_version(L, type);
@@ -136,7 +137,7 @@ static int define(lua_State *L, bool composite)
     json_array_append(h->types_json, type);
     if (!h->in_library) { /* the library's are added at once, when all are there */
         tb_err err = TB_ERR_INIT;
-        json_t *one = tbi_keep(&h->scratch, json_pack("[o]", json_incref(type)));
+        json_t *one = tbi_json_keep(&h->scratch, json_pack("[o]", json_incref(type)));
         if (tb_types_add(h->types, one, &err) != TB_OK)
             tbi_raise(L, "%s", err.message);
     }

@@ -183,7 +183,7 @@ void tbi_host_refill(tbi_host *h, int64_t steps)
 /* --------------------------------------------------------------------------------------- the state
  */
 
-json_t *tbi_keep(json_t **slot, json_t *fresh)
+json_t *tbi_json_keep(json_t **slot, json_t *fresh)
 {
     json_decref(*slot);
     *slot = fresh;

@@ -80,7 +80,7 @@ void tbi_origin(lua_State *L, char *buf, size_t n);
 /* Remember the user's line before C work that no hook can interrupt. */
 void tbi_note_place(lua_State *L);
 /* Replace *slot and give it back: host-owned JSON that a jump cannot leak. */
-json_t *tbi_keep(json_t **slot, json_t *fresh);
+json_t *tbi_json_keep(json_t **slot, json_t *fresh);
 
 /* Compile a text chunk with the given environment and push the function; raises on a syntax error.
  */

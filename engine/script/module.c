@@ -60,7 +60,7 @@ static int make_graph(lua_State *L)
     if (lua_getfield(L, 1, "doc") != LUA_TNIL && lua_type(L, -1) != LUA_TSTRING)
         tbi_raise(L, "doc of tb.graph must be text");
     if (lua_getfield(L, 1, "params") != LUA_TNIL) {
-        json_t *array = tbi_keep(&tbi_host_of(L)->scratch, json_array());
+        json_t *array = tbi_json_keep(&tbi_host_of(L)->scratch, json_array());
         tbi_params_read(L, lua_gettop(L), array, "parameter");
     }
     lua_settop(L, 1);

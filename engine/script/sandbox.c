@@ -236,13 +236,13 @@ static void load_users_module(lua_State *L, const char *name, char *file, size_t
     tbi_host *h = tbi_host_of(L);
     tbi_fds fds = { 0 };
     tb_err err = TB_ERR_INIT;
-    json_t *ask = tbi_keep(&h->scratch, json_pack("{ss}", "need", name));
+    json_t *ask = tbi_json_keep(&h->scratch, json_pack("{ss}", "need", name));
     json_t *answer = NULL;
     if (tbi_wire_send(h->sock, ask, NULL, &(tbi_patience){ 0 }, &err) == TB_OK)
         answer = tbi_wire_receive(h->sock, &fds, &(tbi_patience){ 0 }, &err);
     if (!answer)
         exit(1); /* the engine is gone */
-    tbi_keep(&h->scratch, answer);
+    tbi_json_keep(&h->scratch, answer);
     tbi_fds_close(&fds);
     const json_t *text = json_object_get(answer, "text");
     const char *answered = json_string_value(json_object_get(answer, "name"));
