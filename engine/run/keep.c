@@ -89,7 +89,7 @@ static bool worth_keeping(const tb_node_def *def, double ms, size_t bytes)
     return ms > 0.5 + (double)bytes / 400e3 + (double)bytes / 4e6;
 }
 
-void tbi_keep(tb_run *r, const tb_job *j)
+void tbi_run_keep(tb_run *r, const tb_job *j)
 {
     tb_store *s = r->engine->store;
     const tb_node_def *def = j->type->def;

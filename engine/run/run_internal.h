@@ -175,7 +175,7 @@ void tbi_redirect_waiters(tb_run *r, int node);
 
 /* keep.c */
 /* Queue the outputs of a finished job for the store, if keeping them is worth it. Loop thread. */
-void tbi_keep(tb_run *r, const tb_job *j);
+void tbi_run_keep(tb_run *r, const tb_job *j);
 /* A stored result into the job's outputs; TB_ENOTFOUND: a miss. Worker. */
 tb_status tbi_load(tb_job *j, const tb_key *key);
 /* The same work on the same bytes was done before, in another graph: load it. Worker. */

@@ -152,7 +152,7 @@ static void run_finished(tb_run *r, tb_job *j)
         tbi_node_event(r, TB_EV_CACHED, j->node, 0);
     } else {
         r->computed++;
-        tbi_keep(r, j);
+        tbi_run_keep(r, j);
         tbi_node_event(r, TB_EV_FINISHED, j->node, j->ms);
     }
     node_done(r, j->node);
