@@ -2,6 +2,7 @@
 #include "store_help.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -230,6 +231,17 @@ static bool small_disk(const char *dir)
     return mount("tmpfs", dir, "tmpfs", 0, "size=16m") == 0;
 }
 
+/* To the last byte. */
+static void fill_up(const char *root)
+{
+    char *path = tb_fs_join(root, "filler"), block[4096] = { 1 };
+    const int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    while (write(fd, block, sizeof block) > 0) {}
+    CHECK_INT(errno, ENOSPC);
+    close(fd);
+    free(path);
+}
+
 static int fill_disk(const char *root, bool real)
 {
     char *dir = tb_fs_join(root, "store");
@@ -270,6 +282,12 @@ static int fill_disk(const char *root, bool real)
     CHECK_OK(tb_store_verify(s, &code, NULL, NULL, NULL, &err));
     CHECK_INT(code, 0);
     tb_store_close(&s);
+    if (real) {
+        fill_up(root);
+        s = st_open_cap(dir, UINT64_C(1) << 30);
+        CHECK_INT(st_compare(s, 1009, st_tensor(1009, 60000)), ST_SAME);
+        tb_store_close(&s);
+    }
     free(want);
     free(dir);
     return tb_test_failures;

@@ -95,6 +95,7 @@ tb_status tbi_blob_write(tb_store *s, const tbi_blob *b, tb_err *err)
     TBI_SITE("blob-before-rename");
     if (!e)
         e = rename_into(s, temp, path);
+    s->dirty[b->digest.b[0]] |= !e;
     TBI_SITE("blob-after-rename");
     tb_status st = TB_OK;
     if (e) {
@@ -118,17 +119,15 @@ static int sync_dir(const char *path)
     return e;
 }
 
-tb_status tbi_blobs_sync(tb_store *s, const tbi_blob *blobs, size_t count, tb_err *err)
+tb_status tbi_blobs_sync(tb_store *s, tb_err *err)
 {
-    bool wanted[256] = { false };
     int e = 0;
-    for (size_t i = 0; i < count; i++)
-        wanted[blobs[i].digest.b[0]] = true;
     for (unsigned i = 0; i < 256 && !e; i++) {
-        if (!wanted[i])
+        if (!s->dirty[i])
             continue;
         char *dir = tbi_path(s, "objects/%02x", i);
         e = sync_dir(dir);
+        s->dirty[i] = e != 0;
         free(dir);
     }
     if (!e && s->new_folder) {

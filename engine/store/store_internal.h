@@ -21,10 +21,13 @@
 #define TBI_BLOB_MAX       ((size_t)4 << 30)
 #define TBI_QUEUE_BYTES    ((uint64_t)256 << 20)
 #define TBI_QUEUE_OPS      65536
-#define TBI_BATCH_OPS      2048
-#define TBI_READERS        4
-#define TBI_ROW_OVERHEAD   512 /* what a result without blobs counts against the cap */
-#define TBI_BALLAST_BYTES  ((off_t)4 << 20)
+#define TBI_BATCH_BYTES                                                       \
+    ((uint64_t)64 << 20) /* about: what is queued behind waits for its commit \
+                          */
+#define TBI_BATCH_OPS     2048
+#define TBI_READERS       4
+#define TBI_ROW_OVERHEAD  512 /* what a result without blobs counts against the cap */
+#define TBI_BALLAST_BYTES ((off_t)4 << 20)
 
 /* In debug builds TUBELET_ABORT_AT=site kills the process there, as a power switch would. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -210,8 +213,7 @@ typedef struct tbi_blob_list {
     size_t count, cap;
 } tbi_blob_list;
 
-/* Counters kept in `meta`, read and written inside the same transaction as the rows they describe.
- */
+/* Kept in `meta`, read and written in the same transaction as the rows they describe. */
 typedef struct tbi_counters {
     int64_t bytes; /* of all blobs and rows */
     int64_t used;  /* LRU clock */
@@ -223,16 +225,18 @@ struct tb_store {
     pid_t pid;
     uint64_t cap;
     tbi_owner self;
-    tbi_db cache, runs; /* writer thread */
-    tbi_counters now;   /* writer thread; as of its last commit */
-    int64_t
-        evict_again; /* writer thread: what is left is in use; no new try below this many bytes */
-    double evict_tried; /* writer thread: clock of that */
-    bool no_ballast;    /* writer thread: make it again when there is room */
-    bool new_folder;    /* writer thread: objects/ got an entry that is not synced yet */
-    int sweep_at; /* writer thread: folder of objects/ to be swept next when idle; 256: none */
-    tbi_blob_list doomed; /* writer thread: files to unlink after the commit */
     tbi_reader readers[TBI_READERS];
+
+    /* the writer thread's, once it runs */
+    tbi_db cache, runs;
+    tbi_counters now;     /* as of its last commit */
+    int64_t evict_again;  /* what is left is in use: no new try below this many bytes */
+    double evict_tried;   /* clock of that */
+    bool no_ballast;      /* make it again when there is room */
+    bool new_folder;      /* objects/ got an entry that is not synced yet */
+    bool dirty[256];      /* so did objects/xx */
+    int sweep_at;         /* folder of objects/ to be swept next when idle; 256: none */
+    tbi_blob_list doomed; /* files to unlink after the commit */
 
     pthread_mutex_t lock; /* guards everything below */
     pthread_cond_t work, room, finished;
@@ -284,10 +288,9 @@ tb_status tbi_counters_store(tbi_db *cache, const tbi_counters *c, tb_err *err);
 char *tbi_blob_path(const tb_store *s, const tb_digest *d);
 /* Is its file there with this size? */
 bool tbi_blob_present(const tb_store *s, const tb_digest *d, size_t size);
-/* Beside, fsync, rename. The folders are synced by tbi_blobs_sync, before any row names the file.
- */
+/* Beside, fsync, rename. Before any row may name it the folders are synced. */
 tb_status tbi_blob_write(tb_store *s, const tbi_blob *b, tb_err *err);
-tb_status tbi_blobs_sync(tb_store *s, const tbi_blob *blobs, size_t count, tb_err *err);
+tb_status tbi_blobs_sync(tb_store *s, tb_err *err);
 /* The verified tensor. TB_ENOTFOUND: gone; TB_EFORMAT: damaged, quarantined and reported. */
 tb_status tbi_blob_load(tb_store *s, const tb_digest *d, tb_dtype dtype, const tb_shape *shape,
                         tb_tensor **t, tb_err *err);

@@ -210,6 +210,22 @@ static tb_status open_files(tb_store *s, tb_err *err)
     return st;
 }
 
+/* A store on a full disk opens, too: the log's index needs a little space, which the ballast holds.
+ */
+static tb_status open_with_ballast(tb_store *s, tb_err *err)
+{
+    tb_err full = TB_ERR_INIT;
+    const tb_status st = open_files(s, &full);
+    char *ballast = tbi_path(s, "ballast");
+    const bool again = st == TB_EFULL && !s->read_only && unlink(ballast) == 0;
+    free(ballast);
+    if (!again)
+        return st == TB_OK ? TB_OK : tb_err_set(err, st, "%s", full.message);
+    tbi_db_close(&s->cache);
+    tbi_db_close(&s->runs);
+    return open_files(s, err);
+}
+
 static uint64_t default_cap(const tb_store *s)
 {
     struct statvfs v;
@@ -261,7 +277,7 @@ tb_store *tb_store_open(const tb_store_options *o, tb_err *err)
     tb_store *s = make(o);
     tb_status st = settle_path(s, err);
     if (st == TB_OK)
-        st = open_files(s, err);
+        st = open_with_ballast(s, err);
     if (st == TB_OK) {
         s->cap = o && o->cap_bytes ? o->cap_bytes : default_cap(s);
         st = tbi_writer_start(s, err);

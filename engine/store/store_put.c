@@ -37,7 +37,7 @@ static void collect_large(const put_op *p, tb_store *s, tbi_blob_list *missing)
     }
 }
 
-/* Large blobs that are not there yet, each safe on disk before any row may name it. */
+/* Large blobs that are not there yet. The writer syncs their folders, once for all of a batch. */
 static tb_status write_files(tb_store *s, const put_op *p, tb_err *err)
 {
     tbi_blob_list missing = { 0 };
@@ -45,9 +45,6 @@ static tb_status write_files(tb_store *s, const put_op *p, tb_err *err)
     collect_large(p, s, &missing);
     for (size_t i = 0; i < missing.count && st == TB_OK; i++)
         st = tbi_blob_write(s, &missing.items[i], err);
-    if (st == TB_OK)
-        st = tbi_blobs_sync(s, missing.items, missing.count, err);
-    TBI_SITE("blob-before-row");
     free(missing.items);
     return st;
 }
@@ -159,8 +156,8 @@ static tb_status ensure_files(tb_store *s, const put_op *p, tb_err *err)
     for (size_t i = 0; i < p->blobs.count; i++)
         if (p->blobs.items[i].size > TBI_INLINE_MAX &&
             !tbi_blob_present(s, &p->blobs.items[i].digest, p->blobs.items[i].size))
-            return write_files(s, p, err);
-    return TB_OK;
+            TB_TRY(write_files(s, p, err));
+    return tbi_blobs_sync(s, err);
 }
 
 static tb_status check_cap(tb_store *s, const put_op *p, tb_err *err)

@@ -1,6 +1,7 @@
 /* store_run.c - the journal: which runs there were, who owned them, and how far they came. */
 #include "store/store_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,7 +204,7 @@ static void read_run(sqlite3_stmt *q, tb_run_info *r)
     strncpy(r->status, status ? status : "", sizeof r->status - 1);
     const tbi_owner owner = owner_columns(q, 6);
     if (strcmp(r->status, "running") == 0 && !tbi_owner_alive(&owner))
-        strcpy(r->status, "interrupted");
+        snprintf(r->status, sizeof r->status, "interrupted");
 }
 
 static tb_status count_nodes(tbi_db *runs, tb_run_info *r, tb_err *err)

@@ -170,6 +170,12 @@ static void prepare(tb_store *s, batch *b)
         if (op->class->prepare)
             op->skip = record_failure(op, op->class->prepare(s, op, &err), &err) != TB_OK;
     }
+    tb_err err = TB_ERR_INIT;
+    const tb_status st = tbi_blobs_sync(s, &err);
+    TBI_SITE("blob-before-row");
+    for (size_t i = 0; i < b->count && st != TB_OK; i++)
+        if (b->ops[i]->incoming && !b->ops[i]->skip)
+            b->ops[i]->skip = record_failure(b->ops[i], st, &err) != TB_OK;
 }
 
 static tb_status apply_touches(tb_store *s, const batch *b, tb_err *err)
@@ -312,8 +318,9 @@ static void run_batch(tb_store *s, batch *b)
 /* Under the lock: the next ops, one alone or many for a common transaction. */
 static void take(tb_store *s, batch *b)
 {
+    uint64_t bytes = 0;
     b->count = 0;
-    while (s->head && b->count < TBI_BATCH_OPS) {
+    while (s->head && b->count < TBI_BATCH_OPS && bytes < TBI_BATCH_BYTES) {
         tbi_op *op = s->head;
         if (op->class->where == TBI_ALONE && b->count)
             break;
@@ -321,6 +328,7 @@ static void take(tb_store *s, batch *b)
         if (!s->head)
             s->tail = &s->head;
         b->ops[b->count++] = op;
+        bytes += op->bytes;
         if (op->class->where == TBI_ALONE)
             break;
     }
