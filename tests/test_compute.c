@@ -335,6 +335,45 @@ TEST(activations_hold_far_out_and_pass_nan)
     for_each_compute(far_out);
 }
 
+/* A NaN in one row or element appears in exactly what depends on it. */
+static void nan_rows(tb_compute *c)
+{
+    enum { ROWS = 20, DIM = 65 };
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *w = normal_tensor(&TB_SHAPE(33, DIM), 1);
+    tb_linear *l = tb_linear_new(c, w, NULL, &err);
+    REQUIRE(l);
+    float *x = normals(ROWS * DIM, 2), *ones = normals(DIM, 3), *y = normals(ROWS * DIM, 4);
+    for (int bad = 0; bad < DIM; bad += 16) {
+        const float kept = x[7 * DIM + bad];
+        x[7 * DIM + bad] = NAN;
+        for (int op = 0; op < 4; op++) {
+            const int64_t columns = op == 3 ? 33 : DIM;
+            if (op == 0)
+                tb_layernorm(c, x, ROWS, DIM, 1e-6f, NULL, NULL, y);
+            else if (op == 1)
+                tb_rmsnorm(c, x, ROWS, DIM, DIM, 1e-6f, ones, y, DIM);
+            else if (op == 2)
+                tb_channel_norm(c, x, ROWS, DIM, ones, true, y);
+            else
+                tb_linear_run(c, l, x, ROWS, DIM, y, 33, NULL);
+            for (int64_t i = 0; i < ROWS * columns; i++)
+                CHECK(!isnan(y[i]) == (i / columns != 7));
+        }
+        x[7 * DIM + bad] = kept;
+    }
+    tb_linear_free(&l);
+    tb_tensor_unref(&w);
+    free(x);
+    free(ones);
+    free(y);
+}
+
+TEST(nan_reaches_its_row_and_no_other)
+{
+    for_each_compute(nan_rows);
+}
+
 static void elementwise(tb_compute *c)
 {
     const int64_t sizes[] = { 1, 7, 8, 9, 65, 100001 };
@@ -501,9 +540,10 @@ int main(int argc, char **argv)
                         TEST_ROW(channel_norm_of_zeros_is_zero)
                             TEST_ROW(activations_are_right_to_the_last_digits)
                                 TEST_ROW(activations_hold_far_out_and_pass_nan)
-                                    TEST_ROW(elementwise_operations_reach_every_number)
-                                        TEST_ROW(rope_rotates_neighbouring_pairs)
-                                            TEST_ROW(channels_last_and_back_is_the_identity)
+                                    TEST_ROW(nan_reaches_its_row_and_no_other)
+                                        TEST_ROW(elementwise_operations_reach_every_number)
+                                            TEST_ROW(rope_rotates_neighbouring_pairs) TEST_ROW(
+                                                channels_last_and_back_is_the_identity)
                                                 TEST_ROW(parallel_runs_every_piece_once)
                                                     TEST_ROW(scratch_nests_and_says_when_it_is_out)
                                                         TEST_ROW(

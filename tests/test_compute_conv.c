@@ -294,6 +294,34 @@ TEST(convolution_matches_the_naive_loop)
     for_each_compute(convs);
 }
 
+/* A NaN in frame 1, row 3, column 9 of three 3x3x3 frames reaches frames 1 and 2, rows 2..4,
+ * columns 8..10. */
+static void nan_pixel(tb_compute *c)
+{
+    enum { T = 3, H = 6, W = 20, IN = 5, OUT = 18 };
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *w = normal_tensor(&TB_SHAPE(OUT, IN, 3, 3, 3), 1);
+    tb_conv *v = tb_conv_new(c, w, NULL, &err);
+    REQUIRE(v);
+    float *x = normals(T * H * W * IN, 2), *y = normals(T * H * W * OUT, 3);
+    x[((1 * H + 3) * W + 9) * IN + 4] = NAN;
+    tb_conv_run(c, v, &(tb_conv_args){ .t = T, .h = H, .w = W, .pad_before = 1, .pad_after = 1 }, x,
+                y);
+    for (int i = 0; i < T * H * W * OUT; i++) {
+        const int col = i / OUT % W, row = i / (OUT * W) % H, frame = i / (OUT * W * H);
+        CHECK(!!isnan(y[i]) == (frame >= 1 && abs(row - 3) <= 1 && abs(col - 9) <= 1));
+    }
+    tb_conv_free(&v);
+    tb_tensor_unref(&w);
+    free(x);
+    free(y);
+}
+
+TEST(nan_spreads_as_far_as_the_kernel)
+{
+    for_each_compute(nan_pixel);
+}
+
 /* ------------------------------------------------------------------- the same bytes for all */
 
 /* Every operation that uses the pool, hashed by its bytes into `out`. */
@@ -349,9 +377,9 @@ TEST(bytes_do_not_depend_on_threads)
 
 int main(int argc, char **argv)
 {
-    static const struct tb_test tests[] = { TEST_ROW(attention_matches_the_full_softmax)
-                                                TEST_ROW(attention_passes_nan)
-                                                    TEST_ROW(convolution_matches_the_naive_loop)
-                                                        TEST_ROW(bytes_do_not_depend_on_threads) };
+    static const struct tb_test tests[] = { TEST_ROW(attention_matches_the_full_softmax) TEST_ROW(
+        attention_passes_nan) TEST_ROW(convolution_matches_the_naive_loop)
+                                                TEST_ROW(nan_spreads_as_far_as_the_kernel)
+                                                    TEST_ROW(bytes_do_not_depend_on_threads) };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -143,5 +143,7 @@ void tb_attention_run(tb_compute *c, const tb_attention *a, const float *q, cons
     j.q_blocks = tbi_ceil_div(a->nq, QUERIES_LARGE);
     if (j.q_blocks * a->heads < PIECES_WANTED)
         j.q_blocks = tbi_ceil_div(a->nq, QUERIES_SMALL);
+    tbi_tell(c, a->nq, a->nk, a->d, a->heads);
+    tbi_tell(c, a->nq, a->d, a->nk, a->heads);
     tb_parallel(c, j.q_blocks * a->heads, attention_piece, &j);
 }

@@ -15,7 +15,17 @@ struct tb_compute {
     float *worker_scratch; /* [threads][TBI_WORKER_FLOATS] */
     char *arena;           /* address space, given memory when touched */
     size_t arena_size, arena_used;
+    /* Told of every product an operation stands for (benchmarks); NULL: nobody asks. */
+    void (*product)(void *ctx, int64_t m, int64_t n, int64_t k, int64_t times);
+    void *product_ctx;
 };
+
+/* An operation does `times` products [m][k] x [k][n]. */
+static inline void tbi_tell(const tb_compute *c, int64_t m, int64_t n, int64_t k, int64_t times)
+{
+    if (c->product && times > 0)
+        c->product(c->product_ctx, m, n, k, times);
+}
 
 /* With a named kernel set ("plain", "avx2", "avx512"), for tests and benchmarks. */
 tb_compute *tbi_compute_new_with(const tbi_kernels *k, int threads, tb_err *err);

@@ -22,8 +22,7 @@ struct tb_conv {
 
 enum {
     COLUMNS_MOST = 112,
-    POSITIONS = 512, /* of a piece, before the slab's limit */
-    POSITIONS_MOST = 1024,
+    POSITIONS = 512,          /* of a piece at most */
     SLAB_FLOATS = 160 * 1024, /* 640 KiB: rests in the second-level cache beside a panel */
     PANEL_FLOATS =
         64 * 1024, /* k is walked in groups of segments of at most this much of a panel */
@@ -257,6 +256,15 @@ static void block_products(const conv_job *j, const conv_block *b)
     }
 }
 
+/* Time taps before this one fall on the zeros before the video. */
+static int first_tap(const conv_job *j, int64_t frame)
+{
+    int tap = 0;
+    while (!frame_at(j, frame, tap))
+        tap++;
+    return tap;
+}
+
 static void conv_piece(void *ctx, int64_t i, int worker)
 {
     const conv_job *j = ctx;
@@ -269,10 +277,9 @@ static void conv_piece(void *ctx, int64_t i, int worker)
     b.frame = i / j->row_blocks;
     b.slab_rows = (b.rows.count - 1) * j->a.stride_hw + j->v->kh;
     b.slab_columns = (b.columns.count - 1) * j->a.stride_hw + j->v->kw;
-    while (!frame_at(j, b.frame, b.first_tap))
-        b.first_tap++;
+    b.first_tap = first_tap(j, b.frame);
     b.acc = tbi_worker_scratch(j->c, worker);
-    b.slab = b.acc + POSITIONS_MOST * TBI_MAX_NR;
+    b.slab = b.acc + POSITIONS * TBI_MAX_NR;
     gather(j, &b);
     block_products(j, &b);
 }
@@ -303,6 +310,16 @@ static void choose_blocks(conv_job *j, int64_t t_out)
     j->groups = t_out * j->column_blocks * j->row_blocks < PIECES_WANTED ? panels : 1;
 }
 
+/* The frames that see all taps count as one product, those at the start one each. */
+static void tell(const conv_job *j, int64_t t_out)
+{
+    const int64_t depth = (int64_t)j->v->kh * j->v->kw * j->v->in, positions = j->h_out * j->w_out;
+    int64_t whole = t_out;
+    for (int64_t f = 0; f < t_out && first_tap(j, f) > 0; f++, whole--)
+        tbi_tell(j->c, positions, j->v->panels.out, (j->v->kt - first_tap(j, f)) * depth, 1);
+    tbi_tell(j->c, whole * positions, j->v->panels.out, j->v->kt * depth, whole > 0);
+}
+
 void tb_conv_run(tb_compute *c, const tb_conv *v, const tb_conv_args *a, const float *x, float *y)
 {
     const int64_t up = a->upsample2 ? 2 : 1;
@@ -315,5 +332,6 @@ void tb_conv_run(tb_compute *c, const tb_conv *v, const tb_conv_args *a, const f
     j.h_out = (a->h * up + a->pad_before + a->pad_after - v->kh) / j.a.stride_hw + 1;
     j.w_out = (a->w * up + a->pad_before + a->pad_after - v->kw) / j.a.stride_hw + 1;
     choose_blocks(&j, t_out);
+    tell(&j, t_out);
     tb_parallel(c, t_out * j.row_blocks * j.column_blocks * j.groups, conv_piece, &j);
 }

@@ -81,5 +81,6 @@ void tb_gemm(tb_compute *c, bool trans_b, int64_t m, int64_t n, int64_t k, float
                    .ldc = ldc };
     j.panels = tbi_ceil_div(n, c->k->nr);
     j.row_blocks = tbi_ceil_div(m, ROWS);
+    tbi_tell(c, m, n, k, 1);
     tb_parallel(c, j.panels * j.row_blocks, gemm_piece, &j);
 }

@@ -249,5 +249,6 @@ void tb_linear_run(tb_compute *c, const tb_linear *l, const float *x, int64_t ro
     j.row_blocks = tbi_ceil_div(rows, ROWS_LARGE);
     if (j.row_blocks * j.groups < PIECES_WANTED)
         j.row_blocks = tbi_ceil_div(rows, ROWS_SMALL);
+    tbi_tell(c, rows, l->panels.out, l->panels.in, 1);
     tb_parallel(c, j.row_blocks * j.groups, linear_piece, &j);
 }

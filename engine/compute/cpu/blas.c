@@ -34,12 +34,14 @@ static bool find(void *handle, const char *name, void *fn_out)
 static void open_library(void)
 {
     tbi_blas_prepare();
-    void *handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    const char *wanted = getenv("TUBELET_OPENBLAS"),
+               *name = wanted && *wanted ? wanted : "libopenblas.so.0";
+    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         tb_err_set(&lib.err, TB_ENOTFOUND,
-                   "OpenBLAS (libopenblas.so.0) was not found; install it, on Debian and Ubuntu: "
-                   "apt install "
-                   "libopenblas0-pthread");
+                   "OpenBLAS (%s) was not found; install it, on Debian and Ubuntu: apt install "
+                   "libopenblas0-pthread",
+                   name);
         return;
     }
     char *(*corename)(void) = NULL, *(*config)(void) = NULL;
@@ -49,9 +51,9 @@ static void open_library(void)
         !find(handle, "openblas_get_config", &config) ||
         !find(handle, "openblas_set_num_threads", &set_threads)) {
         tb_err_set(&lib.err, TB_EFORMAT,
-                   "libopenblas.so.0 lacks cblas_sgemm or its own openblas_ functions; install the "
-                   "package "
-                   "libopenblas0-pthread");
+                   "%s lacks cblas_sgemm or the openblas_ functions; install the package "
+                   "libopenblas0-pthread",
+                   name);
         return;
     }
     set_threads(1);

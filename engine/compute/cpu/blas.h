@@ -19,5 +19,6 @@ typedef struct tbi_blas {
 /* Put the core type and one thread into the environment, where the library looks when it is opened.
  * Call before other threads run; the user's own setting stays. */
 void tbi_blas_prepare(void);
-/* Opens it once per process. TB_ENOTFOUND names the package that brings it. Any thread. */
+/* Opens libopenblas.so.0, or the library TUBELET_OPENBLAS names, once per process. TB_ENOTFOUND
+ * names the package that brings it. Any thread. */
 const tbi_blas *tbi_blas_open(tb_err *err);
