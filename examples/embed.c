@@ -74,8 +74,8 @@ static int run(json_t *document, tb_script *script)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "__lua") == 0) /* scripts run in a child of this program */
-        tb_script_child_main(atoi(argv[2]));
+    if (argc == 2 && strcmp(argv[1], "__lua") == 0) /* scripts run in a child of this program */
+        tb_script_child_main(TB_SCRIPT_CHILD_FD);
     if (argc < 2) {
         fprintf(stderr, "usage: embed GRAPH.lua [PROMPT]\n");
         return tb_status_exit_code(TB_EUSAGE);
