@@ -389,22 +389,20 @@ TEST(prompts_are_cleaned_as_in_wan)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        /* clang-format off */
-        TEST_ROW(the_bundled_model_has_all_parts)
-        TEST_ROW(sizes_come_from_names_and_shapes)
-        TEST_ROW(both_vaes_in_both_namings_give_their_sizes)
-        TEST_ROW(families_are_told_apart)
-        TEST_ROW(loose_files_are_recognised_by_their_tensors)
-        TEST_ROW(a_pth_part_is_named_with_what_to_do)
-        TEST_ROW(what_is_no_model_says_what_was_wanted)
-        TEST_ROW(a_description_names_parts_and_what_is_missing)
-        TEST_ROW(a_part_lists_the_files_that_make_it)
-        TEST_ROW(the_bundled_model_is_found_by_its_variable)
-        TEST_ROW(parts_stay_open_until_they_are_dropped)
-        TEST_ROW(a_part_that_cannot_be_opened_says_why)
-        TEST_ROW(bundled_text_features_equal_the_reference)
-        TEST_ROW(prompts_are_cleaned_as_in_wan)
-        /* clang-format on */
+        TEST_CASE(the_bundled_model_has_all_parts),
+        TEST_CASE(sizes_come_from_names_and_shapes),
+        TEST_CASE(both_vaes_in_both_namings_give_their_sizes),
+        TEST_CASE(families_are_told_apart),
+        TEST_CASE(loose_files_are_recognised_by_their_tensors),
+        TEST_CASE(a_pth_part_is_named_with_what_to_do),
+        TEST_CASE(what_is_no_model_says_what_was_wanted),
+        TEST_CASE(a_description_names_parts_and_what_is_missing),
+        TEST_CASE(a_part_lists_the_files_that_make_it),
+        TEST_CASE(the_bundled_model_is_found_by_its_variable),
+        TEST_CASE(parts_stay_open_until_they_are_dropped),
+        TEST_CASE(a_part_that_cannot_be_opened_says_why),
+        TEST_CASE(bundled_text_features_equal_the_reference),
+        TEST_CASE(prompts_are_cleaned_as_in_wan),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

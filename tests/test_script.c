@@ -353,13 +353,13 @@ TEST(modules_of_the_library)
 }
 
 static const struct tb_test tests[] = {
-    TEST_ROW(load_answers_parameters_in_order) TEST_ROW(build_makes_a_document)
-        TEST_ROW(expand_puts_ids_below_the_node) TEST_ROW(sources_are_enough_to_build_again)
-            TEST_ROW(parameters_are_checked) TEST_ROW(errors_name_the_line)
-                TEST_ROW(sample_makes_a_node_for_each_step)
-                    TEST_ROW(sample_gives_histories_to_those_that_read_them)
-                        TEST_ROW(sample_refuses_ranges_without_a_step)
-                            TEST_ROW(modules_of_the_library)
+    TEST_CASE(load_answers_parameters_in_order),
+    TEST_ROW(build_makes_a_document) TEST_CASE(expand_puts_ids_below_the_node),
+    TEST_ROW(sources_are_enough_to_build_again) TEST_CASE(parameters_are_checked),
+    TEST_ROW(errors_name_the_line) TEST_CASE(sample_makes_a_node_for_each_step),
+    TEST_CASE(sample_gives_histories_to_those_that_read_them),
+    TEST_CASE(sample_refuses_ranges_without_a_step),
+    TEST_CASE(modules_of_the_library),
 };
 
 int main(int argc, char **argv)
