@@ -155,6 +155,9 @@ extern const tb_node_def *const tb_node_list[];
 void tb_job_set_take(tb_job *job, int slot, tb_value *v);
 /* deliver: the finished output. Borrowed. */
 const tb_value *tb_job_output(const tb_job *job, int slot);
+/* deliver: the finished outputs of all calls as a LIST: several when the node ran over a list.
+ * Borrowed. */
+const tb_value *tb_job_outputs(const tb_job *job, int slot);
 
 /* plan: is the value of this input known (a literal, or made by a trivial node)? */
 bool tb_job_plan_known(const tb_job *job, const char *input);
@@ -186,6 +189,11 @@ const char *tb_job_document(const tb_job *job);
 /* A path given by the user, made absolute against the folder the run was started in. Freed by
  * free(). */
 char *tb_job_path(const tb_job *job, const char *path);
+/* deliver: write the FILEs of an output (of all elements, when the node ran over a list): one
+ * exactly to `path`, several to "name_00001.png", ... or where the path has a %05d. The graph is
+ * put into those that have a place for it. Tells the user of each, as of `kind`. */
+tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const char *kind,
+                               tb_err *err);
 /* deliver: tell the user of a file that was written. kind: "video", "image", "animation",
  * "tensors". */
 void tb_job_delivered(tb_job *job, const char *path, const char *kind);

@@ -59,6 +59,15 @@ tb_tensor *tb_media_embed(const tb_tensor *file, const char *format, const char 
 tb_tensor *tb_media_resize(const tb_tensor *images, int64_t width, int64_t height,
                            const char *filter, tb_err *err);
 
+/* Resize pictures as a user wants them: width or height 0 follows from the other (both 0: as is).
+ * fit: "stretch", "crop" (fill, cut what is over, around the centre), "pad" (all of it, black
+ * borders). The result stays within 0..1. */
+tb_tensor *tb_media_fit(const tb_tensor *images, int64_t width, int64_t height, const char *fit,
+                        const char *filter, tb_err *err);
+/* The size that tb_media_fit gives to pictures of that width and height. */
+void tb_media_fit_size(int64_t *width, int64_t *height, int64_t wanted_width,
+                       int64_t wanted_height);
+
 /* "libavcodec 59.37.100, ..." or NULL with the reason the module cannot be opened. Static string.
  */
 const char *tb_media_version(tb_err *err);

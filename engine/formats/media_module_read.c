@@ -206,7 +206,7 @@ static double gif_rate(const AVStream *s)
     const double frames = (double)s->nb_frames,
                  seconds = (double)s->duration * av_q2d(s->time_base);
     const double fps = frames / seconds, whole = round(fps);
-    return whole >= 1 && fabs(frames / whole - seconds) <= 0.01 ? whole : fps;
+    return whole >= 1 && fabs(frames / whole - seconds) < 0.011 ? whole : fps;
 }
 
 static double frame_rate(const reader *r)

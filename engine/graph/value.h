@@ -65,6 +65,20 @@ void tb_list_append_take(tb_value *list, tb_value *v);
 int tb_list_count(const tb_value *list);
 const tb_value *tb_list_at(const tb_value *list, int i);
 
+/* The f32 tensor of this shape (-1: any size) in v, or in field `field` of the record v. Borrowed.
+ * NULL when it is something else, saying "<what>, got ..."; what: "image must be f32
+ * [frames,height,width,3]". */
+const tb_tensor *tb_value_want(const tb_value *v, const char *field, const tb_shape *shape,
+                               const char *what, tb_err *err);
+/* A record like the first, whose main tensor and the tensors of the same shape have gone through
+ * fn; scalars and texts are kept, other tensors left out. With several records fn gets one tensor
+ * of each, and what not all have is left out. All must have the tensor `main`. NULL on error. */
+typedef tb_tensor *(*tb_tensor_fn)(void *ctx, const tb_tensor *const *in, int n, tb_err *err);
+tb_value *tb_record_map(const tb_value *const *records, int n, const char *main, tb_tensor_fn fn,
+                        void *ctx, tb_err *err);
+/* A FILE: record { name, bytes }. */
+tb_value *tb_value_file_take(const char *name, tb_tensor *bytes);
+
 /* Bytes of all tensors inside. */
 size_t tb_value_bytes(const tb_value *v);
 

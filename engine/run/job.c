@@ -189,6 +189,11 @@ const tb_value *tb_job_output(const tb_job *job, int slot)
     return list && tb_list_count(list) ? tb_list_at(list, 0) : NULL;
 }
 
+const tb_value *tb_job_outputs(const tb_job *job, int slot)
+{
+    return job->out[slot];
+}
+
 static int input_at(const tb_job *job, const char *input)
 {
     return tb_type_input(job->type, input);

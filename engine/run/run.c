@@ -33,6 +33,8 @@ void tbi_node_event(tb_run *r, tb_event_kind kind, int node, double ms)
 void tbi_run_fail(tb_run *r, int node, const tb_err *cause)
 {
     tb_err err = *cause;
+    if (node < 0 && err.node[0]) /* planning names the node in the error only */
+        node = tb_graph_find(r->program->graph, err.node);
     if (node >= 0)
         tb_err_where(&err, tb_program_id(r->program, node), NULL,
                      tb_program_origin(r->program, node));

@@ -1,0 +1,88 @@
+/* node_files.c - deliver: the files of an output to where the user wants them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "formats/media.h"
+#include "node.h"
+
+/* FILE records below v, in order, appended to `files` (borrowed). */
+static void collect(const tb_value *v, tb_value *files)
+{
+    if (tb_record_tensor(v, "bytes"))
+        tb_list_append_take(files, tb_value_ref(v));
+    for (int i = 0; tb_value_kind(v) == TB_LIST && i < tb_list_count(v); i++)
+        collect(tb_list_at(v, i), files);
+}
+
+/* The first "%d" or "%05d" of a path; *len: its length. NULL: there is none. */
+static const char *find_number(const char *path, size_t *len)
+{
+    for (const char *p = path; (p = strchr(p, '%')) != NULL; p++) {
+        const size_t digits = strspn(p + 1, "0123456789");
+        if (digits <= 2 && p[1 + digits] == 'd') {
+            *len = digits + 2;
+            return p;
+        }
+    }
+    return NULL;
+}
+
+/* New string: the path with the number where it says, else "_00001" before the extension. */
+static char *numbered(const char *path, int number)
+{
+    tb_str s = TB_STR_INIT;
+    size_t len = 0;
+    const char *at = find_number(path, &len), *extension = tb_fs_extension(path);
+    if (at) {
+        tb_str_addn(&s, path, (size_t)(at - path));
+        tb_str_addf(&s, "%0*d", atoi(at + 1), number);
+        tb_str_add(&s, at + len);
+    } else {
+        const size_t stem = (size_t)(extension - path) - (*extension ? 1 : 0);
+        tb_str_addn(&s, path, stem);
+        tb_str_addf(&s, "_%05d%s", number, path + stem);
+    }
+    return tb_str_take(&s);
+}
+
+static tb_status write_file(tb_job *job, const tb_value *file, const char *path, const char *kind,
+                            tb_err *err)
+{
+    const tb_value *name = tb_record_get(file, "name");
+    const char *format = name ? tb_media_format_of(tb_value_as_string(name)) : NULL;
+    const char *graph = tb_job_document(job);
+    const tb_tensor *bytes = tb_record_tensor(file, "bytes");
+    tb_tensor *with =
+        format && graph ? tb_media_embed(bytes, format, graph, err) : tb_tensor_ref(bytes);
+    if (!with)
+        return err->status;
+    char *full = tb_job_path(job, path);
+    const tb_status st = tb_fs_write(full, tb_tensor_data(with), tb_tensor_bytes(with), false, err);
+    if (st == TB_OK)
+        tb_job_delivered(job, full, kind);
+    free(full);
+    tb_tensor_unref(&with);
+    return st;
+}
+
+tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const char *kind,
+                               tb_err *err)
+{
+    tb_value *files = tb_value_list();
+    collect(tb_job_outputs(job, slot), files);
+    const int count = tb_list_count(files);
+    size_t len;
+    const bool single = count == 1 && !find_number(path, &len);
+    tb_status st = TB_OK;
+    for (int i = 0; i < count && st == TB_OK; i++) {
+        char *name = single ? tb_xstrdup(path) : numbered(path, i + 1);
+        st = write_file(job, tb_list_at(files, i), name, kind, err);
+        free(name);
+    }
+    tb_value_unref(&files);
+    return st;
+}
