@@ -186,14 +186,17 @@ TEST(values_survive_json)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(first_error_wins_and_names_its_place) TEST_ROW(disk_full_has_its_own_status)
-            TEST_ROW(sha256_matches_fips_180_4) TEST_ROW(hashed_fields_do_not_run_together)
-                TEST_ROW(map_finds_ten_thousand_names) TEST_ROW(distance_counts_edits)
-                    TEST_ROW(json_keeps_integers_and_reals_apart)
-                        TEST_ROW(a_failed_write_leaves_the_old_file)
-                            TEST_ROW(tensors_convert_and_count)
-                                TEST_ROW(refused_memory_is_an_error_with_its_size)
-                                    TEST_ROW(values_survive_json)
+        TEST_CASE(first_error_wins_and_names_its_place),
+        TEST_CASE(disk_full_has_its_own_status),
+        TEST_CASE(sha256_matches_fips_180_4),
+        TEST_CASE(hashed_fields_do_not_run_together),
+        TEST_CASE(map_finds_ten_thousand_names),
+        TEST_CASE(distance_counts_edits),
+        TEST_CASE(json_keeps_integers_and_reals_apart),
+        TEST_CASE(a_failed_write_leaves_the_old_file),
+        TEST_CASE(tensors_convert_and_count),
+        TEST_CASE(refused_memory_is_an_error_with_its_size),
+        TEST_CASE(values_survive_json),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

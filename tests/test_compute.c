@@ -533,22 +533,21 @@ TEST(the_class_names_the_kernels)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(linear_is_a_product_with_its_epilogue) TEST_ROW(joined_linears_lie_side_by_side)
-            TEST_ROW(wrong_weights_are_refused_with_their_shapes)
-                TEST_ROW(a_row_has_the_same_bytes_alone_and_among_others)
-                    TEST_ROW(gemm_is_alpha_a_b_plus_beta_c) TEST_ROW(norms_match_their_formulas)
-                        TEST_ROW(channel_norm_of_zeros_is_zero)
-                            TEST_ROW(activations_are_right_to_the_last_digits)
-                                TEST_ROW(activations_hold_far_out_and_pass_nan)
-                                    TEST_ROW(nan_reaches_its_row_and_no_other)
-                                        TEST_ROW(elementwise_operations_reach_every_number)
-                                            TEST_ROW(rope_rotates_neighbouring_pairs) TEST_ROW(
-                                                channels_last_and_back_is_the_identity)
-                                                TEST_ROW(parallel_runs_every_piece_once)
-                                                    TEST_ROW(scratch_nests_and_says_when_it_is_out)
-                                                        TEST_ROW(
-                                                            nonsense_in_the_environment_is_an_error)
-                                                            TEST_ROW(the_class_names_the_kernels)
+        TEST_CASE(linear_is_a_product_with_its_epilogue),
+        TEST_CASE(joined_linears_lie_side_by_side),
+        TEST_CASE(wrong_weights_are_refused_with_their_shapes),
+        TEST_CASE(a_row_has_the_same_bytes_alone_and_among_others),
+        TEST_CASE(gemm_is_alpha_a_b_plus_beta_c),
+        TEST_CASE(norms_match_their_formulas),
+        TEST_CASE(channel_norm_of_zeros_is_zero),
+        TEST_CASE(activations_are_right_to_the_last_digits),
+        TEST_CASE(activations_hold_far_out_and_pass_nan),
+        TEST_CASE(nan_reaches_its_row_and_no_other),
+        TEST_CASE(elementwise_operations_reach_every_number),
+        TEST_CASE(rope_rotates_neighbouring_pairs),
+        TEST_ROW(channels_last_and_back_is_the_identity) TEST_CASE(parallel_runs_every_piece_once),
+        TEST_CASE(scratch_nests_and_says_when_it_is_out),
+        TEST_ROW(nonsense_in_the_environment_is_an_error) TEST_CASE(the_class_names_the_kernels),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

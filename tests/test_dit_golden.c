@@ -273,10 +273,12 @@ TEST(other_files_are_refused_in_a_sentence)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(text_to_video_matches) TEST_ROW(image_to_video_matches)
-            TEST_ROW(timesteps_per_token_match) TEST_ROW(the_same_bytes_alone_and_packed)
-                TEST_ROW(bad_inputs_are_refused_in_a_sentence)
-                    TEST_ROW(other_files_are_refused_in_a_sentence)
+        TEST_CASE(text_to_video_matches),
+        TEST_CASE(image_to_video_matches),
+        TEST_CASE(timesteps_per_token_match),
+        TEST_CASE(the_same_bytes_alone_and_packed),
+        TEST_CASE(bad_inputs_are_refused_in_a_sentence),
+        TEST_CASE(other_files_are_refused_in_a_sentence),
     };
     tb_err err = TB_ERR_INIT;
     compute = tb_compute_new(2, &err);

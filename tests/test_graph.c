@@ -302,14 +302,16 @@ TEST(types_from_a_script_survive_json)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(all_errors_are_reported_at_once_with_their_place) TEST_ROW(links_are_checked)
-            TEST_ROW(a_cycle_is_named) TEST_ROW(muted_and_bypassed_nodes_are_resolved)
-                TEST_ROW(malformed_documents_are_refused)
-                    TEST_ROW(keys_hang_on_what_makes_the_result_and_on_nothing_else)
-                        TEST_ROW(composites_are_spliced_and_their_links_followed)
-                            TEST_ROW(a_chain_of_100000_nodes_is_checked_and_keyed_without_recursion)
-                                TEST_ROW(documents_survive_json)
-                                    TEST_ROW(types_from_a_script_survive_json)
+        TEST_CASE(all_errors_are_reported_at_once_with_their_place),
+        TEST_CASE(links_are_checked),
+        TEST_CASE(a_cycle_is_named),
+        TEST_CASE(muted_and_bypassed_nodes_are_resolved),
+        TEST_CASE(malformed_documents_are_refused),
+        TEST_CASE(keys_hang_on_what_makes_the_result_and_on_nothing_else),
+        TEST_CASE(composites_are_spliced_and_their_links_followed),
+        TEST_CASE(a_chain_of_100000_nodes_is_checked_and_keyed_without_recursion),
+        TEST_CASE(documents_survive_json),
+        TEST_CASE(types_from_a_script_survive_json),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

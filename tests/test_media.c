@@ -617,24 +617,30 @@ static void remove_folder(void)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(mp4_is_read_back) TEST_ROW(webm_is_read_back) TEST_ROW(gif_is_read_back) TEST_ROW(
-            png_is_read_back) TEST_ROW(jpeg_is_read_back) TEST_ROW(webp_is_read_back)
-            TEST_ROW(animated_webp_is_written_whole) TEST_ROW(eight_bits_survive) TEST_ROW(
-                values_out_of_range_are_clamped) TEST_ROW(same_frames_give_the_same_bytes)
-                TEST_ROW(graphs_are_put_into_finished_files) TEST_ROW(
-                    a_graph_is_not_put_into_what_is_no_file) TEST_ROW(mp4_has_its_index_in_front)
-                    TEST_ROW(odd_sizes_are_padded_only_where_they_must)
-                        TEST_ROW(a_range_of_frames_is_read) TEST_ROW(quality_changes_the_size)
-                            TEST_ROW(wrong_options_are_told) TEST_ROW(a_cancelled_call_stops)
-                                TEST_ROW(what_is_no_picture_is_refused)
-                                    TEST_ROW(what_is_no_file_is_refused)
-                                        TEST_ROW(content_decides_not_the_name)
-                                            TEST_ROW(damaged_files_do_no_harm)
-                                                TEST_ROW(a_truncated_picture_is_told)
-                                                    TEST_ROW(pictures_are_turned_upright)
-                                                        TEST_ROW(resize_keeps_means_and_ramps)
-                                                            TEST_ROW(area_averages_exactly)
-                                                                TEST_ROW(wrong_resizes_are_told)
+        TEST_CASE(mp4_is_read_back),
+        TEST_CASE(webm_is_read_back),
+        TEST_CASE(gif_is_read_back),
+        TEST_ROW(png_is_read_back) TEST_CASE(jpeg_is_read_back),
+        TEST_CASE(webp_is_read_back),
+        TEST_CASE(animated_webp_is_written_whole),
+        TEST_CASE(eight_bits_survive),
+        TEST_ROW(values_out_of_range_are_clamped) TEST_CASE(same_frames_give_the_same_bytes),
+        TEST_CASE(graphs_are_put_into_finished_files),
+        TEST_ROW(a_graph_is_not_put_into_what_is_no_file) TEST_CASE(mp4_has_its_index_in_front),
+        TEST_CASE(odd_sizes_are_padded_only_where_they_must),
+        TEST_CASE(a_range_of_frames_is_read),
+        TEST_CASE(quality_changes_the_size),
+        TEST_CASE(wrong_options_are_told),
+        TEST_CASE(a_cancelled_call_stops),
+        TEST_CASE(what_is_no_picture_is_refused),
+        TEST_CASE(what_is_no_file_is_refused),
+        TEST_CASE(content_decides_not_the_name),
+        TEST_CASE(damaged_files_do_no_harm),
+        TEST_CASE(a_truncated_picture_is_told),
+        TEST_CASE(pictures_are_turned_upright),
+        TEST_CASE(resize_keeps_means_and_ramps),
+        TEST_CASE(area_averages_exactly),
+        TEST_CASE(wrong_resizes_are_told),
     };
     char name[] = "/tmp/test_media_XXXXXX";
     folder = mkdtemp(name);

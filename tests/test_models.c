@@ -184,6 +184,27 @@ TEST(loose_files_are_recognised_by_their_tensors)
     remove_dir();
 }
 
+/* As the original Wan repositories are: only the transformer can be read. */
+TEST(a_pth_part_is_named_with_what_to_do)
+{
+    tb_err err = TB_ERR_INIT;
+    put("diffusion_pytorch_model.safetensors", TINY "/transformer/model.safetensors");
+    put_text("Wan2.1_VAE.pth", "PK");
+    put_text("models_t5_umt5-xxl-enc-bf16.pth", "PK");
+    put_text("models_clip_open-clip.pth", "PK");
+    json_t *o = tb_model_describe(dir, &err), *parts = json_object_get(o, "parts");
+    REQUIRE(o);
+    const char *vae = json_string_value(json_object_get(json_object_get(parts, "vae"), "error"));
+    const char *text =
+        json_string_value(json_object_get(json_object_get(parts, "text_encoder"), "error"));
+    CHECK(vae && strstr(vae, "/Wan2.1_VAE.pth' is a PyTorch file, which is not supported yet; "
+                             "convert it to .safetensors"));
+    CHECK(text && strstr(text, "/models_t5_umt5-xxl-enc-bf16.pth' is a PyTorch file"));
+    CHECK_STR(json_string_value(json_array_get(json_object_get(o, "missing"), 0)), "tokenizer");
+    json_decref(o);
+    remove_dir();
+}
+
 TEST(what_is_no_model_says_what_was_wanted)
 {
     CHECK_STR(refusal("absent"), "/absent': neither a folder nor a file of that name");
@@ -368,21 +389,20 @@ TEST(prompts_are_cleaned_as_in_wan)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        /* clang-format off */
-        TEST_ROW(the_bundled_model_has_all_parts)
-        TEST_ROW(sizes_come_from_names_and_shapes)
-        TEST_ROW(both_vaes_in_both_namings_give_their_sizes)
-        TEST_ROW(families_are_told_apart)
-        TEST_ROW(loose_files_are_recognised_by_their_tensors)
-        TEST_ROW(what_is_no_model_says_what_was_wanted)
-        TEST_ROW(a_description_names_parts_and_what_is_missing)
-        TEST_ROW(a_part_lists_the_files_that_make_it)
-        TEST_ROW(the_bundled_model_is_found_by_its_variable)
-        TEST_ROW(parts_stay_open_until_they_are_dropped)
-        TEST_ROW(a_part_that_cannot_be_opened_says_why)
-        TEST_ROW(bundled_text_features_equal_the_reference)
-        TEST_ROW(prompts_are_cleaned_as_in_wan)
-        /* clang-format on */
+        TEST_CASE(the_bundled_model_has_all_parts),
+        TEST_CASE(sizes_come_from_names_and_shapes),
+        TEST_CASE(both_vaes_in_both_namings_give_their_sizes),
+        TEST_CASE(families_are_told_apart),
+        TEST_CASE(loose_files_are_recognised_by_their_tensors),
+        TEST_CASE(a_pth_part_is_named_with_what_to_do),
+        TEST_CASE(what_is_no_model_says_what_was_wanted),
+        TEST_CASE(a_description_names_parts_and_what_is_missing),
+        TEST_CASE(a_part_lists_the_files_that_make_it),
+        TEST_CASE(the_bundled_model_is_found_by_its_variable),
+        TEST_CASE(parts_stay_open_until_they_are_dropped),
+        TEST_CASE(a_part_that_cannot_be_opened_says_why),
+        TEST_CASE(bundled_text_features_equal_the_reference),
+        TEST_CASE(prompts_are_cleaned_as_in_wan),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

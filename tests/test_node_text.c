@@ -231,14 +231,12 @@ TEST(another_port_than_clip_is_refused)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        /* clang-format off */
-        TEST_ROW(a_prompt_becomes_the_reference_features)
-        TEST_ROW(a_long_prompt_is_cut_to_the_models_length)
-        TEST_ROW(a_moved_model_keeps_its_results_and_a_changed_one_loses_them)
-        TEST_ROW(parts_can_be_named_one_by_one)
-        TEST_ROW(inputs_that_name_no_part_are_refused)
-        TEST_ROW(another_port_than_clip_is_refused)
-        /* clang-format on */
+        TEST_CASE(a_prompt_becomes_the_reference_features),
+        TEST_CASE(a_long_prompt_is_cut_to_the_models_length),
+        TEST_CASE(a_moved_model_keeps_its_results_and_a_changed_one_loses_them),
+        TEST_CASE(parts_can_be_named_one_by_one),
+        TEST_CASE(inputs_that_name_no_part_are_refused),
+        TEST_CASE(another_port_than_clip_is_refused),
     };
     char *tiny = realpath("examples/tiny", NULL);
     REQUIRE(tiny && setenv("TUBELET_MODEL", tiny, 1) == 0);

@@ -380,8 +380,9 @@ TEST(the_bundled_model_continues_known_frames)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(random_pipelines_match) TEST_ROW(the_bundled_model_matches_its_reference)
-            TEST_ROW(the_bundled_model_continues_known_frames)
+        TEST_CASE(random_pipelines_match),
+        TEST_CASE(the_bundled_model_matches_its_reference),
+        TEST_CASE(the_bundled_model_continues_known_frames),
     };
     tb_err err = TB_ERR_INIT;
     compute = tb_compute_new(2, &err);

@@ -529,18 +529,19 @@ TEST(nothing_is_computed_twice)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(values_travel_between_threads) TEST_ROW(an_error_names_the_node_and_stops_the_run)
-            TEST_ROW(lists_map_over_nodes_and_are_taken_whole)
-                TEST_ROW(lazy_inputs_run_only_when_wanted)
-                    TEST_ROW(a_node_may_answer_with_a_subgraph)
-                        TEST_ROW(an_expanding_target_ends_the_run)
-                            TEST_ROW(a_linked_number_is_checked_when_it_is_known)
-                                TEST_ROW(cancel_stops_within_the_running_node)
-                                    TEST_ROW(memory_is_freed_after_the_last_reader)
-                                        TEST_ROW(what_cannot_fit_is_refused_with_the_numbers)
-                                            TEST_ROW(a_chain_of_100000_nodes_runs)
-                                                TEST_ROW(runs_wait_for_each_other)
-                                                    TEST_ROW(nothing_is_computed_twice)
+        TEST_CASE(values_travel_between_threads),
+        TEST_CASE(an_error_names_the_node_and_stops_the_run),
+        TEST_CASE(lists_map_over_nodes_and_are_taken_whole),
+        TEST_CASE(lazy_inputs_run_only_when_wanted),
+        TEST_CASE(a_node_may_answer_with_a_subgraph),
+        TEST_CASE(an_expanding_target_ends_the_run),
+        TEST_CASE(a_linked_number_is_checked_when_it_is_known),
+        TEST_CASE(cancel_stops_within_the_running_node),
+        TEST_CASE(memory_is_freed_after_the_last_reader),
+        TEST_CASE(what_cannot_fit_is_refused_with_the_numbers),
+        TEST_CASE(a_chain_of_100000_nodes_runs),
+        TEST_CASE(runs_wait_for_each_other),
+        TEST_CASE(nothing_is_computed_twice),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

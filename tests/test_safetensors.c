@@ -460,21 +460,19 @@ TEST(a_folder_lists_its_weights_without_shards)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        /* clang-format off */
-        TEST_ROW(what_was_written_is_read_back)
-        TEST_ROW(data_at_odd_offsets_is_readable)
-        TEST_ROW(a_missing_name_suggests_the_nearest)
-        TEST_ROW(files_that_are_not_there_or_no_files)
-        TEST_ROW(preambles_are_checked)
-        TEST_ROW(headers_are_checked)
-        TEST_ROW(two_tensors_of_one_name_are_not_written)
-        TEST_ROW(damaged_files_never_crash)
-        TEST_ROW(weights_drop_known_prefixes_and_check_shapes)
-        TEST_ROW(shards_are_gathered_by_their_index)
-        TEST_ROW(folders_without_one_answer_are_refused)
-        TEST_ROW(other_containers_say_what_to_do)
-        TEST_ROW(a_folder_lists_its_weights_without_shards)
-        /* clang-format on */
+        TEST_CASE(what_was_written_is_read_back),
+        TEST_CASE(data_at_odd_offsets_is_readable),
+        TEST_CASE(a_missing_name_suggests_the_nearest),
+        TEST_CASE(files_that_are_not_there_or_no_files),
+        TEST_CASE(preambles_are_checked),
+        TEST_CASE(headers_are_checked),
+        TEST_CASE(two_tensors_of_one_name_are_not_written),
+        TEST_CASE(damaged_files_never_crash),
+        TEST_CASE(weights_drop_known_prefixes_and_check_shapes),
+        TEST_CASE(shards_are_gathered_by_their_index),
+        TEST_CASE(folders_without_one_answer_are_refused),
+        TEST_CASE(other_containers_say_what_to_do),
+        TEST_CASE(a_folder_lists_its_weights_without_shards),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

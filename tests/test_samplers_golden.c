@@ -317,6 +317,9 @@ TEST(ddpm_runs_match)
 
 int main(int argc, char **argv)
 {
-    static const struct tb_test tests[] = { TEST_ROW(flow_runs_match) TEST_ROW(ddpm_runs_match) };
+    static const struct tb_test tests[] = {
+        TEST_CASE(flow_runs_match),
+        TEST_CASE(ddpm_runs_match),
+    };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -250,10 +250,116 @@ TEST(errors_name_the_line)
                 "graphs/x.lua:2: there is a node 'sample' already; choose another name");
 }
 
+/* ------------------------------------------------------------------------------- the library */
+
+static json_t *expand_sample(tb_script *s, const char *more)
+{
+    tb_err err = TB_ERR_INIT;
+    json_t *inputs =
+        parse("{\"model\": [\"m\", 0], \"latent\": [\"x\", 0], \"positive\": [\"p\", 0],"
+              " \"negative\": [\"q\", 0], \"steps\": 4}");
+    json_t *extra = parse(more);
+    json_object_update(inputs, extra);
+    json_t *e = tb_script_expand(s, "sample", "sample", inputs, &err);
+    if (!e)
+        fprintf(stderr, "%s\n", err.message);
+    REQUIRE(e);
+    json_decref(inputs);
+    json_decref(extra);
+    return e;
+}
+
+static void check_size(int line, tb_script *s, const char *more, int want)
+{
+    json_t *e = expand_sample(s, more);
+    const int got = (int)json_object_size(json_object_get(e, "graph"));
+    if (got != want) {
+        fprintf(stderr, "line %d: %s expands to %d nodes, wanted %d\n", line, more, got, want);
+        tb_test_failures++;
+    }
+    json_decref(e);
+}
+
+TEST(sample_makes_a_node_for_each_step)
+{
+    tb_script *s = start();
+    json_t *e = expand_sample(s, "{}");
+    CHECK_JSON(e, "outputs", "[[\"sample/step_03/step\",0]]");
+    CHECK_JSON(
+        e, "graph.sample/start.inputs",
+        "{\"conditioning\":[\"p\",0],\"latent\":[\"x\",0],\"sigmas\":[\"sample/sigmas\",0]}");
+    CHECK_JSON(
+        e, "graph.sample/step_01/cond.inputs",
+        "{\"conditioning\":[\"p\",0],\"latent\":[\"sample/step_00/step\",0],\"model\":[\"m\",0],"
+        "\"sigmas\":[\"sample/sigmas\",0],\"stage\":0,\"step\":1}");
+    CHECK_JSON(e, "graph.sample/step_01/uncond.inputs.known", "[\"p\",0]");
+    CHECK_JSON(e, "graph.sample/step_01/guidance.inputs",
+               "{\"cfg\":3.0,\"cond\":[\"sample/step_01/cond\",0],\"uncond\":[\"sample/step_01/"
+               "uncond\",0]}");
+    CHECK_JSON(e, "graph.sample/step_01/step.inputs.velocity", "[\"sample/step_01/guidance\",0]");
+    CHECK_JSON(e, "graph.sample/step_01/step.inputs.previous", "none");
+    json_decref(e);
+    check_size(__LINE__, s, "{}", 2 + 4 * 4);
+    check_size(__LINE__, s, "{\"cfg\": 1}", 2 + 4 * 2);
+    check_size(__LINE__, s, "{\"negative\": null}", 2 + 4 * 2);
+    check_size(__LINE__, s, "{\"start_step\": 1, \"end_step\": 3}", 2 + 2 * 4);
+    check_size(__LINE__, s, "{\"sampler\": \"heun\"}", 2 + 3 * 8 + 4);
+    check_size(__LINE__, s, "{\"sampler\": \"heun\", \"end_step\": 3}", 2 + 3 * 8);
+    check_size(__LINE__, s, "{\"steps\": 1000}", 2 + 1000 * 4);
+    tb_script_stop(&s);
+}
+
+TEST(sample_gives_histories_to_those_that_read_them)
+{
+    tb_script *s = start();
+    json_t *e = expand_sample(s, "{\"sampler\": \"unipc\"}");
+    CHECK_JSON(e, "graph.sample/step_00/step.inputs.previous", "none");
+    CHECK_JSON(e, "graph.sample/step_01/step.inputs.previous", "[\"sample/start\",0]");
+    CHECK_JSON(e, "graph.sample/step_02/step.inputs.previous", "[\"sample/step_00/step\",0]");
+    json_decref(e);
+    e = expand_sample(s, "{\"sampler\": \"heun\"}");
+    CHECK_JSON(e, "graph.sample/step_01/mid.inputs.latent", "[\"sample/step_00/step\",0]");
+    CHECK_JSON(e, "graph.sample/step_01/cond_2.inputs.latent", "[\"sample/step_01/mid\",0]");
+    CHECK_JSON(e, "graph.sample/step_01/step.inputs.previous", "[\"sample/step_00/step\",0]");
+    CHECK_JSON(e, "graph.sample/step_01/step.inputs.stage", "1");
+    json_decref(e);
+    tb_script_stop(&s);
+}
+
+TEST(sample_refuses_ranges_without_a_step)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_script *s = start();
+    json_t *inputs = parse("{\"steps\": 4, \"start_step\": 4}");
+    CHECK(!tb_script_expand(s, "sample", "sample", inputs, &err));
+    CHECK_STR(err.message, "start_step must be below the last step, 4, got 4");
+    json_decref(inputs);
+    inputs = parse("{\"steps\": 4, \"end_step\": 5}");
+    err = TB_ERR_INIT;
+    CHECK(!tb_script_expand(s, "sample", "sample", inputs, &err));
+    CHECK_STR(err.message, "end_step must be at most steps, 4, got 5");
+    json_decref(inputs);
+    tb_script_stop(&s);
+}
+
+TEST(modules_of_the_library)
+{
+    CHECK_ERROR("error(table.concat(require('prompt_grid')('a {red|} {b|c}'), ';'))",
+                "graphs/x.lua:1: a red b;a red c;a  b;a  c");
+    CHECK_ERROR("require('prompt_grid')('a {b')",
+                "graphs/x.lua:1: the braces of the template do not match at 'a {b'");
+    CHECK_ERROR("error(require('camera').zooms_in('a ball'))",
+                "graphs/x.lua:1: a ball, the camera zooms in");
+}
+
 static const struct tb_test tests[] = {
-    TEST_ROW(load_answers_parameters_in_order) TEST_ROW(build_makes_a_document)
-        TEST_ROW(expand_puts_ids_below_the_node) TEST_ROW(sources_are_enough_to_build_again)
-            TEST_ROW(parameters_are_checked) TEST_ROW(errors_name_the_line)
+    TEST_CASE(load_answers_parameters_in_order),
+    TEST_ROW(build_makes_a_document) TEST_CASE(expand_puts_ids_below_the_node),
+    TEST_ROW(sources_are_enough_to_build_again) TEST_CASE(parameters_are_checked),
+    TEST_ROW(errors_name_the_line) TEST_CASE(sample_makes_a_node_for_each_step),
+    TEST_CASE(sample_gives_histories_to_those_that_read_them),
+    TEST_CASE(sample_refuses_ranges_without_a_step),
+    TEST_CASE(modules_of_the_library),
 };
 
 int main(int argc, char **argv)

@@ -327,21 +327,19 @@ TEST(read_only_lists_and_refuses_writes)
     free(dir);
 }
 
-/* clang-format off */
 static const struct tb_test tests[] = {
-    TEST_ROW(value_comes_back_the_same)
-    TEST_ROW(tensors_are_aligned_and_outlive_the_store)
-    TEST_ROW(first_writer_wins)
-    TEST_ROW(second_keys_lead_to_the_result)
-    TEST_ROW(costs_are_remembered_by_signature)
-    TEST_ROW(unstorable_values_are_refused)
-    TEST_ROW(runs_are_journaled)
-    TEST_ROW(runs_only_move_forward)
-    TEST_ROW(listings_prefixes_and_pins)
-    TEST_ROW(file_digests_are_those_of_the_bytes)
-    TEST_ROW(read_only_lists_and_refuses_writes)
+    TEST_CASE(value_comes_back_the_same),
+    TEST_CASE(tensors_are_aligned_and_outlive_the_store),
+    TEST_CASE(first_writer_wins),
+    TEST_CASE(second_keys_lead_to_the_result),
+    TEST_CASE(costs_are_remembered_by_signature),
+    TEST_CASE(unstorable_values_are_refused),
+    TEST_CASE(runs_are_journaled),
+    TEST_CASE(runs_only_move_forward),
+    TEST_CASE(listings_prefixes_and_pins),
+    TEST_CASE(file_digests_are_those_of_the_bytes),
+    TEST_CASE(read_only_lists_and_refuses_writes),
 };
-/* clang-format on */
 
 int main(int argc, char **argv)
 {

@@ -345,14 +345,12 @@ TEST(handle_does_not_work_across_fork)
     free(dir);
 }
 
-/* clang-format off */
 static const struct tb_test tests[] = {
-    TEST_ROW(what_was_told_survives_kill)
-    TEST_ROW(every_site_may_be_the_last)
-    TEST_ROW(run_of_a_dead_process_is_interrupted)
-    TEST_ROW(handle_does_not_work_across_fork)
+    TEST_CASE(what_was_told_survives_kill),
+    TEST_CASE(every_site_may_be_the_last),
+    TEST_CASE(run_of_a_dead_process_is_interrupted),
+    TEST_CASE(handle_does_not_work_across_fork),
 };
-/* clang-format on */
 
 int main(int argc, char **argv)
 {

@@ -573,22 +573,20 @@ TEST(missing_table_is_damage)
     free(dir);
 }
 
-/* clang-format off */
 static const struct tb_test tests[] = {
-    TEST_ROW(one_flipped_bit_never_gives_other_bytes)
-    TEST_ROW(changed_letter_in_a_row_is_a_miss)
-    TEST_ROW(lost_blob_is_a_miss_and_stored_again)
-    TEST_ROW(shortened_blob_is_a_miss_and_stored_again)
-    TEST_ROW(changed_blob_is_a_miss_and_stored_again)
-    TEST_ROW(verify_counts_and_mends)
-    TEST_ROW(no_memory_is_an_error_not_a_miss)
-    TEST_ROW(newer_store_is_refused_unharmed)
-    TEST_ROW(foreign_files_are_refused_unharmed)
-    TEST_ROW(damaged_journal_stops_with_a_message)
-    TEST_ROW(damaged_cache_is_set_aside)
-    TEST_ROW(missing_table_is_damage)
+    TEST_CASE(one_flipped_bit_never_gives_other_bytes),
+    TEST_CASE(changed_letter_in_a_row_is_a_miss),
+    TEST_CASE(lost_blob_is_a_miss_and_stored_again),
+    TEST_CASE(shortened_blob_is_a_miss_and_stored_again),
+    TEST_CASE(changed_blob_is_a_miss_and_stored_again),
+    TEST_CASE(verify_counts_and_mends),
+    TEST_CASE(no_memory_is_an_error_not_a_miss),
+    TEST_CASE(newer_store_is_refused_unharmed),
+    TEST_CASE(foreign_files_are_refused_unharmed),
+    TEST_CASE(damaged_journal_stops_with_a_message),
+    TEST_CASE(damaged_cache_is_set_aside),
+    TEST_CASE(missing_table_is_damage),
 };
-/* clang-format on */
 
 int main(int argc, char **argv)
 {

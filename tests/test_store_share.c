@@ -318,6 +318,48 @@ TEST(full_disk_is_said_and_survived)
     free(dir);
 }
 
+/* ----------------------------------------------------------------------------------- leftovers */
+
+static char *make_stray(const char *dir, const char *name, time_t age)
+{
+    char *path = tb_fs_join(dir, name);
+    tb_err err = TB_ERR_INIT;
+    const struct timespec t[2] = { { time(NULL) - age, 0 }, { time(NULL) - age, 0 } };
+    CHECK_OK(tb_fs_write(path, "left behind", 11, false, &err));
+    REQUIRE(utimensat(AT_FDCWD, path, t, 0) == 0);
+    return path;
+}
+
+TEST(leftovers_are_swept_when_nobody_can_need_them)
+{
+    char *dir = st_folder();
+    tb_store *s = st_open(dir);
+    tb_err err = TB_ERR_INIT;
+    CHECK_OK(st_put(s, 4, value_of(4), &err)); /* a file of its own */
+    char *old = make_stray(dir, "objects/ab/abcdef0123456789abcdef0123456789", 2 * 3600);
+    char *young = make_stray(dir, "objects/ab/abcdef0123456789abcdef0123456780", 60);
+    char *dead = make_stray(dir, "tmp/999999999.5.0", 60);
+    char *live = tb_xasprintf("tmp/%d.%lld.77", getpid(), (long long)s->self.start);
+    char *ours = make_stray(dir, live, 60);
+    char *caught = make_stray(dir, "quarantine/abcdef0123456789abcdef0123456789", 8 * 24 * 3600);
+    CHECK_OK(tb_store_gc(s, UINT64_MAX, NULL, &err));
+    CHECK(!tb_fs_is_file(old));
+    CHECK(tb_fs_is_file(young));
+    CHECK(!tb_fs_is_file(dead));
+    CHECK(tb_fs_is_file(ours));
+    CHECK(!tb_fs_is_file(caught));
+    CHECK_INT(st_compare(s, 4, value_of(4)), ST_SAME);
+    tb_store_close(&s);
+    st_remove(dir);
+    free(old);
+    free(young);
+    free(dead);
+    free(live);
+    free(ours);
+    free(caught);
+    free(dir);
+}
+
 /* ------------------------------------------------------------------------------------- details */
 
 TEST(network_file_systems_are_named)
@@ -375,6 +417,7 @@ static const struct tb_test tests[] = {
     TEST_ROW(cheap_and_unused_leave_first)
     TEST_ROW(live_runs_are_protected_and_the_cap_holds)
     TEST_ROW(full_disk_is_said_and_survived)
+    TEST_ROW(leftovers_are_swept_when_nobody_can_need_them)
     TEST_ROW(network_file_systems_are_named)
     TEST_ROW(threads_share_a_handle)
 };

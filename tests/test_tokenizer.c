@@ -343,18 +343,16 @@ TEST(utf8_is_decoded_strictly)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        /* clang-format off */
-        TEST_ROW(tokenizer_json_gives_the_reference_ids)
-        TEST_ROW(sentencepiece_model_gives_the_reference_ids)
-        TEST_ROW(truncation_keeps_the_end_token)
-        TEST_ROW(special_tokens_in_a_text_are_found_first)
-        TEST_ROW(invalid_bytes_are_unknown_characters)
-        TEST_ROW(bundled_tokenizer_reads_captions_as_in_training)
-        TEST_ROW(parts_of_a_tokenizer_do_what_they_say)
-        TEST_ROW(damaged_or_foreign_files_are_refused)
-        TEST_ROW(damaged_tokenizers_never_crash)
-        TEST_ROW(utf8_is_decoded_strictly)
-        /* clang-format on */
+        TEST_CASE(tokenizer_json_gives_the_reference_ids),
+        TEST_CASE(sentencepiece_model_gives_the_reference_ids),
+        TEST_CASE(truncation_keeps_the_end_token),
+        TEST_CASE(special_tokens_in_a_text_are_found_first),
+        TEST_CASE(invalid_bytes_are_unknown_characters),
+        TEST_CASE(bundled_tokenizer_reads_captions_as_in_training),
+        TEST_CASE(parts_of_a_tokenizer_do_what_they_say),
+        TEST_CASE(damaged_or_foreign_files_are_refused),
+        TEST_CASE(damaged_tokenizers_never_crash),
+        TEST_CASE(utf8_is_decoded_strictly),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -161,12 +161,10 @@ TEST(another_model_is_refused)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        /* clang-format off */
-        TEST_ROW(both_namings_give_the_reference_values)
-        TEST_ROW(buckets_equal_the_reference)
-        TEST_ROW(what_cannot_be_encoded_says_why)
-        TEST_ROW(another_model_is_refused)
-        /* clang-format on */
+        TEST_CASE(both_namings_give_the_reference_values),
+        TEST_CASE(buckets_equal_the_reference),
+        TEST_CASE(what_cannot_be_encoded_says_why),
+        TEST_CASE(another_model_is_refused),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -295,11 +295,13 @@ TEST(other_files_are_refused_in_a_sentence)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(wan21_matches) TEST_ROW(wan22_matches)
-            TEST_ROW(chunks_of_any_length_give_the_same_video) TEST_ROW(tiles_join)
-                TEST_ROW(odd_tiles_are_refused_in_a_sentence)
-                    TEST_ROW(bad_videos_are_refused_in_a_sentence)
-                        TEST_ROW(other_files_are_refused_in_a_sentence)
+        TEST_CASE(wan21_matches),
+        TEST_CASE(wan22_matches),
+        TEST_CASE(chunks_of_any_length_give_the_same_video),
+        TEST_CASE(tiles_join),
+        TEST_CASE(odd_tiles_are_refused_in_a_sentence),
+        TEST_CASE(bad_videos_are_refused_in_a_sentence),
+        TEST_CASE(other_files_are_refused_in_a_sentence),
     };
     tb_err err = TB_ERR_INIT;
     compute = tb_compute_new(2, &err);

@@ -19,7 +19,8 @@
 
 /* -------------------------------------------------------------------------------- what is there */
 
-/* What a folder or file turned out to be. Strings are owned; NULL where a part is missing. */
+/* What a folder or file turned out to be. Strings are owned; NULL where a part is missing. A .pth
+ * whose name tells its part stands in for it, so that opening the part says what to do. */
 typedef struct tb_model_info {
     char *path;        /* as given */
     char *transformer; /* weights path of the diffusion transformer */

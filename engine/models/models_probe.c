@@ -126,6 +126,18 @@ static tb_status nothing_here(const char *path, const char *unreadable, tb_err *
                       path);
 }
 
+/* A file that cannot be read stands for the part its name tells, where nothing better is there: so
+ * whoever opens that part hears what to do about it. */
+static void guess_part(tb_model_info *info, const char *file)
+{
+    const char *name = tb_fs_basename(file);
+    char **slot = strcasestr(name, "vae")  ? &info->vae
+                  : strcasestr(name, "t5") ? &info->text_encoder
+                                           : NULL;
+    if (slot && !*slot)
+        *slot = tb_xstrdup(file);
+}
+
 static tb_status probe_files(const char *dir, tb_model_info *info, tb_err *err)
 {
     char **files = NULL;
@@ -140,8 +152,11 @@ static tb_status probe_files(const char *dir, tb_model_info *info, tb_err *err)
     }
     if (st == TB_OK && !has_part(info))
         st = nothing_here(dir, info->unreadable, err);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        if (tb_weights_unsupported(files[i]))
+            guess_part(info, files[i]);
         free(files[i]);
+    }
     free(files);
     return st;
 }

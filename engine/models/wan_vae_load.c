@@ -58,14 +58,14 @@ static const char *side(const loader *l)
 
 static bool has(const loader *l, const char *prefix, const char *tail)
 {
-    char buf[2 * NAME_SIZE];
+    char buf[3 * NAME_SIZE];
     snprintf(buf, sizeof buf, "%s.%s", prefix, tail);
     return tb_weights_has(l->w, buf);
 }
 
 static const tb_tensor *get(const loader *l, const char *prefix, const char *tail)
 {
-    char buf[2 * NAME_SIZE];
+    char buf[3 * NAME_SIZE];
     snprintf(buf, sizeof buf, "%s.%s", prefix, tail);
     return tb_weights_get(l->w, buf, l->err);
 }

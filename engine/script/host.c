@@ -26,8 +26,11 @@ static void *allocate(void *ud, void *p, size_t old, size_t n)
         h->memory -= old;
         return NULL;
     }
-    if (n > old && h->memory + (n - old) > TBI_LUA_MEMORY)
+    if (n > old && h->memory + (n - old) > TBI_LUA_MEMORY) {
+        if (h->L) /* reads the call chain only; Lua calls no message handler when memory is out */
+            tbi_note_place(h->L);
         return NULL;
+    }
     void *q = realloc(p, n);
     if (q)
         h->memory = h->memory - old + n;

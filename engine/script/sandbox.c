@@ -102,6 +102,16 @@ static int guarded(lua_State *L)
     return lua_gettop(L);
 }
 
+/* Upvalue: the original, which may loop in C for long. */
+static int placed(lua_State *L)
+{
+    tbi_note_place(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
 /* Without an argument the original would draw a seed from the clock: a graph would change by
  * itself. */
 static int safe_randomseed(lua_State *L)
@@ -170,6 +180,19 @@ static void push_string_library(lua_State *L)
     copy_names(L, string_names);
 }
 
+static void push_table_library(lua_State *L)
+{
+    static const char *const long_loops[] = { "move", "concat", "sort", NULL };
+    lua_newtable(L);
+    lua_getglobal(L, "table");
+    copy_all(L);
+    for (const char *const *name = long_loops; *name; name++) {
+        lua_getfield(L, -1, *name);
+        lua_pushcclosure(L, placed, 1);
+        lua_setfield(L, -2, *name);
+    }
+}
+
 static void push_math_library(lua_State *L)
 {
     lua_newtable(L);
@@ -197,9 +220,7 @@ void tbi_push_environment(lua_State *L)
     lua_setfield(L, -2, "string");
     push_math_library(L);
     lua_setfield(L, -2, "math");
-    lua_newtable(L);
-    lua_getglobal(L, "table");
-    copy_all(L);
+    push_table_library(L);
     lua_setfield(L, -2, "table");
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "_G");

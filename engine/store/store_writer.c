@@ -206,8 +206,11 @@ static tb_status apply(tb_store *s, tbi_db *d, batch *b, tbi_where where, tb_err
         if (op->skip || op->class->where != where || !op->class->apply)
             continue;
         record_failure(op, op->class->apply(s, op, &own), &own);
-        if (d->failed)
+        if (d->failed && op->status != TB_OK)
             return tb_err_set(err, op->status, "%s", own.message);
+        if (d->failed) /* met by a read whose answer did not matter to the op, but the rest does */
+            return tb_err_set(err, TB_ESTORE, "the file '%s/%s' of the store cannot be read",
+                              d->store, d->file);
     }
     if (where == TBI_IN_CACHE) {
         TB_TRY(apply_touches(s, b, err));

@@ -61,7 +61,7 @@ tb.composite {
     shift      = tb.float { default = 0.0, min = 0, max = 100,
                             doc = "Moves flow schedules towards noise; 0 is the model's own." },
     seed       = tb.int { default = 0, min = 0, doc = "Fresh noise of ddpm, and of ddim with eta > 0." },
-    denoise    = tb.float { default = 1.0, min = 0, max = 1,
+    denoise    = tb.float { default = 1.0, min = 0.001, max = 1,
                             doc = "Share of the noise to start with; below 1 keeps some of the latent." },
     start_step = tb.int { default = 0, min = 0, max = 999, literal = true, doc = "First step to take." },
     end_step   = tb.int { default = 0, min = 0, max = 1000, literal = true,
