@@ -95,9 +95,22 @@ static void product(const tbi_kernels *k, const float *a, int64_t lda, int64_t r
     const int64_t tiles = tbi_ceil_div(rows, k->mr), zero = 0;
     for (int64_t at = 0; at < cols; at += k->nr) {
         for (int64_t i = 0; i < tiles; i++) {
-            const tbi_span t = tbi_cut(rows, tiles, i);
-            k->tile((int)t.count, (int)tbi_min(k->nr, cols - at), a + t.from * lda, lda, &zero, 1,
-                    depth, panels + at * depth, y + t.from * ldy + at, ldy, first);
+            const tbi_span span = tbi_cut(rows, tiles, i);
+            const tbi_tile t = {
+                .rows = (int)span.count,
+                .cols = (int)tbi_min(k->nr, cols - at),
+                .a = a + span.from * lda,
+                .lda = lda,
+                .seg = &zero,
+                .segs = 1,
+                .k_seg = depth,
+                .panel = panels + at * depth,
+                .ahead = panels + at * depth,
+                .acc = y + span.from * ldy + at,
+                .ld_acc = ldy,
+                .first = first,
+            };
+            k->tile(&t);
         }
     }
 }

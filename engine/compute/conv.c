@@ -223,20 +223,29 @@ static void panel_segments(const conv_job *j, const conv_block *b, int64_t panel
     const int64_t in = j->v->in, k_seg = j->v->kw * in, stride = j->a.stride_hw;
     const int64_t skipped = (int64_t)b->first_tap * j->v->kh * k_seg;
     const float *weights = p->data + (panel * p->in + skipped + s * k_seg) * k->nr;
-    const int cols = (int)tbi_min(k->nr, p->out - panel * k->nr);
     const int64_t tiles = tbi_ceil_div(b->columns.count, k->mr);
-    for (int64_t r = 0; r < b->rows.count; r++) {
-        for (int64_t i = 0; i < tiles; i++) {
-            const tbi_span t = tbi_cut(b->columns.count, tiles, i);
-            const float *at = b->slab + (r * b->slab_columns + t.from) * stride * in;
-            float *acc =
-                count < segments ? b->acc + (r * b->columns.count + t.from) * k->nr : b->acc;
-            k->tile((int)t.count, cols, at, stride * in, offset + s, count, k_seg, weights, acc,
-                    k->nr, s == 0);
-            if (s + count == segments)
-                store_tile(j, b, panel, b->rows.from + r,
-                           (tbi_span){ b->columns.from + t.from, t.count }, acc);
-        }
+    for (int64_t i = 0; i < b->rows.count * tiles; i++) {
+        const int64_t row = i / tiles;
+        const tbi_span span = tbi_cut(b->columns.count, tiles, i % tiles);
+        const int64_t at = row * b->columns.count + span.from;
+        const tbi_tile t = {
+            .rows = (int)span.count,
+            .cols = (int)tbi_min(k->nr, p->out - panel * k->nr),
+            .a = b->slab + (row * b->slab_columns + span.from) * stride * in,
+            .lda = stride * in,
+            .seg = offset + s,
+            .segs = count,
+            .k_seg = k_seg,
+            .panel = weights,
+            .ahead = weights,
+            .acc = count < segments ? b->acc + at * k->nr : b->acc,
+            .ld_acc = k->nr,
+            .first = s == 0,
+        };
+        k->tile(&t);
+        if (s + count == segments)
+            store_tile(j, b, panel, b->rows.from + row,
+                       (tbi_span){ b->columns.from + span.from, span.count }, t.acc);
     }
 }
 

@@ -53,9 +53,22 @@ static void gemm_piece(void *ctx, int64_t i, int worker)
         const tbi_span depth = tbi_cut(j->k, k_blocks, kb);
         pack(j, col, cols, depth, panel);
         for (int64_t t = 0; t < tiles; t++) {
-            const tbi_span tile = tbi_cut(rows.count, tiles, t);
-            k->tile((int)tile.count, (int)cols, j->a + (rows.from + tile.from) * j->lda, j->lda,
-                    &depth.from, 1, depth.count, panel, acc + tile.from * k->nr, k->nr, kb == 0);
+            const tbi_span span = tbi_cut(rows.count, tiles, t);
+            const tbi_tile tile = {
+                .rows = (int)span.count,
+                .cols = (int)cols,
+                .a = j->a + (rows.from + span.from) * j->lda,
+                .lda = j->lda,
+                .seg = &depth.from,
+                .segs = 1,
+                .k_seg = depth.count,
+                .panel = panel,
+                .ahead = panel,
+                .acc = acc + span.from * k->nr,
+                .ld_acc = k->nr,
+                .first = kb == 0,
+            };
+            k->tile(&tile);
         }
     }
     store_rows(j, acc, rows, col, cols);

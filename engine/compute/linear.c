@@ -203,23 +203,36 @@ static void store_tile(const linear_job *j, const float *acc, int64_t row, int64
     j->c->k->tile_out(&t);
 }
 
-/* Rows `rows` of one panel over one block of k. */
+/* Rows `rows` of one panel over one block of k. Meanwhile the same part of the next panel is
+ * fetched: weights are too many to stay in the cache from one pass to the next. */
 static void panel_block(const linear_job *j, float *acc, tbi_span rows, int64_t panel, int64_t kb)
 {
     const tbi_kernels *k = j->c->k;
     const tbi_panels *p = &j->l->panels;
     const tbi_span depth = tbi_cut(p->in, j->k_blocks, kb);
     const float *b = p->data + (panel * p->in + depth.from) * k->nr;
-    const int cols = (int)tbi_min(k->nr, p->out - panel * k->nr);
-    const int64_t tiles = tbi_ceil_div(rows.count, k->mr);
+    const float *next = panel + 1 < p->count ? b + p->in * k->nr : NULL;
+    const int64_t tiles = tbi_ceil_div(rows.count, k->mr), lines = k->nr / TBI_LINE;
     for (int64_t i = 0; i < tiles; i++) {
-        const tbi_span t = tbi_cut(rows.count, tiles, i);
-        const int64_t row = rows.from + t.from;
-        float *at = j->k_blocks > 1 ? acc + t.from * k->nr : acc;
-        k->tile((int)t.count, cols, j->x + row * j->ldx, j->ldx, &depth.from, 1, depth.count, b, at,
-                k->nr, kb == 0);
+        const tbi_span span = tbi_cut(rows.count, tiles, i);
+        const int64_t row = rows.from + span.from;
+        const tbi_tile t = {
+            .rows = (int)span.count,
+            .cols = (int)tbi_min(k->nr, p->out - panel * k->nr),
+            .a = j->x + row * j->ldx,
+            .lda = j->ldx,
+            .seg = &depth.from,
+            .segs = 1,
+            .k_seg = depth.count,
+            .panel = b,
+            .ahead = next && i < lines ? next + i * depth.count * TBI_LINE : b,
+            .acc = j->k_blocks > 1 ? acc + span.from * k->nr : acc,
+            .ld_acc = k->nr,
+            .first = kb == 0,
+        };
+        k->tile(&t);
         if (kb == j->k_blocks - 1)
-            store_tile(j, at, row, t.count, panel);
+            store_tile(j, t.acc, row, span.count, panel);
     }
 }
 

@@ -18,7 +18,25 @@
 /* Raise when the bytes a kernel gives change; part of the numeric class. */
 #define TBI_KERNELS_VERSION 1
 
-enum { TBI_MAX_MR = 14, TBI_MAX_NR = 32 };
+enum { TBI_MAX_NR = 32, TBI_LINE = 16 }; /* columns of a panel at most; floats of a cache line */
+
+/* acc[rows][ld_acc] (+)= sum over segments s and k < k_seg of a[r * lda + seg[s] + k] * panel[s *
+ * k_seg + k][0..cols). rows <= mr, cols <= nr; columns up to the next whole vector are written too.
+ */
+typedef struct tbi_tile {
+    int rows, cols;
+    const float *a;
+    int64_t lda;
+    const int64_t *seg;
+    int segs;
+    int64_t k_seg;
+    const float *panel; /* [segs * k_seg][nr] */
+    const float *ahead; /* what will be read soon: a cache line of it is fetched for each k; may be
+                           past the end */
+    float *acc;
+    int64_t ld_acc;
+    bool first; /* acc is overwritten */
+} tbi_tile;
 
 /* A tile's way from the accumulators to memory; pointers stand at the tile's first row and column.
  */
@@ -51,11 +69,7 @@ typedef struct tbi_kernels {
     const char *name;
     int mr, nr; /* rows and columns of a tile; a panel of B is [k][nr] */
 
-    /* acc[rows][ld_acc] (+)= sum over segments s, over k < k_seg of a[r * lda + seg[s] + k] *
-     * panel[...][0..cols). rows <= mr, cols <= nr; columns up to the next vector are written too.
-     * acc is overwritten if `first`. */
-    void (*tile)(int rows, int cols, const float *a, int64_t lda, const int64_t *seg, int segs,
-                 int64_t k_seg, const float *panel, float *acc, int64_t ld_acc, bool first);
+    void (*tile)(const tbi_tile *t);
     void (*tile_out)(const tbi_tile_out *t);
     /* panel[k][nr] from rows b[cols][ldb] (transposing), the rest of the nr columns zero. */
     void (*pack_rows)(const float *b, int64_t ldb, int64_t cols, int64_t k, float *panel);

@@ -15,20 +15,21 @@ enum { NR = NV * VW };
  * each row, of which there are more than registers. */
 #define ROW(base, i) (*(const float *)((const char *)(base) + (i)*lda_bytes))
 
-INLINE void tile_rows(const int rows, const int nv, const float *a, int64_t lda, const int64_t *seg,
-                      int segs, int64_t k_seg, const float *panel, float *acc, int64_t ld_acc,
-                      bool first)
+INLINE void tile_rows(const int rows, const int nv, const tbi_tile *t)
 {
+    const int64_t lda = t->lda, k_seg = t->k_seg, ld_acc = t->ld_acc;
+    const float *a = t->a, *panel = t->panel, *ahead = t->ahead;
+    float *acc = t->acc;
     const int64_t lda_bytes = lda * (int64_t)sizeof(float);
     vf c[MR][NV];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 16
         for (int j = 0; j < nv; j++)
-            c[r][j] = first ? v_set1(0) : v_load(acc + r * ld_acc + j * VW);
+            c[r][j] = t->first ? v_set1(0) : v_load(acc + r * ld_acc + j * VW);
     }
-    for (int s = 0; s < segs; s++) {
-        const float *p[3] = { a + seg[s], a + seg[s], a + seg[s] };
+    for (int s = 0; s < t->segs; s++) {
+        const float *from = a + t->seg[s], *p[3] = { from, from, from };
         p[1] += rows > 5 ? 5 * lda : 0;
         p[2] += rows > 10 ? 10 * lda : 0;
         for (int64_t k = 0; k < k_seg; k++) {
@@ -43,6 +44,8 @@ INLINE void tile_rows(const int rows, const int nv, const float *a, int64_t lda,
                 for (int j = 0; j < nv; j++)
                     c[r][j] = v_fma(x, b[j], c[r][j]);
             }
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += TBI_LINE;
             panel += NR;
             p[0]++;
             p[1]++;
@@ -59,17 +62,15 @@ INLINE void tile_rows(const int rows, const int nv, const float *a, int64_t lda,
 }
 
 /* One instance for each number of rows, so that the accumulators are registers. */
-#define CASE(n)                                                                                  \
-    case n:                                                                                      \
-        if (n <= MR)                                                                             \
-            tile_rows(n <= MR ? n : 1, nv, a, lda, seg, segs, k_seg, panel, acc, ld_acc, first); \
+#define CASE(n)                                \
+    case n:                                    \
+        if (n <= MR)                           \
+            tile_rows(n <= MR ? n : 1, nv, t); \
         break
 
-INLINE void tile_vectors(const int nv, int rows, const float *a, int64_t lda, const int64_t *seg,
-                         int segs, int64_t k_seg, const float *panel, float *acc, int64_t ld_acc,
-                         bool first)
+INLINE void tile_vectors(const int nv, const tbi_tile *t)
 {
-    switch (rows) {
+    switch (t->rows) {
         CASE(1);
         CASE(2);
         CASE(3);
@@ -89,13 +90,12 @@ INLINE void tile_vectors(const int nv, int rows, const float *a, int64_t lda, co
 }
 #undef CASE
 
-static void tile(int rows, int cols, const float *a, int64_t lda, const int64_t *seg, int segs,
-                 int64_t k_seg, const float *panel, float *acc, int64_t ld_acc, bool first)
+static void tile(const tbi_tile *t)
 {
-    if (NV == 2 && cols <= VW)
-        tile_vectors(1, rows, a, lda, seg, segs, k_seg, panel, acc, ld_acc, first);
+    if (NV == 2 && t->cols <= VW)
+        tile_vectors(1, t);
     else
-        tile_vectors(NV, rows, a, lda, seg, segs, k_seg, panel, acc, ld_acc, first);
+        tile_vectors(NV, t);
 }
 
 INLINE vf load_part(const float *p, int64_t left)
