@@ -1,0 +1,227 @@
+/* test_sample_golden.c - the composite `sample`, by graphs: the bundled model's reference runs, and
+ * the order of every sampler. */
+#include "golden.h"
+#include "graph_help.h"
+
+#define RUN_TOL 1e-3
+
+static void set_take(tb_value *record, const char *name, tb_tensor *t)
+{
+    tb_record_set_take(record, name, tb_value_tensor_take(t));
+}
+
+/* The file has [1,...] or [2,...] batches: item i without that dimension. */
+static tb_tensor *item(const tb_safetensors *io, const char *name, int i)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *all = golden_f32(io, "%s", name);
+    tb_shape s = *tb_tensor_shape(all);
+    memmove(s.d, s.d + 1, (size_t)--s.n * sizeof *s.d);
+    tb_tensor *t = tb_tensor_new(TB_F32, &s, &err);
+    REQUIRE(t);
+    memcpy(tb_tensor_f32_mut(t), tb_tensor_f32(all) + i * tb_tensor_count(t), tb_tensor_bytes(t));
+    tb_tensor_unref(&all);
+    return t;
+}
+
+/* [t] to [t,h,w]. */
+static tb_tensor *spread(const tb_tensor *frames, int64_t h, int64_t w)
+{
+    tb_err err = TB_ERR_INIT;
+    const int64_t t = tb_tensor_count(frames);
+    tb_tensor *m = tb_tensor_new(TB_F32, &TB_SHAPE(t, h, w), &err);
+    REQUIRE(m);
+    for (int64_t i = 0; i < t * h * w; i++)
+        tb_tensor_f32_mut(m)[i] = tb_tensor_f32(frames)[i / (h * w)];
+    return m;
+}
+
+static void give_run(const tb_safetensors *io)
+{
+    tb_tensor *start = item(io, "latent.0", 0);
+    tb_value *latent = tb_value_record(), *positive = tb_value_record(),
+             *negative = tb_value_record();
+    set_take(latent, "noise", tb_tensor_ref(start));
+    set_take(positive, "text", item(io, "text", 0));
+    set_take(negative, "text", item(io, "text", 1));
+    if (golden_has(io, "mask")) {
+        tb_tensor *mask = golden_f32(io, "mask");
+        set_take(positive, "known", golden_f32(io, "known"));
+        set_take(positive, "mask", spread(mask, tb_tensor_dim(start, 2), tb_tensor_dim(start, 3)));
+        tb_tensor_unref(&mask);
+    }
+    set_take(latent, "samples", start);
+    tb_record_set_take(latent, "state", tb_value_string("noise"));
+    give_take("l", latent);
+    give_take("p", positive);
+    give_take("n", negative);
+}
+
+#define GIVEN(id) "'" id "':{'class_type':'t_given','inputs':{'name':'" id "'}},"
+#define SAMPLED(options)                                                         \
+    GIVEN("l")                                                                   \
+    GIVEN("p")                                                                   \
+    GIVEN("n")                                                                   \
+    "'m':{'class_type':'load_model','inputs':{'path':'examples/tiny'}},"         \
+    "'z':{'class_type':'sample','inputs':{'model':['m',0],'latent':['l',0],'"    \
+    "positive':['p',0],"                                                         \
+    "'negative':['n',0]," options "}},"                                          \
+    "'y':{'class_type':'vae_decode','inputs':{'vae':['m',2],'latent':['z',0]}}," \
+    "'r':{'class_type':'t_same','inputs':{'value':['z',0]}}"
+
+/* The file's video is [3,t,h,w] in -1..1. */
+static void check_video(const tb_safetensors *io, const tb_tensor *image)
+{
+    tb_tensor *want = item(io, "video", 0);
+    const int64_t n = tb_tensor_count(want) / 3;
+    CHECK_INT(tb_tensor_count(image), 3 * n);
+    float *got = tb_xcalloc((size_t)(3 * n), sizeof *got);
+    for (int64_t i = 0; i < 3 * n; i++)
+        got[i % 3 * n + i / 3] = 2 * tb_tensor_f32(image)[i] - 1;
+    golden_near("video", got, want, RUN_TOL);
+    free(got);
+    tb_tensor_unref(&want);
+}
+
+static void check_reference(const char *file)
+{
+    char *path = tb_xasprintf("%s/%s", golden_dir(), file);
+    if (!tb_fs_is_file(path)) { /* another set of goldens, without the bundled model's */
+        free(path);
+        return;
+    }
+    tb_safetensors *io = golden_open(path);
+    give_run(io);
+    outcome o = run(SAMPLED("'steps':20,'cfg':3,'shift':3"), "y");
+    CHECK_STR(o.error, "");
+    if (o.value)
+        check_video(io, tb_value_as_tensor(o.value));
+    tb_value_unref(&o.value);
+    forget_given();
+    tb_safetensors_close(&io);
+    free(path);
+}
+
+TEST(the_composite_repeats_the_reference)
+{
+    check_reference("tiny_reference.safetensors");
+}
+
+TEST(the_composite_keeps_known_frames)
+{
+    check_reference("tiny_reference_image_to_video.safetensors");
+}
+
+/* -------------------------------------------------------------------------- order of samplers */
+
+static tb_tensor *waves(const tb_shape *shape, float step)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *t = tb_tensor_new(TB_F32, shape, &err);
+    REQUIRE(t);
+    for (int64_t i = 0; i < tb_tensor_count(t); i++)
+        tb_tensor_f32_mut(t)[i] = 1.4f * sinf(step * (float)i);
+    return t;
+}
+
+static tb_value *sample_small(const char *sampler, int steps, const char *scheduler, int first,
+                              int last)
+{
+    char graph[1600];
+    snprintf(
+        graph, sizeof graph,
+        SAMPLED("'steps':%d,'cfg':1.5,'shift':3,'sampler':'%s','scheduler':'%s','start_step':%d,"
+                "'end_step':%d"),
+        steps, sampler, scheduler, first, last);
+    outcome o = run(graph, "r");
+    CHECK_STR(o.error, "");
+    REQUIRE(o.value);
+    return o.value;
+}
+
+static void give_small(void)
+{
+    tb_value *latent = tb_value_record(), *positive = tb_value_record(),
+             *negative = tb_value_record();
+    tb_tensor *noise = waves(&TB_SHAPE(16, 2, 4, 4), 3.7f);
+    set_take(latent, "noise", tb_tensor_ref(noise));
+    set_take(latent, "samples", noise);
+    tb_record_set_take(latent, "state", tb_value_string("noise"));
+    set_take(positive, "text", waves(&TB_SHAPE(6, 64), 0.9f));
+    set_take(negative, "text", waves(&TB_SHAPE(1, 64), 0.3f));
+    give_take("l", latent);
+    give_take("p", positive);
+    give_take("n", negative);
+}
+
+static double distance(const tb_value *a, const tb_value *b)
+{
+    const tb_tensor *x = tb_record_tensor(a, "samples"), *y = tb_record_tensor(b, "samples");
+    REQUIRE(x && y);
+    return tb_test_relative(tb_tensor_f32(x), tb_tensor_f32(y), tb_tensor_count(y));
+}
+
+/* All rules solve one equation: with few steps those of second order end nearer to its solution. */
+TEST(second_order_samplers_come_nearer)
+{
+    static const char *const second[] = { "heun", "dpmpp_2m", "unipc" };
+    give_small();
+    tb_value *truth = sample_small("euler", 60, "flow", 0, 0),
+             *rough = sample_small("euler", 10, "flow", 0, 0);
+    const double first_order = distance(rough, truth);
+    for (int i = 0; i < 3; i++) {
+        tb_value *v = sample_small(second[i], 10, "flow", 0, 0);
+        const double d = distance(v, truth);
+        if (!(d < first_order)) {
+            fprintf(stderr, "%s ends %.3g from the solution, euler %.3g\n", second[i], d,
+                    first_order);
+            tb_test_failures++;
+        }
+        tb_value_unref(&v);
+    }
+    tb_value_unref(&truth);
+    tb_value_unref(&rough);
+    forget_given();
+}
+
+TEST(betas_end_at_the_same_place_as_flow)
+{
+    give_small();
+    tb_value *flow = sample_small("euler", 40, "flow", 0, 0),
+             *betas = sample_small("ddim", 40, "ddpm_linear", 0, 0);
+    tb_value *other = sample_small("ddpm", 10, "ddpm_cosine", 0, 0);
+    CHECK(distance(betas, flow) < 0.15);
+    CHECK(isfinite(distance(other, flow)));
+    tb_value_unref(&flow);
+    tb_value_unref(&betas);
+    tb_value_unref(&other);
+    forget_given();
+}
+
+/* Euler has no history, so a run cut in two is the run. */
+TEST(two_halves_are_the_whole)
+{
+    give_small();
+    tb_value *whole = sample_small("euler", 6, "flow", 0, 0),
+             *half = sample_small("euler", 6, "flow", 0, 3);
+    CHECK_STR(tb_value_as_string(tb_record_get(half, "state")), "partial");
+    give_take("l", half);
+    tb_value *rest = sample_small("euler", 6, "flow", 3, 0);
+    CHECK(distance(rest, whole) == 0);
+    CHECK_STR(tb_value_as_string(tb_record_get(rest, "state")), "clean");
+    tb_value_unref(&whole);
+    tb_value_unref(&rest);
+    forget_given();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tb_test tests[] = {
+        TEST_CASE(the_composite_repeats_the_reference),
+        TEST_CASE(the_composite_keeps_known_frames),
+        TEST_CASE(second_order_samplers_come_nearer),
+        TEST_CASE(betas_end_at_the_same_place_as_flow),
+        TEST_CASE(two_halves_are_the_whole),
+    };
+    return run_with_engine(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
+}
