@@ -2,7 +2,7 @@
  */
 #include "test.h"
 
-#include "base/fs.h"
+#include "graph/program.h"
 #include "script/script.h"
 
 static json_t *need(json_t *answer, const tb_err *err)
@@ -186,11 +186,11 @@ TEST(parameters_are_checked)
     tb_script *s = load("tests/lua/basic.lua");
     check_params(__LINE__, s, "{\"steps\":\"abc\"}", "steps must be an integer, got 'abc'");
     check_params(__LINE__, s, "{\"steps\":0}", "steps must be 1..1000, got 0");
-    check_params(__LINE__, s, "{\"steps\":\"1001\"}", "steps must be 1..1000, got '1001'");
+    check_params(__LINE__, s, "{\"steps\":\"1001\"}", "steps must be 1..1000, got 1001");
     check_params(__LINE__, s, "{\"steps\":2.5}", "steps must be an integer, got 2.5");
     check_params(__LINE__, s, "{\"seed\":-1}", "seed must be at least 0, got -1");
     check_params(__LINE__, s, "{\"cfg\":\"x\"}", "cfg must be a number, got 'x'");
-    check_params(__LINE__, s, "{\"cfg\":31}", "cfg must be 0..30, got 31");
+    check_params(__LINE__, s, "{\"cfg\":31}", "cfg must be 0..30, got 31.0");
     check_params(__LINE__, s, "{\"mode\":\"odd\"}", "mode must be one of fast, slow, got 'odd'");
     check_params(__LINE__, s, "{\"loud\":\"maybe\"}", "loud must be true or false, got 'maybe'");
     check_params(__LINE__, s, "{\"prompt\":5}", "prompt must be text, got 5");
@@ -352,14 +352,86 @@ TEST(modules_of_the_library)
                 "graphs/x.lua:1: a ball, the camera zooms in");
 }
 
+/* ------------------------------------------------------------------------------ shipped graphs */
+
+/* Names, links and literals against the node types; composites once expanded as well. */
+static void check_program(const char *path, tb_script *s, const json_t *document)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_types *types = tb_types_new();
+    json_t *more = need(tb_script_types(s, &err), &err);
+    CHECK_OK(tb_types_add(types, more, &err));
+    tb_graph *g = tb_graph_new();
+    CHECK_OK(tb_graph_read(g, document, &err));
+    tb_program *p = tb_program_new(g, types);
+    tb_err_list errors = { 0 };
+    tb_program_check(p, &errors);
+    for (int i = 0; i < p->count && !errors.count; i++) {
+        if (p->nodes[i].type->kind != TB_COMPOSITE)
+            continue;
+        json_t *inputs = tb_program_inputs(p, i, NULL);
+        json_t *answer = need(
+            tb_script_expand(s, p->nodes[i].type->def->name, tb_program_id(p, i), inputs, &err),
+            &err);
+        CHECK_OK(tb_program_splice(p, i, answer, &err));
+        tb_program_check(p, &errors);
+        json_decref(inputs);
+        json_decref(answer);
+    }
+    for (int i = 0; i < errors.count; i++)
+        fprintf(stderr, "%s: node '%s' (%s): %s\n", path, errors.items[i].node, errors.types[i],
+                errors.items[i].message);
+    CHECK_INT(errors.count, 0);
+    tb_err_list_free(&errors);
+    tb_program_free(&p);
+    tb_types_free(&types);
+    json_decref(more);
+}
+
+static void check_graph_file(const char *path, const char *params)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_script *s = load(path);
+    json_t *given = parse(params), *d = need(tb_script_build(s, given, &err), &err);
+    CHECK_INT(json_array_size(json_object_get(d, "targets")), 1);
+    check_program(path, s, json_object_get(d, "graph"));
+    json_decref(given);
+    json_decref(d);
+    tb_script_stop(&s);
+}
+
+TEST(shipped_graphs_are_valid)
+{
+    check_graph_file("graphs/text_to_video.lua", "{\"steps\": 3}");
+    check_graph_file("graphs/text_to_video.lua", "{\"cfg\": 1}");
+    check_graph_file("graphs/image_to_video.lua", "{\"image\": \"tests/golden/x.png\"}");
+    check_graph_file("examples/custom_node.lua", "{}");
+}
+
+TEST(pairs_have_an_order)
+{
+    CHECK_ERROR("local t, s = { 7, 8, zeta = 1, alpha = 2, [0.5] = 3, beta = 4 }, ''\n"
+                "for k, v in pairs(t) do s = s .. k .. '=' .. v .. ' ' t.beta = nil end\nerror(s)",
+                "graphs/x.lua:3: 1=7 2=8 0.5=3 alpha=2 zeta=1 ");
+    CHECK_ERROR("local s = '' for k, v in pairs({ 5, 6, a = 7 }) do s = s .. k end error(s)",
+                "graphs/x.lua:1: 12a");
+    CHECK_ERROR("pairs(nil)",
+                "graphs/x.lua:1: bad argument #1 to 'pairs' (table expected, got nil)");
+}
+
 static const struct tb_test tests[] = {
     TEST_CASE(load_answers_parameters_in_order),
-    TEST_ROW(build_makes_a_document) TEST_CASE(expand_puts_ids_below_the_node),
-    TEST_ROW(sources_are_enough_to_build_again) TEST_CASE(parameters_are_checked),
-    TEST_ROW(errors_name_the_line) TEST_CASE(sample_makes_a_node_for_each_step),
+    TEST_CASE(build_makes_a_document),
+    TEST_CASE(expand_puts_ids_below_the_node),
+    TEST_CASE(sources_are_enough_to_build_again),
+    TEST_CASE(parameters_are_checked),
+    TEST_CASE(errors_name_the_line),
+    TEST_CASE(sample_makes_a_node_for_each_step),
     TEST_CASE(sample_gives_histories_to_those_that_read_them),
     TEST_CASE(sample_refuses_ranges_without_a_step),
     TEST_CASE(modules_of_the_library),
+    TEST_CASE(shipped_graphs_are_valid),
+    TEST_CASE(pairs_have_an_order),
 };
 
 int main(int argc, char **argv)

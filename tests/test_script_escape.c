@@ -18,9 +18,8 @@
 
 #define TOO_LONG "the script ran too long: more instructions than allowed; look for an endless loop"
 #define TOO_MUCH "the script needs more than 64 MiB of memory"
-#define CPU_TIME                                                                             \
-    "the script used more processor time than it may; look for an endless loop or a string " \
-    "pattern that never ends"
+#define CPU_TIME \
+    "the script took too long; look for an endless loop or a string pattern that never ends"
 #define AT "graphs/x.lua:4: "
 
 /* body runs in build, on line 4; want: the whole text, or its beginning when it ends in "*". */
@@ -221,8 +220,11 @@ TEST(modules_stay_in_their_folder)
     free(main);
 }
 
-static const struct tb_test tests[] = { TEST_ROW(hostile_builds_end_cleanly) TEST_ROW(
-    hostile_files_end_cleanly) TEST_ROW(modules_stay_in_their_folder) };
+static const struct tb_test tests[] = {
+    TEST_CASE(hostile_builds_end_cleanly),
+    TEST_CASE(hostile_files_end_cleanly),
+    TEST_CASE(modules_stay_in_their_folder),
+};
 
 int main(int argc, char **argv)
 {

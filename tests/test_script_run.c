@@ -195,10 +195,11 @@ TEST(versions_follow_the_source)
     json_decref(d);
 }
 
-static const struct tb_test tests[] = { TEST_ROW(records_and_tensors_cross) TEST_ROW(
-    slices_joins_and_statistics) TEST_ROW(scalars_keep_their_kind) TEST_ROW(failures_name_the_line)
-                                            TEST_ROW(cancel_stops_a_node_at_once)
-                                                TEST_ROW(versions_follow_the_source) };
+static const struct tb_test tests[] = {
+    TEST_CASE(records_and_tensors_cross),   TEST_CASE(slices_joins_and_statistics),
+    TEST_CASE(scalars_keep_their_kind),     TEST_CASE(failures_name_the_line),
+    TEST_CASE(cancel_stops_a_node_at_once), TEST_CASE(versions_follow_the_source),
+};
 
 int main(int argc, char **argv)
 {

@@ -138,8 +138,11 @@ TEST(long_chains)
     json_decref(d);
 }
 
-static const struct tb_test tests[] = { TEST_ROW(document_to_lua_and_back) TEST_ROW(
-    documents_without_a_script) TEST_ROW(long_chains) };
+static const struct tb_test tests[] = {
+    TEST_CASE(document_to_lua_and_back),
+    TEST_CASE(documents_without_a_script),
+    TEST_CASE(long_chains),
+};
 
 int main(int argc, char **argv)
 {

@@ -40,8 +40,7 @@ void tbi_build_end(tbi_host *h)
         tb_map_free(&h->id_counts);
 }
 
-/* ------------------------------------------------------------------------------------------- links
- */
+/* ------------------------------------------------------------------------------------- links */
 
 static link *link_at(lua_State *L, int index)
 {
@@ -162,8 +161,7 @@ void tbi_open_links(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* --------------------------------------------------------------------------------------------- ids
- */
+/* --------------------------------------------------------------------------------------- ids */
 
 static void check_id(lua_State *L, const char *id)
 {
@@ -209,8 +207,7 @@ int tbi_scope(lua_State *L)
     return lua_gettop(L) - 1;
 }
 
-/* ------------------------------------------------------------------------------------------- nodes
- */
+/* ------------------------------------------------------------------------------------- nodes */
 
 /* id, title and meta belong to the node; where the type has an input of that name, _id etc. do. */
 static const char *const own_fields[] = { "id", "title", "meta" };

@@ -14,45 +14,26 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/str.h"
-#include "script/host.h"
+#include "script/request.h"
 #include "script/script.h"
 
-typedef struct request {
-    const json_t *json;
-    json_t *answer; /* the value of "ok"; owned */
-    tbi_fds fds_in, fds_out;
-    tb_value *inputs; /* run: owned here, so that a jump cannot leak them */
-    tb_value *outputs[TBI_WIRE_MAX_FDS];
-    int output_count;
-} request;
+/* ------------------------------------------------------------------------------------ limits */
 
-static request *request_of(lua_State *L)
-{
-    return lua_touserdata(L, 1);
-}
-
-static const char *field(const request *r, const char *name)
-{
-    const char *s = json_string_value(json_object_get(r->json, name));
-    return s ? s : "";
-}
-
-/* ------------------------------------------------------------------------------------------ limits
+/* Addresses: the Lua heap and messages; for a node also its inputs, its tensors and their copies.
  */
+#define EVALUATE_ROOM ((rlim_t)TBI_LUA_MEMORY + 4 * (rlim_t)TBI_WIRE_MAX_BYTES)
+#define RUN_ROOM      (EVALUATE_ROOM + 4 * (rlim_t)TBI_LUA_TENSORS)
 
 static tbi_host *dying; /* for the signal handler */
 
-/* Processor time is up, most likely inside C code of Lua. Only async-signal-safe calls from here.
- */
-static void on_cpu_time(int sig)
+/* Time is up, most likely inside C code of Lua. Only async-signal-safe calls from here. */
+static void on_time(int sig)
 {
     (void)sig;
     _Static_assert(TB_ELIMIT == 6, "the status in the text below");
     static const char head[] =
-        "{\"error\":{\"status\":6,\"message\":\"the script used more processor "
-        "time than it may; look for an endless loop or a string pattern that "
-        "never ends\",\"origin\":\"";
+        "{\"error\":{\"status\":6,\"message\":\"the script took too long; look for "
+        "an endless loop or a string pattern that never ends\",\"origin\":\"";
     static const char tail[] = "\",\"fatal\":true}}";
     char text[sizeof head + sizeof tail + sizeof dying->place + 8];
     size_t n = 5;
@@ -71,28 +52,37 @@ static void on_cpu_time(int sig)
     _exit(1);
 }
 
-static void limit_cpu(int seconds)
+/* Processor time, and a little more than that on the clock, for a machine that is busy. 0: no
+ * limit. */
+static void limit_time(int cpu_seconds, int wall_seconds)
 {
-    const struct itimerval t = { .it_value = { .tv_sec = seconds } };
-    setitimer(ITIMER_PROF, &t, NULL);
+    const struct itimerval cpu = { .it_value = { .tv_sec = cpu_seconds } };
+    const struct itimerval wall = { .it_value = { .tv_sec = wall_seconds } };
+    setitimer(ITIMER_PROF, &cpu, NULL);
+    setitimer(ITIMER_REAL, &wall, NULL);
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static void limit_memory(void) {} /* sanitizers reserve terabytes of addresses */
-#else
-/* Addresses in use now (the program's own mappings) and room for the Lua heap, tensors and
- * messages. */
-static void limit_memory(void)
+static void limit_memory(rlim_t room) /* sanitizers reserve terabytes of addresses */
 {
+    (void)room;
+}
+#else
+/* Addresses the program's own mappings take, and room for what a request may need. */
+static void limit_memory(rlim_t room)
+{
+    static rlim_t own;
     unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (!f || fscanf(f, "%lu", &pages) != 1)
-        pages = (256ul << 20) / (unsigned long)sysconf(_SC_PAGESIZE);
+    FILE *f = own ? NULL : fopen("/proc/self/statm", "re");
+    if (f && fscanf(f, "%lu", &pages) == 1)
+        own = pages * (rlim_t)sysconf(_SC_PAGESIZE);
     if (f)
         fclose(f);
-    const rlim_t room = TBI_LUA_MEMORY + TBI_LUA_TENSORS * 3 + 8 * (rlim_t)TBI_WIRE_MAX_BYTES;
-    const rlim_t bytes = pages * (rlim_t)sysconf(_SC_PAGESIZE) + room;
-    const struct rlimit r = { bytes, bytes };
+    if (!own)
+        own = 256u << 20;
+    struct rlimit r = { 0 };
+    getrlimit(RLIMIT_AS, &r);
+    r.rlim_cur = own + room < r.rlim_max ? own + room : r.rlim_max;
     setrlimit(RLIMIT_AS, &r);
 }
 #endif
@@ -100,345 +90,17 @@ static void limit_memory(void)
 static void limit_process(void)
 {
     const struct rlimit none = { 0, 0 }, files = { 128, 128 };
-    limit_memory();
+    limit_memory(EVALUATE_ROOM);
     setrlimit(RLIMIT_CORE, &none);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){ TBI_LUA_TENSORS, TBI_LUA_TENSORS });
     setrlimit(RLIMIT_NOFILE, &files);
     tb_mem_set_limit(TBI_LUA_TENSORS);
-    const struct sigaction sa = { .sa_handler = on_cpu_time };
+    const struct sigaction sa = { .sa_handler = on_time };
     sigaction(SIGPROF, &sa, NULL);
+    sigaction(SIGALRM, &sa, NULL);
 }
 
-/* ---------------------------------------------------------------------------------------- load */
-
-static bool is_graph(lua_State *L)
-{
-    if (!lua_istable(L, -1) || !lua_getmetatable(L, -1))
-        return false;
-    luaL_getmetatable(L, "tb.graph");
-    const bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return same;
-}
-
-static void read_graph(lua_State *L, tbi_host *h)
-{
-    if (lua_getfield(L, -1, "doc") == LUA_TSTRING) {
-        free(h->doc);
-        h->doc = tb_xstrdup(lua_tostring(L, -1));
-    }
-    lua_pop(L, 1);
-    tbi_json_keep(&h->params, json_array());
-    if (lua_getfield(L, -1, "params") == LUA_TTABLE)
-        tbi_params_read(L, lua_gettop(L), h->params, "parameter");
-    lua_pop(L, 1);
-    lua_getfield(L, -1, "build");
-    lua_setfield(L, LUA_REGISTRYINDEX, "tb.build");
-}
-
-static int op_load(lua_State *L)
-{
-    request *r = request_of(L);
-    tbi_host *h = tbi_host_of(L);
-    const json_t *text = json_object_get(r->json, "text");
-    const char *name = field(r, "name");
-    json_object_set(h->open, name, (json_t *)(uintptr_t)text);
-    tbi_load_chunk(L, name, json_string_value(text), json_string_length(text), false);
-    lua_call(L, 0, 1);
-    tbi_source_loaded(h, name);
-    if (!is_graph(L))
-        tbi_raise(L, "%s must return tb.graph { build = function(p) ... end }, got %s", name,
-                  luaL_typename(L, -1));
-    read_graph(L, h);
-    r->answer = json_pack("{sssO}", "doc", h->doc ? h->doc : "", "params", h->params);
-    return 0;
-}
-
-/* --------------------------------------------------------------------------------------- build */
-
-static const json_t *find_param(const json_t *params, const char *name)
-{
-    size_t i;
-    json_t *spec;
-    json_array_foreach(params, i, spec) if (strcmp(json_string_value(json_object_get(spec, "name")),
-                                                   name) == 0) return spec;
-    return NULL;
-}
-
-static void unknown_param(lua_State *L, const json_t *params, const char *name)
-{
-    tb_str names = TB_STR_INIT;
-    size_t i;
-    json_t *spec;
-    json_array_foreach(params, i, spec) tb_str_addf(
-        &names, "%s%s", i ? ", " : "", json_string_value(json_object_get(spec, "name")));
-    lua_pushfstring(L, "the graph has no parameter '%s'; it has %s", name,
-                    names.len ? names.s : "none");
-    tb_str_free(&names);
-    lua_error(L);
-}
-
-/* Upvalue: the names that are declared. A misspelt p.stpes would be a silent nil. */
-static int strict_index(lua_State *L)
-{
-    const char *asked = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
-        asked = ""; /* declared, and not given */
-    lua_pushnil(L);
-    while (*asked && lua_next(L, lua_upvalueindex(1))) {
-        lua_pop(L, 1);
-        const char *name = lua_tostring(L, -1);
-        const int d = tb_str_distance(asked, name);
-        if (d > 0 && d <= 2 && d < (int)strlen(name) / 2)
-            tbi_raise(L, "there is no '%s' here; did you mean '%s'?", asked, name);
-    }
-    lua_pushnil(L);
-    return 1;
-}
-
-/* Complaints about what the function at `index` returns point at where it begins. */
-static void note_function(lua_State *L, int index)
-{
-    tbi_host *h = tbi_host_of(L);
-    lua_Debug ar;
-    lua_pushvalue(L, index);
-    lua_getinfo(L, ">S", &ar);
-    if (*ar.source == '@')
-        snprintf(h->function_place, sizeof h->function_place, "%s:%d", ar.source + 1,
-                 ar.linedefined);
-}
-
-/* Give the table at -1 that index, for the names in specs. */
-static void make_strict(lua_State *L, const json_t *specs)
-{
-    size_t i;
-    json_t *spec;
-    lua_createtable(L, 0, 1);
-    lua_newtable(L);
-    json_array_foreach(specs, i, spec)
-    {
-        lua_pushboolean(L, 1);
-        lua_setfield(L, -2, json_string_value(json_object_get(spec, "name")));
-    }
-    lua_pushcclosure(L, strict_index, 1);
-    lua_setfield(L, -2, "__index");
-    lua_setmetatable(L, -2);
-}
-
-static void push_params(lua_State *L, tbi_host *h, const json_t *given)
-{
-    const char *name;
-    size_t i;
-    json_t *value, *spec;
-    json_object_foreach((json_t *)(uintptr_t)given, name, value) if (!find_param(h->params, name))
-        unknown_param(L, h->params, name);
-    lua_newtable(L);
-    json_array_foreach(h->params, i, spec)
-    {
-        tb_err err = TB_ERR_INIT;
-        name = json_string_value(json_object_get(spec, "name"));
-        value = json_object_get(given, name);
-        if (value && !json_is_null(value)) {
-            value = tbi_json_keep(&h->scratch, tbi_param_convert(spec, value, &err));
-            if (!value)
-                tbi_raise(L, "%s", err.message);
-        } else {
-            value = json_object_get(spec, "default");
-        }
-        if (!value && json_is_true(json_object_get(spec, "required")))
-            tbi_raise(L, "parameter '%s' has no default: give --%s", name, name);
-        tbi_push_json(L, value ? value : json_null());
-        lua_setfield(L, -2, name);
-    }
-    make_strict(L, h->params);
-}
-
-static void add_target(lua_State *L, int index, json_t *targets)
-{
-    const char *id = tbi_link_id(L, index);
-    if (id && !json_object_get(tbi_host_of(L)->graph, id))
-        tbi_raise(L, "build returned node '%s' of another graph", id);
-    if (id)
-        json_array_append_new(targets, json_string(id));
-    else if (!lua_isnil(L, index))
-        tbi_raise(L, "build must return the nodes the graph is for, got a %s",
-                  luaL_typename(L, index));
-}
-
-/* What build returned, from index 2 on: nodes, or lists of nodes. */
-static void read_targets(lua_State *L, json_t *targets)
-{
-    for (int i = 2, top = lua_gettop(L); i <= top; i++) {
-        if (!lua_istable(L, i)) {
-            add_target(L, i, targets);
-            continue;
-        }
-        const lua_Integer n = (lua_Integer)lua_rawlen(L, i);
-        for (lua_Integer k = 1; k <= n; k++) {
-            lua_rawgeti(L, i, k);
-            add_target(L, -1, targets);
-            lua_pop(L, 1);
-        }
-    }
-}
-
-/* Without any returned: output nodes; without those, nodes that nobody reads. */
-static void default_targets(const tbi_host *h, json_t *targets)
-{
-    json_t *read = json_object();
-    const char *id, *name;
-    json_t *node, *in;
-    json_object_foreach(h->graph, id, node)
-    {
-        const tb_type *t =
-            tb_types_find(h->types, json_string_value(json_object_get(node, "class_type")));
-        if (t && t->def->flags & TB_NODE_TARGET)
-            json_array_append_new(targets, json_string(id));
-        json_object_foreach(json_object_get(node, "inputs"), name, in) if (json_is_array(in))
-            json_object_set(read, json_string_value(json_array_get(in, 0)), json_true());
-    }
-    if (json_array_size(targets) == 0)
-        json_object_foreach(h->graph, id, node) if (!json_object_get(read, id))
-            json_array_append_new(targets, json_string(id));
-    json_decref(read);
-}
-
-static int op_build(lua_State *L)
-{
-    request *r = request_of(L);
-    tbi_host *h = tbi_host_of(L);
-    if (!h->params)
-        tbi_raise(L, "no graph is loaded");
-    tbi_build_begin(h, "");
-    lua_getfield(L, LUA_REGISTRYINDEX, "tb.build");
-    push_params(L, h, json_object_get(r->json, "params"));
-    note_function(L, 2);
-    lua_call(L, 1, LUA_MULTRET);
-    json_t *targets = json_array();
-    r->answer = json_pack("{sOso}", "graph", h->graph, "targets", targets);
-    read_targets(L, targets);
-    if (json_object_size(h->graph) == 0)
-        tbi_raise(L, "build made no node");
-    if (json_array_size(targets) == 0)
-        default_targets(h, targets);
-    return 0;
-}
-
-/* -------------------------------------------------------------------------------------- expand */
-
-static bool is_link_json(const json_t *j)
-{
-    return json_array_size(j) == 2 && json_is_string(json_array_get(j, 0)) &&
-           json_is_integer(json_array_get(j, 1));
-}
-
-static void push_input(lua_State *L, const tb_input_def *in, const json_t *spec,
-                       const json_t *given)
-{
-    const json_t *v = given && !json_is_null(given) ? given : json_object_get(spec, "default");
-    if (is_link_json(v))
-        tbi_push_link(L, json_string_value(json_array_get(v, 0)),
-                      (int)json_integer_value(json_array_get(v, 1)), NULL);
-    else
-        tbi_push_literal(L, v, in->type);
-}
-
-static const json_t *find_type(const tbi_host *h, const char *name)
-{
-    size_t i;
-    json_t *type;
-    json_array_foreach(h->types_json, i,
-                       type) if (strcmp(json_string_value(json_object_get(type, "name")), name) ==
-                                 0) return type;
-    return NULL;
-}
-
-static void push_inputs(lua_State *L, const tb_type *t, const json_t *given)
-{
-    const json_t *specs = json_object_get(find_type(tbi_host_of(L), t->def->name), "inputs");
-    lua_newtable(L);
-    for (int i = 0; i < t->input_count; i++) {
-        push_input(L, &t->def->inputs[i], json_array_get(specs, (size_t)i),
-                   json_object_get(given, t->def->inputs[i].name));
-        lua_setfield(L, -2, t->def->inputs[i].name);
-    }
-    make_strict(L, specs);
-}
-
-/* Results as fields of one table become values on the stack, in the order of the outputs. */
-static void spread_results(lua_State *L, const tb_type *t, int first)
-{
-    if (lua_gettop(L) != first || !lua_istable(L, first) || t->output_count < 2)
-        return;
-    for (int i = 0; i < t->output_count; i++)
-        lua_getfield(L, first, t->def->outputs[i].name);
-    lua_remove(L, first);
-}
-
-static int op_expand(lua_State *L)
-{
-    request *r = request_of(L);
-    tbi_host *h = tbi_host_of(L);
-    char prefix[TBI_ID_BYTES], what[160];
-    const tb_type *t = tb_types_find(h->types, field(r, "type"));
-    if (snprintf(prefix, sizeof prefix, "%s/", field(r, "id")) >= (int)sizeof prefix)
-        tbi_raise(L, "the node id '%.80s...' is too long to be expanded", field(r, "id"));
-    tbi_push_function(L, field(r, "type"));
-    note_function(L, 2);
-    tbi_build_begin(h, prefix);
-    tbi_require_name(L, "tubelet");
-    push_inputs(L, t, json_object_get(r->json, "inputs"));
-    lua_call(L, 2, LUA_MULTRET);
-    spread_results(L, t, 2);
-    if (lua_gettop(L) - 1 != t->output_count)
-        tbi_raise(L, "expand of '%s' must return its %d outputs, got %d values", t->def->name,
-                  t->output_count, lua_gettop(L) - 1);
-    json_t *outputs = json_array();
-    r->answer = json_pack("{sOso}", "graph", h->graph, "outputs", outputs);
-    for (int i = 0; i < t->output_count; i++) {
-        snprintf(what, sizeof what, "output '%s' of '%s'", t->def->outputs[i].name, t->def->name);
-        json_t *l = tbi_link_json(L, 2 + i, what);
-        if (l)
-            json_array_append_new(outputs, l);
-        else
-            tbi_literal_set(L, 2 + i, outputs, NULL, what);
-    }
-    return 0;
-}
-
-/* ----------------------------------------------------------------------------------------- run */
-
-static int op_run(lua_State *L)
-{
-    request *r = request_of(L);
-    tbi_host *h = tbi_host_of(L);
-    const tb_type *t = tb_types_find(h->types, field(r, "type"));
-    tbi_push_function(L, field(r, "type"));
-    note_function(L, 2);
-    if (t->output_count > TBI_WIRE_MAX_FDS)
-        tbi_raise(L, "'%s' has too many outputs", t->def->name);
-    lua_newtable(L); /* ctx */
-    lua_pushstring(L, t->def->name);
-    lua_setfield(L, -2, "type");
-    tbi_push_value(L, r->inputs);
-    tb_value_unref(&r->inputs);
-    make_strict(L, json_object_get(find_type(h, t->def->name), "inputs"));
-    lua_call(L, 2, LUA_MULTRET);
-    spread_results(L, t, 2);
-    if (lua_gettop(L) - 1 != t->output_count)
-        tbi_raise(L, "run of '%s' must return its %d outputs, got %d values", t->def->name,
-                  t->output_count, lua_gettop(L) - 1);
-    for (int i = 0; i < t->output_count; i++, r->output_count++) {
-        tb_err err = TB_ERR_INIT;
-        r->outputs[i] = tbi_value_at(L, 2 + i, 0, &err);
-        if (!r->outputs[i])
-            tbi_raise(L, "output '%s': %s", t->def->outputs[i].name, err.message);
-    }
-    return 0;
-}
-
-static tb_status pack_outputs(request *r, tb_err *err)
+static tb_status pack_outputs(tbi_request *r, tb_err *err)
 {
     r->answer = json_array();
     for (int i = 0; i < r->output_count; i++) {
@@ -450,12 +112,12 @@ static tb_status pack_outputs(request *r, tb_err *err)
     return TB_OK;
 }
 
-static tb_status run_node(tbi_host *h, request *r, tb_err *err)
+static tb_status run_node(tbi_host *h, tbi_request *r, tb_err *err)
 {
     r->inputs = tbi_wire_get_value(json_object_get(r->json, "inputs"), &r->fds_in, err);
     if (!r->inputs)
         return err->status;
-    lua_pushcfunction(h->L, op_run);
+    lua_pushcfunction(h->L, tbi_op_run);
     lua_pushlightuserdata(h->L, r);
     tb_status st = tbi_host_call(h, 1, 0, err);
     if (st == TB_OK)
@@ -467,10 +129,9 @@ static tb_status run_node(tbi_host *h, request *r, tb_err *err)
     return st;
 }
 
-/* ------------------------------------------------------------------------------------ the requests
- */
+/* ------------------------------------------------------------------------------ the requests */
 
-static tb_status call_op(tbi_host *h, request *r, lua_CFunction op, tb_err *err)
+static tb_status call_op(tbi_host *h, tbi_request *r, lua_CFunction op, tb_err *err)
 {
     lua_pushcfunction(h->L, op);
     lua_pushlightuserdata(h->L, r);
@@ -478,7 +139,7 @@ static tb_status call_op(tbi_host *h, request *r, lua_CFunction op, tb_err *err)
 }
 
 /* A second file gets a state of its own. */
-static tb_status load(tbi_host **hp, request *r, tb_err *err)
+static tb_status load(tbi_host **hp, tbi_request *r, tb_err *err)
 {
     if ((*hp)->used) {
         const int sock = (*hp)->sock;
@@ -489,33 +150,37 @@ static tb_status load(tbi_host **hp, request *r, tb_err *err)
         dying = *hp;
     }
     (*hp)->used = (*hp)->loading = true;
-    const tb_status st = call_op(*hp, r, op_load, err);
+    const tb_status st = call_op(*hp, r, tbi_op_load, err);
     (*hp)->loading = false;
     return st;
 }
 
-static tb_status dispatch(tbi_host **hp, request *r, tb_err *err)
+static tb_status dispatch(tbi_host **hp, tbi_request *r, tb_err *err)
 {
     tbi_host *h = *hp;
-    const char *op = field(r, "op");
+    const char *op = tbi_request_text(r, "op");
     const bool run = strcmp(op, "run") == 0;
     tbi_host_refill(h, run ? TBI_LUA_RUN_STEPS : TBI_LUA_STEPS);
-    limit_cpu(run ? TBI_LUA_RUN_CPU_SECONDS : TBI_LUA_CPU_SECONDS);
+    limit_memory(run ? RUN_ROOM : EVALUATE_ROOM);
+    if (run)
+        limit_time(TBI_LUA_RUN_CPU_SECONDS, TBI_LUA_RUN_CPU_SECONDS - 1);
+    else
+        limit_time(TBI_LUA_CPU_SECONDS, TBI_LUA_WALL_SECONDS);
     if (run)
         return run_node(h, r, err);
     if (strcmp(op, "load") == 0)
         return load(hp, r, err);
     if (strcmp(op, "build") == 0)
-        return call_op(h, r, op_build, err);
+        return call_op(h, r, tbi_op_build, err);
     if (strcmp(op, "expand") == 0)
-        return call_op(h, r, op_expand, err);
+        return call_op(h, r, tbi_op_expand, err);
     if (strcmp(op, "types") != 0)
         return tb_err_set(err, TB_EINTERNAL, "the Lua process knows no request '%s'", op);
     r->answer = json_incref(h->types_json);
     return TB_OK;
 }
 
-static tb_status answer(tbi_host *h, request *r, const tb_err *err, bool fatal)
+static tb_status answer(tbi_host *h, tbi_request *r, const tb_err *err, bool fatal)
 {
     json_t *m = err->status == TB_OK
                     ? json_pack("{sO}", "ok", r->answer)
@@ -528,7 +193,7 @@ static tb_status answer(tbi_host *h, request *r, const tb_err *err, bool fatal)
 
 static bool serve(tbi_host **hp)
 {
-    request r = { 0 };
+    tbi_request r = { 0 };
     tb_err err = TB_ERR_INIT;
     json_t *json = tbi_wire_receive((*hp)->sock, &r.fds_in, &(tbi_patience){ 0 }, NULL);
     if (!json)
@@ -536,7 +201,7 @@ static bool serve(tbi_host **hp)
     r.json = json;
     const int sock = (*hp)->sock;
     dispatch(hp, &r, &err);
-    limit_cpu(0);
+    limit_time(0, 0);
     tbi_host lost = { .sock = sock };
     const bool sent = answer(*hp ? *hp : &lost, &r, &err, !*hp) == TB_OK;
     if (*hp)
@@ -555,7 +220,7 @@ void tb_script_child_main(int fd)
     tbi_host *h = tbi_host_new(fd, &err);
     if (!h) { /* told in place of the first answer */
         tbi_host lost = { .sock = fd };
-        answer(&lost, &(request){ 0 }, &err, true);
+        answer(&lost, &(tbi_request){ 0 }, &err, true);
         _exit(1);
     }
     dying = h;

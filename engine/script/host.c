@@ -37,8 +37,7 @@ static void *allocate(void *ud, void *p, size_t old, size_t n)
     return q;
 }
 
-/* ------------------------------------------------------------------------------------------ errors
- */
+/* ------------------------------------------------------------------------------------ errors */
 
 void tbi_raise(lua_State *L, const char *fmt, ...)
 {
@@ -150,8 +149,7 @@ tb_status tbi_host_call(tbi_host *h, int nargs, int nresults, tb_err *err)
     return st;
 }
 
-/* ---------------------------------------------------------------------------------------- the hook
- */
+/* ---------------------------------------------------------------------------------- the hook */
 
 static void out_of_steps(lua_State *L)
 {
@@ -183,8 +181,7 @@ void tbi_host_refill(tbi_host *h, int64_t steps)
     lua_sethook(h->L, on_count, LUA_MASKCOUNT, HOOK_STEPS);
 }
 
-/* --------------------------------------------------------------------------------------- the state
- */
+/* --------------------------------------------------------------------------------- the state */
 
 json_t *tbi_json_keep(json_t **slot, json_t *fresh)
 {

@@ -24,7 +24,8 @@
 #define TBI_LUA_TENSORS         ((size_t)2 << 30) /* bytes of tensors a Lua node may hold at once */
 #define TBI_LUA_STEPS           20000000          /* instructions an evaluation may take */
 #define TBI_LUA_RUN_STEPS       1000000000        /* the same for the run of a node */
-#define TBI_LUA_CPU_SECONDS     2
+#define TBI_LUA_CPU_SECONDS 2
+#define TBI_LUA_WALL_SECONDS 4 /* the engine kills after 5 */
 #define TBI_LUA_RUN_CPU_SECONDS 60
 #define TBI_ID_BYTES            256 /* node ids with their 0 */
 
@@ -93,6 +94,8 @@ void tbi_load_chunk(lua_State *L, const char *name, const char *text, size_t n, 
 void tbi_push_environment(lua_State *L);
 /* Lock the metatable of strings. */
 void tbi_guard_strings(lua_State *L);
+int tbi_pairs(lua_State *L); /* pairs.c */
+/* require.c */
 int tbi_require(lua_State *L);
 /* Push the value of a module. */
 void tbi_require_name(lua_State *L, const char *name);

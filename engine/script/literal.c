@@ -121,8 +121,7 @@ void tbi_literal_set(lua_State *L, int index, json_t *into, const char *field, c
     put_value(L, lua_absindex(L, index), into, field, (place){ .what = what });
 }
 
-/* ------------------------------------------------------------------------------------ JSON to Lua
- */
+/* ------------------------------------------------------------------------------- JSON to Lua */
 
 void tbi_push_json(lua_State *L, const json_t *j)
 {

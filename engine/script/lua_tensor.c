@@ -80,8 +80,7 @@ static float *push_new(lua_State *L, const tb_shape *shape)
     return tb_tensor_f32_mut(h->t);
 }
 
-/* -------------------------------------------------------------------------------------- arithmetic
- */
+/* -------------------------------------------------------------------------------- arithmetic */
 
 typedef float (*binary)(float a, float b);
 
@@ -161,8 +160,7 @@ static int tensor_clamp(lua_State *L)
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------------- shape
- */
+/* ------------------------------------------------------------------------------------- shape */
 
 static int tensor_shape(lua_State *L)
 {
@@ -282,8 +280,7 @@ static int tensor_concat(lua_State *L)
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------- statistics
- */
+/* -------------------------------------------------------------------------------- statistics */
 
 static const tb_tensor *check_some(lua_State *L)
 {
@@ -345,8 +342,7 @@ static int tensor_max(lua_State *L)
     return extreme(L, true);
 }
 
-/* ------------------------------------------------------------------------------------ the
- * functions */
+/* ----------------------------------------------------------------------------- the functions */
 
 static int make_full(lua_State *L)
 {

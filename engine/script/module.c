@@ -35,8 +35,7 @@ static int module_newindex(lua_State *L)
         L, "names of the module tubelet cannot be set; define a node with tb.node or tb.composite");
 }
 
-/* -----------------------------------------------------------------------------------------
- * tb.graph */
+/* ---------------------------------------------------------------------------------- tb.graph */
 
 static void check_graph_keys(lua_State *L)
 {

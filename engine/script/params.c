@@ -34,8 +34,7 @@ static tbi_param *push_param(lua_State *L, const char *type)
     return p;
 }
 
-/* ----------------------------------------------------------------------------------------- options
- */
+/* ----------------------------------------------------------------------------------- options */
 
 typedef struct option {
     const char *name;
@@ -191,7 +190,7 @@ void tbi_open_params(lua_State *L)
     lua_setfield(L, -2, "port");
 }
 
-/* ------------------------------------------------------------------------------- tables of them */
+/* ---------------------------------------------------------------------------- tables of them */
 
 typedef struct row {
     const char *name;

@@ -37,23 +37,26 @@ static json_t *refuse(const json_t *spec, const char *wanted, const json_t *give
     return NULL;
 }
 
-/* "1..1000", "at least 0", "at most 30"; false when there is no bound or v keeps it. */
-static bool out_of_range(const json_t *spec, double v, char *wanted, size_t n)
+/* The number itself, or NULL: "1..1000", "at least 0", "at most 30". Consumes v. */
+static json_t *in_range(const json_t *spec, json_t *v, tb_err *err)
 {
     const json_t *lo = json_object_get(spec, "min"), *hi = json_object_get(spec, "max");
-    const double a = json_number_value(lo), b = json_number_value(hi);
-    if (!((lo && v < a) || (hi && v > b)))
-        return false;
+    const double a = json_number_value(lo), b = json_number_value(hi), x = json_number_value(v);
+    char wanted[80];
+    if ((!lo || x >= a) && (!hi || x <= b))
+        return v;
     if (lo && hi)
-        snprintf(wanted, n, "%.15g..%.15g", a, b);
+        snprintf(wanted, sizeof wanted, "%.15g..%.15g", a, b);
     else
-        snprintf(wanted, n, "%s %.15g", lo ? "at least" : "at most", lo ? a : b);
-    return true;
+        snprintf(wanted, sizeof wanted, "%s %.15g", lo ? "at least" : "at most", lo ? a : b);
+    refuse(spec, wanted, v, err);
+    json_decref(v);
+    return NULL;
 }
 
 static json_t *convert_int(const json_t *spec, const json_t *given, tb_err *err)
 {
-    char *end = NULL, wanted[80];
+    char *end = NULL;
     const char *text = json_string_value(given);
     long long v = json_integer_value(given);
     errno = 0;
@@ -64,19 +67,17 @@ static json_t *convert_int(const json_t *spec, const json_t *given, tb_err *err)
         v = (long long)json_real_value(given);
     else if (text ? end == text || *end || errno : !json_is_integer(given))
         return refuse(spec, "an integer", given, err);
-    return out_of_range(spec, (double)v, wanted, sizeof wanted) ? refuse(spec, wanted, given, err)
-                                                                : json_integer(v);
+    return in_range(spec, json_integer(v), err);
 }
 
 static json_t *convert_float(const json_t *spec, const json_t *given, tb_err *err)
 {
-    char *end = NULL, wanted[80];
+    char *end = NULL;
     const char *text = json_string_value(given);
     const double v = text ? strtod(text, &end) : json_number_value(given);
     if (text ? end == text || *end || !isfinite(v) : !json_is_number(given))
         return refuse(spec, "a number", given, err);
-    return out_of_range(spec, v, wanted, sizeof wanted) ? refuse(spec, wanted, given, err)
-                                                        : json_real(v);
+    return in_range(spec, json_real(v), err);
 }
 
 static json_t *convert_bool(const json_t *spec, const json_t *given, tb_err *err)

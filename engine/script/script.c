@@ -31,8 +31,7 @@ struct tb_script {
     bool read_files; /* modules that are not in `files` may be read from the disk */
 };
 
-/* ----------------------------------------------------------------------------------------- modules
- */
+/* ----------------------------------------------------------------------------------- modules */
 
 /* "a.b/c" -> "a/b/c.lua": letters, digits, _ and - only, so neither ".." nor "/x" can be said. */
 static char *module_path(const char *name)
@@ -108,8 +107,7 @@ static json_t *answer_need(tb_script *s, const char *name)
     return answer;
 }
 
-/* ---------------------------------------------------------------------------------------- requests
- */
+/* ---------------------------------------------------------------------------------- requests */
 
 typedef struct call {
     json_t *request; /* consumed */
@@ -243,8 +241,7 @@ static json_t *ask(tb_script *s, call c, tb_err *err)
     return answer;
 }
 
-/* ---------------------------------------------------------------------------------- start and stop
- */
+/* ---------------------------------------------------------------------------- start and stop */
 
 tb_script *tb_script_start(tb_err *err)
 {
@@ -270,8 +267,7 @@ void tb_script_stop(tb_script **sp)
     free(s);
 }
 
-/* --------------------------------------------------------------------------------------- loading
- */
+/* ----------------------------------------------------------------------------------- loading */
 
 /* Loads `main` from `files` (consumed); afterwards the script holds these or, on error, none. */
 static json_t *load_files(tb_script *s, const char *main, json_t *files, bool read_files,
@@ -341,7 +337,7 @@ tb_status tb_script_load_sources(tb_script *s, const json_t *sources, tb_err *er
     return TB_OK;
 }
 
-/* ---------------------------------------------------------------------------------- evaluation */
+/* -------------------------------------------------------------------------------- evaluation */
 
 json_t *tb_script_build(tb_script *s, const json_t *params, tb_err *err)
 {

@@ -34,8 +34,7 @@ typedef struct writer {
     tb_err *err;
 } writer;
 
-/* ------------------------------------------------------------------------------------ Lua's tokens
- */
+/* ------------------------------------------------------------------------------ Lua's tokens */
 
 static bool is_identifier(const char *s)
 {
@@ -107,8 +106,7 @@ static void put_real(tb_str *b, double v)
     tb_str_addf(b, "%s%s", text, strpbrk(text, ".en") ? "" : ".0");
 }
 
-/* -------------------------------------------------------------------------------------- literals
- */
+/* ---------------------------------------------------------------------------------- literals */
 
 static int by_text(const void *a, const void *b)
 {
@@ -188,8 +186,7 @@ static tb_status put_literal(tb_str *b, const json_t *v, int depth, tb_err *err)
     return TB_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- nodes
- */
+/* ------------------------------------------------------------------------------------- nodes */
 
 static const tb_type *type_of(const writer *w, const json_t *node)
 {
@@ -282,8 +279,7 @@ static tb_status put_node(writer *w, const item *it)
     return st;
 }
 
-/* ----------------------------------------------------------------------------------------- order
- */
+/* ------------------------------------------------------------------------------------- order */
 
 /* The first node that `it` reads and that is not written yet; -1: none; -2: an error. */
 static int next_needed(writer *w, const item *it)

@@ -44,8 +44,7 @@ static tb_status wait_for(int sock, short events, const tbi_patience *p, tb_err 
     }
 }
 
-/* ---------------------------------------------------------------------------------------- sending
- */
+/* ----------------------------------------------------------------------------------- sending */
 
 static void attach(struct msghdr *m, const tbi_fds *fds, void *control, size_t size)
 {
@@ -103,8 +102,7 @@ tb_status tbi_wire_send(int sock, const json_t *message, const tbi_fds *fds,
     return st;
 }
 
-/* -------------------------------------------------------------------------------------- receiving
- */
+/* --------------------------------------------------------------------------------- receiving */
 
 static void keep_fds(struct msghdr *m, tbi_fds *fds)
 {
