@@ -24,8 +24,8 @@
 #define TBI_LUA_TENSORS         ((size_t)2 << 30) /* bytes of tensors a Lua node may hold at once */
 #define TBI_LUA_STEPS           20000000          /* instructions an evaluation may take */
 #define TBI_LUA_RUN_STEPS       1000000000        /* the same for the run of a node */
-#define TBI_LUA_CPU_SECONDS 2
-#define TBI_LUA_WALL_SECONDS 4 /* the engine kills after 5 */
+#define TBI_LUA_CPU_SECONDS     2
+#define TBI_LUA_WALL_SECONDS    4 /* the engine kills after 5 */
 #define TBI_LUA_RUN_CPU_SECONDS 60
 #define TBI_ID_BYTES            256 /* node ids with their 0 */
 

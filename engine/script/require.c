@@ -2,7 +2,6 @@
  * engine reads for us.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "script/host.h"
@@ -30,7 +29,7 @@ static void load_users_module(lua_State *L, const char *name, char *file, size_t
     if (tbi_wire_send(h->sock, ask, NULL, &(tbi_patience){ 0 }, &err) == TB_OK)
         answer = tbi_wire_receive(h->sock, &fds, &(tbi_patience){ 0 }, &err);
     if (!answer)
-        exit(1); /* the engine is gone */
+        tbi_raise(L, "%s", err.message);
     tbi_json_keep(&h->scratch, answer);
     tbi_fds_close(&fds);
     const json_t *text = json_object_get(answer, "text");
