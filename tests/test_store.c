@@ -200,6 +200,34 @@ TEST(runs_are_journaled)
     free(dir);
 }
 
+TEST(history_keeps_a_thousand_runs)
+{
+    char *dir = st_folder();
+    tb_store *s = st_open(dir);
+    tb_err err = TB_ERR_INIT;
+    tb_store_stats stat;
+    tb_run_info info;
+    uint64_t run = 0, live = 0;
+    CHECK_OK(tb_store_run_begin(s, "still at it", "{}", &live, &err));
+    for (int i = 0; i < 1005; i++) {
+        CHECK_OK(tb_store_run_begin(s, "t", "{}", &run, &err));
+        tb_store_run_node(s, run, "n", "t", NULL, "stored", 1);
+        CHECK_OK(tb_store_run_end(s, run, "done", NULL, &err));
+    }
+    CHECK_OK(tb_store_gc(s, UINT64_MAX, NULL, &err));
+    CHECK_OK(tb_store_stat(s, &stat, &err));
+    CHECK_INT(stat.runs, 1001);
+    CHECK_OK(tb_store_run_get(s, live, &info, &err));
+    tb_run_info_clear(&info);
+    CHECK_INT(tb_store_run_get(s, 2, &info, NULL), TB_ENOTFOUND);
+    json_t *rows = tb_store_run_nodes(s, 2, &err);
+    CHECK_INT(json_array_size(rows), 0);
+    json_decref(rows);
+    tb_store_close(&s);
+    st_remove(dir);
+    free(dir);
+}
+
 TEST(runs_only_move_forward)
 {
     char *dir = st_folder();
@@ -335,6 +363,7 @@ static const struct tb_test tests[] = {
     TEST_CASE(costs_are_remembered_by_signature),
     TEST_CASE(unstorable_values_are_refused),
     TEST_CASE(runs_are_journaled),
+    TEST_CASE(history_keeps_a_thousand_runs),
     TEST_CASE(runs_only_move_forward),
     TEST_CASE(listings_prefixes_and_pins),
     TEST_CASE(file_digests_are_those_of_the_bytes),

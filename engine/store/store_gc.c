@@ -345,6 +345,7 @@ static tb_status prune_runs(tb_store *s, tb_err *err)
     tb_status st = q ? TB_OK : TB_ESTORE;
     if (q) {
         sqlite3_bind_int(q, 1, RUNS_KEPT);
+        tbi_bind_text(q, 2, s->self.boot);
         st = tbi_db_run(&s->runs, q, err);
     }
     if (st == TB_OK)

@@ -114,7 +114,7 @@ void tbi_site(const char *name);
       "WHERE run=?1")                                                                             \
     X(TBI_Q_RUN_LIVE, "SELECT id,pid,pid_start,boot FROM run WHERE status='running'")             \
     X(TBI_Q_NODE_KEYS, "SELECT key FROM run_node WHERE run=?1 AND key IS NOT NULL")               \
-    X(TBI_Q_RUN_PRUNE, "DELETE FROM run WHERE status<>'running' AND id NOT IN "                   \
+    X(TBI_Q_RUN_PRUNE, "DELETE FROM run WHERE (status<>'running' OR boot<>?2) AND id NOT IN "     \
                        "(SELECT id FROM run ORDER BY id DESC LIMIT ?1)")
 
 typedef enum tbi_sql {
