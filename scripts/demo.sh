@@ -27,6 +27,6 @@ if ! { cmake --preset release && cmake --build --preset release --target tubelet
     exit 1
 fi
 
-"$tubelet" run graphs/text_to_video.lua --prompt "$prompt" --out out.mp4
+"$tubelet" run graphs/text_to_video.lua --prompt "$prompt" --out out.mp4 >/dev/null
 "$tubelet" preview out.mp4
-echo "$PWD/out.mp4"
+echo "$prompt: $PWD/out.mp4"
