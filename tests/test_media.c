@@ -555,6 +555,35 @@ TEST(pictures_are_turned_upright)
 /* ------------------------------------------------------------------------------------------ resize
  */
 
+/* Each allocation in turn is refused: a sentence, nothing lost. */
+TEST(refused_memory_is_told)
+{
+    tb_err err = TB_ERR_INIT;
+    char *path = in_folder("memory.gif");
+    tb_tensor *images = moving_disc(3, 16, 16);
+    CHECK_OK(save(images, path, NULL, 0, &err));
+    int failures = 0;
+    for (uint64_t n = 1; n < 20; n++) {
+        tb_err_clear(&err);
+        tb_mem_fail_on(n);
+        tb_tensor *back = tb_media_read(path, 0, 0, NULL, NULL, &err);
+        tb_tensor *small = back ? tb_media_resize(back, 8, 8, "area", &err) : NULL;
+        tb_tensor *one = small ? tb_tensor_new_zero(TB_F32, &TB_SHAPE(1, 8, 8, 3), &err) : NULL;
+        const tb_media_options o = { .format = "png", .graph = GRAPH };
+        tb_tensor *file = one ? tb_media_encode(one, &o, NULL, &err) : NULL;
+        tb_mem_fail_on(0);
+        CHECK(file || (err.status == TB_ENOMEM && err.message[0]));
+        failures += !file;
+        tb_tensor_unref(&back);
+        tb_tensor_unref(&small);
+        tb_tensor_unref(&one);
+        tb_tensor_unref(&file);
+    }
+    CHECK(failures >= 5);
+    tb_tensor_unref(&images);
+    free(path);
+}
+
 TEST(resize_keeps_means_and_ramps)
 {
     static const char *const names[] = { "nearest", "area", "bilinear", "bicubic", "lanczos" };
@@ -620,13 +649,16 @@ int main(int argc, char **argv)
         TEST_CASE(mp4_is_read_back),
         TEST_CASE(webm_is_read_back),
         TEST_CASE(gif_is_read_back),
-        TEST_ROW(png_is_read_back) TEST_CASE(jpeg_is_read_back),
+        TEST_CASE(png_is_read_back),
+        TEST_CASE(jpeg_is_read_back),
         TEST_CASE(webp_is_read_back),
         TEST_CASE(animated_webp_is_written_whole),
         TEST_CASE(eight_bits_survive),
-        TEST_ROW(values_out_of_range_are_clamped) TEST_CASE(same_frames_give_the_same_bytes),
+        TEST_CASE(values_out_of_range_are_clamped),
+        TEST_CASE(same_frames_give_the_same_bytes),
         TEST_CASE(graphs_are_put_into_finished_files),
-        TEST_ROW(a_graph_is_not_put_into_what_is_no_file) TEST_CASE(mp4_has_its_index_in_front),
+        TEST_CASE(a_graph_is_not_put_into_what_is_no_file),
+        TEST_CASE(mp4_has_its_index_in_front),
         TEST_CASE(odd_sizes_are_padded_only_where_they_must),
         TEST_CASE(a_range_of_frames_is_read),
         TEST_CASE(quality_changes_the_size),
@@ -638,6 +670,7 @@ int main(int argc, char **argv)
         TEST_CASE(damaged_files_do_no_harm),
         TEST_CASE(a_truncated_picture_is_told),
         TEST_CASE(pictures_are_turned_upright),
+        TEST_CASE(refused_memory_is_told),
         TEST_CASE(resize_keeps_means_and_ramps),
         TEST_CASE(area_averages_exactly),
         TEST_CASE(wrong_resizes_are_told),

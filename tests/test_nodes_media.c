@@ -264,14 +264,18 @@ TEST(load_tensor_tells_what_is_wrong)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(mux_writes_a_video_with_its_graph) TEST_ROW(mux_takes_the_rate_of_a_video)
-            TEST_ROW(mux_numbers_png_frames) TEST_ROW(mux_numbers_the_elements_of_a_list)
-                TEST_ROW(mux_tells_what_is_wrong) TEST_ROW(save_image_writes_one_or_numbers_several)
-                    TEST_ROW(a_file_that_cannot_be_written_is_told)
-                        TEST_ROW(load_image_reads_and_resizes) TEST_ROW(load_video_reads_a_range)
-                            TEST_ROW(tensors_are_saved_and_loaded)
-                                TEST_ROW(save_tensor_tells_what_is_wrong)
-                                    TEST_ROW(load_tensor_tells_what_is_wrong)
+        TEST_CASE(mux_writes_a_video_with_its_graph),
+        TEST_CASE(mux_takes_the_rate_of_a_video),
+        TEST_CASE(mux_numbers_png_frames),
+        TEST_CASE(mux_numbers_the_elements_of_a_list),
+        TEST_CASE(mux_tells_what_is_wrong),
+        TEST_CASE(save_image_writes_one_or_numbers_several),
+        TEST_CASE(a_file_that_cannot_be_written_is_told),
+        TEST_CASE(load_image_reads_and_resizes),
+        TEST_CASE(load_video_reads_a_range),
+        TEST_CASE(tensors_are_saved_and_loaded),
+        TEST_CASE(save_tensor_tells_what_is_wrong),
+        TEST_CASE(load_tensor_tells_what_is_wrong),
     };
     return node_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

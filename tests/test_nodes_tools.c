@@ -338,16 +338,23 @@ TEST(image_blend_mixes_and_masks)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_ROW(math_number_keeps_integers) TEST_ROW(math_number_tells_what_is_wrong)
-            TEST_ROW(compare_answers) TEST_ROW(constants_pass_on) TEST_ROW(string_join_joins_lists)
-                TEST_ROW(string_format_fills_places) TEST_ROW(prompt_grid_gives_all_combinations)
-                    TEST_ROW(switch_computes_one_side_only) TEST_ROW(latent_slice_takes_a_range)
-                        TEST_ROW(latent_concat_joins) TEST_ROW(latent_blend_goes_between)
-                            TEST_ROW(latent_resize_resizes_clean_latents)
-                                TEST_ROW(image_slice_crops) TEST_ROW(image_concat_joins)
-                                    TEST_ROW(image_batch_joins_a_list)
-                                        TEST_ROW(image_resize_keeps_or_cuts_the_aspect)
-                                            TEST_ROW(image_blend_mixes_and_masks)
+        TEST_CASE(math_number_keeps_integers),
+        TEST_CASE(math_number_tells_what_is_wrong),
+        TEST_CASE(compare_answers),
+        TEST_CASE(constants_pass_on),
+        TEST_CASE(string_join_joins_lists),
+        TEST_CASE(string_format_fills_places),
+        TEST_CASE(prompt_grid_gives_all_combinations),
+        TEST_CASE(switch_computes_one_side_only),
+        TEST_CASE(latent_slice_takes_a_range),
+        TEST_CASE(latent_concat_joins),
+        TEST_CASE(latent_blend_goes_between),
+        TEST_CASE(latent_resize_resizes_clean_latents),
+        TEST_CASE(image_slice_crops),
+        TEST_CASE(image_concat_joins),
+        TEST_CASE(image_batch_joins_a_list),
+        TEST_CASE(image_resize_keeps_or_cuts_the_aspect),
+        TEST_CASE(image_blend_mixes_and_masks),
     };
     return node_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

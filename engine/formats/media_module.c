@@ -31,14 +31,19 @@ tb_status tbi_media_fail_av(tb_err *err, tb_status status, int code, const char 
     return tbi_media_fail(err, code == AVERROR(ENOMEM) ? TB_ENOMEM : status, "%s: %s", what, why);
 }
 
+static char version_text[200]; /* written once, when the module is opened */
+
 static const char *version(void)
 {
-    static char text[200];
+    return version_text;
+}
+
+static void write_version(void)
+{
     const unsigned c = avcodec_version(), f = avformat_version(), s = swscale_version();
-    snprintf(text, sizeof text, "libavcodec %u.%u.%u, libavformat %u.%u.%u, libswscale %u.%u.%u",
-             c >> 16, c >> 8 & 255, c & 255, f >> 16, f >> 8 & 255, f & 255, s >> 16, s >> 8 & 255,
-             s & 255);
-    return text;
+    snprintf(version_text, sizeof version_text,
+             "libavcodec %u.%u.%u, libavformat %u.%u.%u, libswscale %u.%u.%u", c >> 16,
+             c >> 8 & 255, c & 255, f >> 16, f >> 8 & 255, f & 255, s >> 16, s >> 8 & 255, s & 255);
 }
 
 const tb_media_table *tb_media_module_open(const tb_media_host *host)
@@ -53,6 +58,7 @@ const tb_media_table *tb_media_module_open(const tb_media_host *host)
         .release = av_free,
     };
     the_host = host;
+    write_version();
     av_log_set_level(AV_LOG_QUIET);
     return &table;
 }
