@@ -504,8 +504,8 @@ int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
         TEST_CASE(noise_has_the_models_shape_and_seed),
-        TEST_ROW(sizes_that_do_not_fit_are_refused)
-            TEST_CASE(a_schedule_keeps_the_part_that_is_asked_for),
+        TEST_CASE(sizes_that_do_not_fit_are_refused),
+        TEST_CASE(a_schedule_keeps_the_part_that_is_asked_for),
         TEST_CASE(the_shift_is_the_models_own_unless_given),
         TEST_CASE(schedules_that_cannot_be_are_refused),
         TEST_CASE(noise_becomes_frames),
@@ -521,8 +521,8 @@ int main(int argc, char **argv)
         TEST_CASE(a_mask_of_pixels_needs_every_pixel),
         TEST_CASE(known_frames_that_do_not_fit_are_refused),
         TEST_CASE(a_step_holds_known_frames),
-        TEST_ROW(images_become_latents_and_images_again)
-            TEST_CASE(images_and_latents_that_do_not_fit_are_refused),
+        TEST_CASE(images_become_latents_and_images_again),
+        TEST_CASE(images_and_latents_that_do_not_fit_are_refused),
     };
     return run_with_engine(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -40,6 +40,9 @@ struct tb_wan_vae {
     vae_half encoder, decoder; /* count 0: not there */
     float *mean, *std;
     size_t bytes;
+    /* Buffers larger than this many floats make a chunk go on frame by frame where frames are
+     * settled. */
+    int64_t split_above;
 };
 
 typedef struct vae_act {

@@ -14,9 +14,6 @@
 
 enum { BUFFERS = 4 };
 
-/* Chunks larger than this go on frame by frame where frames are settled. */
-#define FRAME_BY_FRAME ((int64_t)16 << 20)
-
 /* One pass from some operation on. */
 typedef struct pass {
     vae_stream *s;
@@ -318,7 +315,7 @@ tb_status tbi_vae_stream_run(vae_stream *s, const vae_act *in, tb_err *err)
     tb_status st = run_range(s, 0, s->half->settled, in, &x, err);
     vae_act shape = x;
     if (st == TB_OK &&
-        buffer_floats(s, s->half->settled, s->half->count, &shape) <= FRAME_BY_FRAME) {
+        buffer_floats(s, s->half->settled, s->half->count, &shape) <= s->m->split_above) {
         st = run_rest(s, &x, err);
     } else {
         const int64_t frame = x.h * x.w * x.c;
