@@ -360,9 +360,39 @@ uint64_t tb_run_id(const tb_run *r)
     return r->id;
 }
 
+/* What a link means once composites are expanded; NULL when it stays as it is. */
+static json_t *expanded_link(const tb_program *p, const json_t *link)
+{
+    const char *id = tb_json_is_link(link) ? json_string_value(json_array_get(link, 0)) : NULL;
+    const int src = id ? tb_graph_find(p->graph, id) : -1;
+    if (src < 0 || !p->nodes[src].alias)
+        return NULL;
+    const int slot = (int)json_integer_value(json_array_get(link, 1));
+    const tb_arg a = tb_program_resolve(p, src, slot);
+    return a.src >= 0  ? json_pack("[si]", tb_program_id(p, a.src), a.slot)
+           : a.literal ? tb_value_to_json(a.literal, NULL, NULL, NULL)
+                       : json_null();
+}
+
 json_t *tb_run_expanded(const tb_run *r)
 {
-    return tb_graph_to_json(r->program->graph);
+    const tb_program *p = r->program;
+    json_t *document = tb_graph_to_json(p->graph), *value;
+    const char *name;
+    for (int i = 0; i < p->count; i++) {
+        if (p->nodes[i].alias) {
+            json_object_del(document, tb_program_id(p, i));
+            continue;
+        }
+        json_t *inputs = json_object_get(json_object_get(document, tb_program_id(p, i)), "inputs");
+        json_object_foreach(inputs, name, value)
+        {
+            json_t *link = expanded_link(p, value);
+            if (link)
+                json_object_set_new(inputs, name, link);
+        }
+    }
+    return document;
 }
 
 tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count)
