@@ -7,7 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bin=${TUBELET_BIN:-$PWD/build/debug/tubelet}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export TUBELET_STORE=$work/store NO_COLOR=1 LC_ALL=C.UTF-8
+export NO_COLOR=1 LC_ALL=C.UTF-8
+export LSAN_OPTIONS=${LSAN_OPTIONS-suppressions=tests/lsan.supp:print_suppressions=0}
 out=$work/out err=$work/err
 failures=0
 
@@ -142,7 +143,7 @@ test_completion() {
         complete_words tubelet cache u
         complete_words tubelet runs --l' "$bin" >"$out"
     prints "resume
-json dot svg
+json lua dot svg
 unpin
 --limit"
 }
@@ -155,9 +156,258 @@ test_empty_store() {
     has "$err" "RUN must be a whole number"
 }
 
+# ------------------------------------------------------------------------- graphs and runs
+
+# A video by the bundled model, small enough to be made in a second or two.
+cat >"$work/video.lua" <<'LUA'
+local tb = require "tubelet"
+return tb.graph {
+  doc = "A test video.",
+  params = {
+    prompt = tb.string { default = "a small blue cube", doc = "What to show." },
+    steps  = tb.int { default = 3, min = 1, max = 500, doc = "Denoising steps." },
+    cfg    = tb.float { default = 3.0, min = 0, max = 30 },
+    loud   = tb.bool { default = false },
+    store  = tb.string { default = "x", doc = "Hidden by an option of run." },
+    out    = tb.path { default = "out.mp4" },
+  },
+  build = function(p)
+    local m = tb.load_model { path = "examples/tiny" }
+    local x = tb.noise_init { model = m.model, seed = p.loud and 2 or 1, size = "32x32", frames = 5 }
+    local z = tb.sample { model = m.model, latent = x, steps = p.steps, cfg = p.cfg,
+                          positive = tb.text_encode { id = "positive", clip = m.clip, text = p.prompt },
+                          negative = tb.text_encode { id = "negative", clip = m.clip, text = "" } }
+    return tb.mux { video = tb.vae_decode { vae = m.vae, latent = z }, path = p.out, fps = 8 }
+  end,
+}
+LUA
+
+cat >"$work/wrong.json" <<'JSON'
+{ "m": { "class_type": "load_model", "inputs": { "path": "examples/tiny" } },
+  "x": { "class_type": "noise_init", "inputs": { "model": ["m", 0], "frames": 0, "sise": "64x64" } },
+  "s": { "class_type": "sampel", "inputs": {} },
+  "d": { "class_type": "vae_decode", "inputs": { "vae": ["m", 0], "latent": ["x", 4] } } }
+JSON
+
+# Wait until a file has n lines that match; false when the process is over before.
+wait_for() { # pid, n, pattern, file
+    while kill -0 "$1" 2>/dev/null; do
+        [ "$(grep -cE "$3" "$4" 2>/dev/null || true)" -lt "$2" ] || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+test_all_errors_of_a_graph() {
+    expect 20 run "$work/wrong.json"
+    says "node 'x' (noise_init): frames must be 1..100000, got 0
+node 'x' (noise_init): there is no input 'sise'; did you mean 'size'?
+node 's': unknown node type 'sampel'; did you mean 'sample'?
+node 'd' (vae_decode): vae must be VAE, got MODEL from output 'model' of node 'm' (load_model)
+node 'd' (vae_decode): latent is linked to output 4 of node 'x' (noise_init), which has 1 output"
+    prints ""
+    expect 20 plan "$work/wrong.json" --json
+    [ "$(grep -c '^{"event":"error",.*}$' "$out")" -eq 5 ] || fail "not five errors: $(cat "$out")"
+}
+
+test_parameters_of_a_graph() {
+    expect 0 run "$work/video.lua" --help
+    has "$out" "A test video."
+    has "$out" "  --steps INT      Denoising steps. [1..500; default 3]"
+    has "$out" "  --no-cache "
+    expect 2 run "$work/video.lua" --stesp 4
+    has "$err" "unknown option '--stesp', did you mean '--steps'?"
+    expect 20 plan "$work/video.lua" --steps 0
+    has "$err" "steps must be 1..500, got 0"
+    expect 20 plan "$work/video.lua" --param spets=3
+    has "$err" "spets"
+    expect 2 plan "$work/video.lua" --param spets
+    has "$err" "--param must be NAME=VALUE, got 'spets'"
+    expect 2 plan "$work/video.lua" --loud=yes
+    has "$err" "--loud must be true or false, got 'yes'"
+    expect 0 graph "$work/video.lua" --loud --param store=y --prompt "a cone"
+    has "$out" '"seed": 2'
+    has "$out" '"text": "a cone"'
+    expect 0 graph "$work/video.lua" --no-loud
+    has "$out" '"seed": 1'
+    expect 2 plan "$work/wrong.json" --param steps=3
+    has "$err" "has no parameters; change an input with --set NODE.INPUT=VALUE"
+}
+
+test_set_changes_inputs() {
+    expect 20 run "$work/video.lua" --set nose_init.seed=4
+    says "tubelet: --set: the graph has no node 'nose_init', did you mean 'noise_init'?"
+    expect 20 run "$work/video.lua" --set noise_init.sead=4
+    says "tubelet: --set: node 'noise_init' (noise_init) has no input 'sead', did you mean 'seed'?"
+    expect 2 run "$work/video.lua" --set noise_init.seed
+    has "$err" "--set must be NODE.INPUT=VALUE, got 'noise_init.seed'"
+    expect 20 run "$work/video.lua" --set noise_init.seed=many
+    has "$err" "seed must be an integer, got 'many'"
+    expect 0 graph "$work/video.lua" --set positive.text=12 --set noise_init.frames=9
+    has "$out" '"text": "12"'
+    has "$out" '"frames": 9'
+}
+
+test_plan_then_run_then_plan() {
+    expect 0 plan "$work/video.lua" --out "$work/p.mp4"
+    grep -qE '^[0-9]+ of [0-9]+ nodes will run, time unknown, peak [0-9.]+ [KM]iB\.$' "$out" || fail "$(head -n 1 "$out")"
+    grep -qE '^  sample \([0-9]+ nodes\)  ' "$out" || fail "no folded scope in the plan"
+    expect 0 plan "$work/video.lua" --all
+    grep -qE '^  sample/step_00/cond +dit_step ' "$out" || fail "no single steps with --all"
+    expect 0 run "$work/video.lua" --out "$work/p.mp4"
+    prints "$work/p.mp4"
+    grep -qE '^0 of [0-9]+ nodes cached, ' "$err" || fail "$(tail -n 1 "$err")"
+    expect 0 plan "$work/video.lua" --out "$work/p.mp4"
+    has "$out" "Everything is stored already; nothing will run."
+    cp "$work/p.mp4" "$work/first.mp4"
+    expect 0 run "$work/video.lua" --out "$work/p.mp4"
+    cmp -s "$work/p.mp4" "$work/first.mp4" || fail "a cached run gave other bytes"
+    expect 0 plan "$work/video.lua" --prompt "a red ball"
+    grep -qE '(about|more than) [0-9.]+ s' "$out" || fail "no time from earlier runs: $(head -n 1 "$out")"
+}
+
+test_until_prints_values() {
+    expect 0 run "$work/video.lua" --until vae_decode
+    prints "vae_decode.image = F32 [5,32,32,3]"
+    expect 20 run "$work/video.lua" --until nowhere
+    has "$err" "there is no node 'nowhere' to run until"
+}
+
+test_json_lines() {
+    expect 0 run "$work/video.lua" --out "$work/j.mp4" --no-cache --json
+    ! grep -qv '^{"event":".*}$' "$out" || fail "not one object a line: $(grep -v '^{"event":' "$out" | head -n 3)"
+    head -n 1 "$out" | grep -q '"event":"planned"' || fail "does not begin with the plan"
+    tail -n 1 "$out" | grep -q '"event":"end","status":"ok"' || fail "does not end with the end"
+    has "$out" "\"event\":\"delivered\",\"node\":\"mux\",\"type\":\"mux\",\"path\":\"$work/j.mp4\",\"kind\":\"video\""
+    [ ! -s "$err" ] || fail "--json says on stderr: $(cat "$err")"
+}
+
+test_graphs_in_other_forms() {
+    expect 0 graph "$work/video.lua" --as json
+    cp "$out" "$work/api.json"
+    expect 0 graph "$work/video.lua" --as json --expanded
+    ! grep -q '"class_type": "sample"' "$out" || fail "a composite is left by --expanded"
+    has "$out" '"sample/step_02/step"'
+    cp "$out" "$work/expanded.json"
+    expect 0 graph "$work/api.json" --as lua
+    cp "$out" "$work/saved.lua"
+    expect 0 graph "$work/saved.lua" --as lua
+    cmp -s "$out" "$work/saved.lua" || fail "Lua to document to Lua changes the file"
+    expect 0 run "$work/video.lua" --out "$work/f.mp4"
+    for form in api.json expanded.json saved.lua; do
+        expect 0 plan "$work/$form"
+        has "$out" "Everything is stored already"
+    done
+    expect 0 graph "$work/api.json" --as dot
+    has "$out" '"sample" -> "vae_decode" [label="latent"];'
+    expect 0 graph "$work/expanded.json" --as svg --depth 1
+    has "$out" '<svg xmlns="http://www.w3.org/2000/svg"'
+    [ "$(grep -c '^<g>' "$out")" -eq 7 ] || fail "the folded picture has $(grep -c '^<g>' "$out") boxes, not 7"
+    [ "$(tail -n 1 "$out")" = "</svg>" ] || fail "the picture has no end"
+    expect 2 graph "$work/api.json" --as png
+    has "$err" "--as must be one of json|lua|dot|svg, got 'png'"
+}
+
+test_a_video_is_its_graph() {
+    expect 0 run "$work/video.lua" --out "$work/v.mp4" --prompt "a green cone"
+    expect 0 graph "$work/v.mp4" --as json
+    has "$out" '"text": "a green cone"'
+    expect 0 run "$work/v.mp4" --set mux.path="$work/again.mp4"
+    prints "$work/again.mp4"
+    has "$err" "nodes cached"
+    expect 0 preview "$work/again.mp4" --width 60 --frames 3
+    cp "$out" "$work/frames"
+    expect 0 preview "$work/v.mp4" --width 60 --frames 3
+    cmp -s "$out" "$work/frames" || fail "the video's own graph gave another video"
+    [ "$(wc -l <"$out")" -eq 10 ] || fail "the preview has $(wc -l <"$out") lines, not 10"
+    ! grep -q $'\033' "$out" || fail "colour without a terminal"
+    expect 0 preview "$work/v.mp4" --width 60 --color always
+    has "$out" "▀"
+    expect 20 preview "$work/video.lua"
+}
+
+test_killed_runs_resume() {
+    local steps=24 ran
+    expect 0 run "$work/video.lua" --steps $steps --out "$work/killed.mp4" --store "$work/whole"
+    mv "$work/killed.mp4" "$work/whole.mp4"
+    "$bin" run "$work/video.lua" --steps $steps --out "$work/killed.mp4" --json >"$work/events" 2>&1 &
+    local pid=$!
+    wait_for $pid 3 '"stored","node":"sample/step_[0-9]*/step"' "$work/events" || fail "no step was stored"
+    kill -KILL $pid && wait $pid 2>/dev/null || true
+    [ ! -e "$work/killed.mp4" ] || fail "the run was over before it was killed"
+    expect 0 runs
+    grep -qE '^ *[0-9]+  interrupted ' "$out" || fail "not shown as interrupted: $(head -n 2 "$out")"
+    expect 0 resume --json
+    ran=$(grep -c '"event":"finished".*/step"' "$out" || true)
+    [ "$ran" -le $((steps - 3)) ] || fail "$ran of $steps steps ran again"
+    cmp -s "$work/whole.mp4" "$work/killed.mp4" || fail "a resumed run gave other bytes"
+    expect 20 resume
+    says "tubelet: every run in the store is finished; there is nothing to resume"
+    expect 20 resume 9999
+    says "tubelet: there is no run 9999; 'tubelet runs' lists them"
+}
+
+test_interrupts() {
+    "$bin" run "$work/video.lua" --steps 400 --prompt stop --out "$work/i.mp4" >"$out" 2>"$err" &
+    local pid=$!
+    wait_for $pid 1 'will run' "$err" || fail "the run was over before Ctrl+C"
+    kill -INT $pid
+    code=0
+    wait $pid || code=$?
+    [ "$code" -eq 130 ] || fail "Ctrl+C ends with $code, not 130"
+    has "$err" "Stopping after the current block; press Ctrl+C again to stop at once."
+    grep -qE "finished nodes are stored; 'tubelet resume [0-9]+' goes on from there\.$" "$err" || fail "$(tail -n 1 "$err")"
+    expect 0 runs --limit 1 --json
+    has "$out" '"status": "canceled"'
+}
+
+# ---------------------------------------------------------------------- looking at things
+
+test_cache() {
+    expect 0 run "$work/video.lua" --out "$work/c.mp4"
+    expect 0 cache ls --limit 3
+    local key
+    key=$(awk 'NR == 2 { print $1 }' "$out")
+    expect 0 cache show "$key"
+    has "$out" "key      $key"
+    expect 0 cache pin "$key"
+    prints "$key is pinned: it is never evicted."
+    expect 0 cache show "$key" --json
+    has "$out" '"pinned": true'
+    expect 0 cache gc --to 0
+    expect 0 cache ls
+    grep -qE "^$key .*pinned" "$out" || fail "gc took a pinned result"
+    expect 0 cache unpin "$key"
+    expect 0 cache verify
+    grep -qE '^[0-9]+ checked, 0 corrupt, 0 missing: the store is sound\.$' "$out" || fail "$(cat "$out")"
+    expect 20 cache show zz
+}
+
+test_nodes_models_doctor() {
+    expect 0 nodes
+    grep -qE '^sampling$' "$out" || fail "no category"
+    grep -qE '^  sample +[A-Z].*\.' "$out" || fail "no line for sample"
+    expect 0 nodes sample
+    grep -qE '^  steps +INT +20 +1\.\.1000 +Denoising steps\.' "$out" || fail "no input row: $(cat "$out")"
+    expect 0 nodes sample --json
+    has "$out" '"name": "sample"'
+    expect 20 nodes sampel
+    says "tubelet: there is no node 'sampel', did you mean 'sample'?"
+    expect 0 model show examples/tiny
+    grep -qE '^  transformer +5\.16 M +F16 ' "$out" || fail "$(cat "$out")"
+    expect 0 model show examples/tiny --json
+    expect 20 model show "$work"
+    expect 0 doctor
+    has "$out" "All is well."
+    grep -qE '^ok   core type ' "$out" || fail "doctor does not name the core type"
+    expect 1 doctor --store /dev/null/nowhere
+    grep -qE '^BAD  store ' "$out" || fail "doctor likes a store that cannot be"
+}
+
 tests=$(declare -F | sed -n 's/^declare -f test_/test_/p')
 for t in $tests; do
     before=$failures
+    export TUBELET_STORE=$work/store_$t
     $t
     [ "$failures" -eq "$before" ] && echo "ok   $t" || echo "FAIL $t"
 done

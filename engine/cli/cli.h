@@ -123,6 +123,7 @@ void cli_print_json(const json_t *j);
 typedef struct cli_table {
     int columns;
     unsigned right; /* bit i: column i is aligned right */
+    bool wrap; /* break the last column into lines, instead of cutting it at the terminal's edge */
     char **cells;
     size_t count, cap;
 } cli_table;

@@ -1,4 +1,4 @@
-/* graph.c - `tubelet graph`: a graph in another form: API JSON, Graphviz, a picture. */
+/* graph.c - `tubelet graph`: a graph in another form: API JSON, Lua, Graphviz, a picture. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +81,18 @@ static int as_json(cli_source *s, const tb_types *own)
     return 0;
 }
 
+static int as_lua(const cli_source *s)
+{
+    tb_err err = TB_ERR_INIT;
+    char *text = tb_script_to_lua(json_object_get(s->document, "graph"),
+                                  json_string_value(json_object_get(s->info, "doc")), &err);
+    if (!text)
+        return cli_fail(&err);
+    fputs(text, stdout);
+    free(text);
+    return 0;
+}
+
 /* Types that need no script of the user: those in C and those of the library. */
 static tb_types *library_types(tb_err *err)
 {
@@ -118,6 +130,8 @@ static int print_as(cli_source *s, const cli_args *args)
 {
     const char *form = cli_text(args, "as");
     tb_err err = TB_ERR_INIT;
+    if (form && strcmp(form, "lua") == 0)
+        return as_lua(s);
     if (form && strcmp(form, "json") != 0)
         return draw(s, args, strcmp(form, "svg") == 0);
     tb_types *own = library_types(&err);
@@ -139,7 +153,7 @@ static int run(cli_args *args)
 }
 
 static const cli_option options[] = {
-    { "as", "FORM", "The form to print.", .choices = "json|dot|svg" },
+    { "as", "FORM", "The form to print.", .choices = "json|lua|dot|svg" },
     { "expanded", NULL, "Show what composites expand to." },
     { "depth", "N", "dot, svg: fold ids with more than N parts (default 1; 2 with --expanded)." },
     CLI_GRAPH_OPTIONS,
@@ -149,10 +163,10 @@ static const cli_option options[] = {
 const cli_command cli_graph = {
     .name = "graph",
     .operands = "FILE",
-    .summary = "Print a graph as API JSON, Graphviz or an SVG picture",
+    .summary = "Print a graph as API JSON, Lua, Graphviz or an SVG picture",
     .detail = "FILE is a Lua graph, API-format JSON, or a video or PNG made by tubelet.",
     .options = options,
-    .examples = { "tubelet graph out.mp4 --as json > again.json",
+    .examples = { "tubelet graph out.mp4 --as lua > again.lua",
                   "tubelet graph graphs/text_to_video.lua --as svg > graph.svg" },
     .max_operands = 1,
     .takes_graph = true,

@@ -8,6 +8,8 @@
 #include "graph/types.h"
 #include "script/script.h"
 
+enum { LONGEST_RANGE = 24 }; /* longer lists of choices stand in the text */
+
 /* All types: those in C, and those of the Lua library, which the script child reports. */
 static tb_types *all_types(tb_err *err)
 {
@@ -148,7 +150,7 @@ static void input_default(const tb_input_def *d, char *buf, size_t n)
 
 static void print_inputs(const tb_type *t)
 {
-    cli_table table = { .columns = 5 };
+    cli_table table = { .columns = 5, .wrap = true };
     static const char *const head[] = { "  input", "type", "default", "range", "what it is" };
     for (int i = 0; i < 5; i++)
         cli_table_add(&table, head[i]);
@@ -162,8 +164,10 @@ static void print_inputs(const tb_type *t)
         cli_table_addf(&table, "%s%s%s", d->type, d->flags & TB_IN_LIST ? " list" : "",
                        d->flags & TB_IN_LAZY ? " lazy" : "");
         cli_table_add(&table, def);
-        cli_table_add(&table, range.s);
-        cli_table_add(&table, d->doc);
+        const bool fits = range.len <= LONGEST_RANGE;
+        cli_table_add(&table, fits ? range.s : "");
+        cli_table_addf(&table, "%s%s%s", d->doc ? d->doc : "", fits ? "" : " One of ",
+                       fits ? "" : range.s);
         tb_str_free(&range);
     }
     cli_table_print(&table, stdout, true);
@@ -171,7 +175,7 @@ static void print_inputs(const tb_type *t)
 
 static void print_outputs(const tb_type *t)
 {
-    cli_table table = { .columns = 4 };
+    cli_table table = { .columns = 4, .wrap = true };
     static const char *const head[] = { "  output", "type", "shape", "what it is" };
     for (int i = 0; i < 4; i++)
         cli_table_add(&table, head[i]);

@@ -127,11 +127,12 @@ static void measure(const cli_table *t, int *width)
     }
 }
 
-/* One row, without spaces behind its last text. */
-static void print_row(const cli_table *t, FILE *f, const int *width, char *const *cells)
+/* One row, without spaces behind its last text; `before` is where the last column begins. */
+static void print_row(const cli_table *t, FILE *f, const int *width, int before, char *const *cells)
 {
+    const bool wrapped = t->wrap && *cells[t->columns - 1] && cli_width(f) - before > 24;
     int spaces = 0;
-    for (int c = 0; c < t->columns; c++) {
+    for (int c = 0; c < t->columns - wrapped; c++) {
         const int pad = width[c] - cli_columns(cells[c]);
         const bool right = t->right >> c & 1;
         if (*cells[c]) {
@@ -140,6 +141,12 @@ static void print_row(const cli_table *t, FILE *f, const int *width, char *const
         } else {
             spaces += width[c] + 2;
         }
+    }
+    if (wrapped) {
+        fprintf(f, "%*s", spaces, "");
+        cli_print_wrapped(f, cells[t->columns - 1], before, cli_width(f));
+    } else {
+        fputc('\n', f);
     }
 }
 
@@ -151,18 +158,18 @@ void cli_table_print(cli_table *t, FILE *f, bool head)
     measure(t, width);
     for (int c = 0; c + 1 < t->columns; c++)
         before += width[c] + 2;
-    const int room = isatty(fileno(f)) ? cli_width(f) - before : 1 << 20;
+    const int room = isatty(fileno(f)) && !t->wrap ? cli_width(f) - before : 1 << 20;
     for (size_t i = 0; i + columns <= t->count; i += columns) {
         const bool bold = head && i == 0;
         cut(t->cells[i + columns - 1], room > 8 ? room : 8);
         fputs(bold ? cli_style(f, "1").text : "", f);
-        print_row(t, f, width, t->cells + i);
-        fprintf(f, "%s\n", bold ? cli_style(f, "0").text : "");
+        print_row(t, f, width, before, t->cells + i);
+        fputs(bold ? cli_style(f, "0").text : "", f);
     }
     for (size_t i = 0; i < t->count; i++)
         free(t->cells[i]);
     free(t->cells);
-    *t = (cli_table){ .columns = t->columns, .right = t->right };
+    *t = (cli_table){ .columns = t->columns, .right = t->right, .wrap = t->wrap };
 }
 
 char *cli_time(int64_t wall_ms, char *buf, size_t n)

@@ -246,7 +246,7 @@ static void plain_line(cli_progress *p, const tb_event *ev)
     const bool stepping = p->steps.scope != NULL;
     if (ev->ms / 1000 < quick && now - p->last_line < plain_interval)
         return;
-    if (stepping && now - p->last_line < plain_interval && p->steps.current < p->steps.total)
+    if (stepping && now - p->last_line < plain_interval)
         return;
     p->last_line = now;
     tb_str line = TB_STR_INIT;

@@ -34,9 +34,9 @@ static tb_status unknown_node(const json_t *graph, const char *name, tb_err *err
     if (best)
         return tb_err_set(err, TB_EINVAL, "--set: the graph has no node '%s', did you mean '%s'?",
                           name, best);
-    return tb_err_set(
-        err, TB_EINVAL,
-        "--set: the graph has no node '%s'; 'tubelet graph FILE --as json' shows them", name);
+    return tb_err_set(err, TB_EINVAL,
+                      "--set: the graph has no node '%s'; 'tubelet graph FILE --as lua' shows them",
+                      name);
 }
 
 static tb_status unknown_input(const tb_type *t, const assignment *a, tb_err *err)
