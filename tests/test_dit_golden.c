@@ -198,7 +198,7 @@ TEST(timesteps_per_token_match)
     golden_each("dit_ti2v", "_io.safetensors", ti2v_set);
 }
 
-TEST(the_same_bytes_alone_and_packed)
+TEST(the_same_bytes_alone_packed_and_on_one_thread)
 {
     set s = open_set("dit_t2v", 'a');
     char *path = golden_path("dit_t2v", 'a', "_orig.safetensors");
@@ -213,6 +213,11 @@ TEST(the_same_bytes_alone_and_packed)
     CHECK_OK(tb_wan_dit_run(m, compute, 1, in, out, NULL, NULL, NULL, &err));
     CHECK_OK(tb_wan_dit_run(m, compute, 2, in, out + 1, NULL, NULL, NULL, &err));
     CHECK(memcmp(out[0], out[1], n * sizeof(float)) == 0);
+    tb_compute *single = tb_compute_new(1, &err);
+    REQUIRE(single);
+    CHECK_OK(tb_wan_dit_run(m, single, 1, in, out + 2, NULL, NULL, NULL, &err));
+    CHECK(memcmp(out[0], out[2], n * sizeof(float)) == 0);
+    tb_compute_free(&single);
     for (int i = 0; i < 3; i++)
         free(out[i]);
     tb_wan_dit_close(&m);
@@ -276,7 +281,7 @@ int main(int argc, char **argv)
         TEST_CASE(text_to_video_matches),
         TEST_CASE(image_to_video_matches),
         TEST_CASE(timesteps_per_token_match),
-        TEST_CASE(the_same_bytes_alone_and_packed),
+        TEST_CASE(the_same_bytes_alone_packed_and_on_one_thread),
         TEST_CASE(bad_inputs_are_refused_in_a_sentence),
         TEST_CASE(other_files_are_refused_in_a_sentence),
     };

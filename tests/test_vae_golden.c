@@ -197,6 +197,33 @@ TEST(chunks_of_any_length_give_the_same_video)
     tb_wan_vae_close(&m);
 }
 
+TEST(one_thread_gives_the_same_bytes)
+{
+    enum { F = 2, H = 5, W = 7, N = 8 * F * H * W, PIXELS = 3 * 5 * 80 * 112 };
+    char *path = golden_path("vae22", 'a', "_io.safetensors");
+    tb_safetensors *io = golden_open(path);
+    json_t *config = golden_config(io);
+    tb_wan_vae *m = open_vae("vae22", 'a', "_decoder_diffusers.safetensors", config);
+    float latent[N];
+    for (int i = 0; i < N; i++)
+        latent[i] = cosf((float)i);
+    float *two = decode_all(m, latent, F, H, W);
+    tb_compute *both = compute;
+    tb_err err = TB_ERR_INIT;
+    compute = tb_compute_new(1, &err);
+    REQUIRE(compute);
+    float *one = decode_all(m, latent, F, H, W);
+    CHECK(memcmp(one, two, PIXELS * sizeof *one) == 0);
+    tb_compute_free(&compute);
+    compute = both;
+    free(one);
+    free(two);
+    tb_wan_vae_close(&m);
+    json_decref(config);
+    tb_safetensors_close(&io);
+    free(path);
+}
+
 /* Large frames leave the last levels one by one, so that fewer are in memory. */
 TEST(frame_by_frame_is_the_same_video)
 {
@@ -315,6 +342,7 @@ int main(int argc, char **argv)
         TEST_CASE(wan21_matches),
         TEST_CASE(wan22_matches),
         TEST_CASE(chunks_of_any_length_give_the_same_video),
+        TEST_CASE(one_thread_gives_the_same_bytes),
         TEST_CASE(frame_by_frame_is_the_same_video),
         TEST_CASE(tiles_join),
         TEST_CASE(odd_tiles_are_refused_in_a_sentence),
