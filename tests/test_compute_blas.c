@@ -41,7 +41,6 @@ static void core_by_cpuid(tb_compute *c)
     const char *want = tbi_cpu_kernels_named("avx512") ? "SkylakeX" : "Haswell";
     CHECK_STR(tb_compute_blas_core(c), want);
     CHECK(strstr(tb_compute_blas_config(c), "OpenBLAS"));
-    CHECK(strstr(tb_compute_class(), want));
 }
 
 TEST(core_type_follows_cpuid)
@@ -53,7 +52,7 @@ TEST(core_type_follows_cpuid)
 static void core_of_the_user(tb_compute *c)
 {
     CHECK_STR(tb_compute_blas_core(c), "Sandybridge");
-    CHECK(strstr(tb_compute_class(), "/Sandybridge/"));
+    CHECK(!strstr(tb_compute_class(), "Sandybridge")); /* no result rests on OpenBLAS */
 }
 
 TEST(the_users_core_type_stays)

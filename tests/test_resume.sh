@@ -3,9 +3,9 @@
 # the video is that of an undisturbed run, to the byte. TUBELET_SEED repeats the moments, TRIALS sets how many.
 set -u
 bin=${TUBELET_BIN:?the program to test}
-trials=${TRIALS:-6}
+trials=${TRIALS:-4}
 seed=${TUBELET_SEED:-$RANDOM}
-steps=24
+steps=10
 graph=$PWD/graphs/text_to_video.lua
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

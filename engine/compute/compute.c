@@ -107,9 +107,8 @@ static char class_text[96];
 static void class_make(void)
 {
     const tbi_kernels *k = tbi_cpu_kernels(NULL);
-    const char *core = tbi_cpu_blas_core();
-    snprintf(class_text, sizeof class_text, "cpu-f32/%s/%.32s/%d", k ? k->name : "none",
-             *core ? core : "auto", TBI_KERNELS_VERSION);
+    snprintf(class_text, sizeof class_text, "cpu-f32/%s/%d", k ? k->name : "none",
+             TBI_KERNELS_VERSION);
 }
 
 const char *tb_compute_class(void)

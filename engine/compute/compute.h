@@ -22,14 +22,15 @@
 
 typedef struct tb_compute tb_compute;
 
-/* threads = 0: as many as cores, at most 64. Loads OpenBLAS with the right core type on first use.
+/* threads = 0: as many as cores, at most 64.
  */
 tb_compute *tb_compute_new(int threads, tb_err *err);
 void tb_compute_free(tb_compute **c);
 int tb_compute_threads(const tb_compute *c);
 
-/* The numeric class: the same class promises the same bytes. Known from cpuid and the environment
- * without loading OpenBLAS: "cpu-f32/avx512/SkylakeX/1". Static string. */
+/* The numeric class: the same class promises the same bytes. Instruction set and version of our
+ * kernels, which do all the sums (OpenBLAS is only a yardstick): "cpu-f32/avx512/1". Known from
+ * cpuid. Static string. */
 const char *tb_compute_class(void);
 /* Open OpenBLAS now. TB_ENOTFOUND names the package that brings it. */
 tb_status tb_compute_blas(tb_compute *c, tb_err *err);

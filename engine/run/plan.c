@@ -81,14 +81,26 @@ static void add_row(tb_run *r, int node, char state)
     r->plan[r->plan_count++] = (tbi_plan_row){ .node = node, .state = state, .seconds = -1 };
 }
 
+/* The inputs the node will ask for, as far as its literals tell: a lazy one that hangs on data of
+ * the run is not counted unless something else needs it. */
+static uint64_t wanted_now(const tb_pnode *n)
+{
+    const tb_value **values = tb_xcalloc((size_t)n->type->input_count + 1, sizeof *values);
+    for (int k = 0; k < n->type->input_count; k++)
+        values[k] = n->args[k].literal;
+    const uint64_t wanted = tbi_wanted_inputs(n, values);
+    free(values);
+    return wanted;
+}
+
 /* Push the producers of an open node that were not seen. */
 static void push_producers(walk *w, int i)
 {
     const tb_program *p = w->r->program;
     const tb_pnode *n = &p->nodes[i];
+    const uint64_t wanted = wanted_now(n);
     for (int k = n->type->input_count - 1; k >= 0; k--) {
-        /* a lazy input may never be asked for: it is not counted unless something else needs it */
-        if (n->args[k].src < 0 || n->type->def->inputs[k].flags & TB_IN_LAZY)
+        if (n->args[k].src < 0 || !(wanted >> k & 1))
             continue;
         const int src = tb_program_resolve(p, n->args[k].src, n->args[k].slot).src;
         if (src >= 0 && w->seen[src] == UNSEEN)
