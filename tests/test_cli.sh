@@ -361,6 +361,29 @@ test_interrupts() {
     has "$out" '"status": "canceled"'
 }
 
+# Both signals wait while the process stands still, so the second comes before the first is done with.
+test_second_signal_ends_at_once() {
+    "$bin" run "$work/video.lua" --steps 400 --out "$work/t.mp4" >"$out" 2>"$err" &
+    local pid=$!
+    wait_for $pid 1 'will run' "$err" || fail "the run was over before Ctrl+C"
+    kill -STOP $pid
+    kill -INT $pid
+    kill -TERM $pid
+    kill -CONT $pid
+    code=0
+    wait $pid || code=$?
+    [ "$code" -eq 130 ] || fail "two signals end with $code, not 130"
+    has "$err" "Stopped at once; what was stored is kept."
+    expect 0 runs --json
+    has "$out" '"status": "interrupted"'
+}
+
+test_unusable_store() {
+    expect 40 run "$work/video.lua" --store /dev/null/nowhere
+    has "$err" "/dev/null/nowhere"
+    expect 40 cache verify --store /dev/null/nowhere
+}
+
 # ---------------------------------------------------------------------- looking at things
 
 test_cache() {

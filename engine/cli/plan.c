@@ -50,8 +50,9 @@ typedef struct line {
     int count;    /* nodes */
     size_t scope; /* bytes of `node` that name the scope; 0: a single node */
     double seconds;
-    bool seconds_known, waits; /* waits: hangs on data of the run */
-    double bytes;              /* the largest output */
+    int timed;    /* nodes whose time is known */
+    bool waits;   /* waits: hangs on data of the run */
+    double bytes; /* the largest output */
 } line;
 
 typedef struct lines {
@@ -73,8 +74,7 @@ static line *line_for(lines *l, const char *node, bool all)
             return &l->items[i];
     }
     TB_GROW(l->items, l->cap, l->count + 1);
-    l->items[l->count] =
-        (line){ .node = node, .scope = slash ? (size_t)(slash - node) : 0, .seconds_known = true };
+    l->items[l->count] = (line){ .node = node, .scope = slash ? (size_t)(slash - node) : 0 };
     return &l->items[l->count++];
 }
 
@@ -92,7 +92,7 @@ static void add_node(lines *l, const json_t *j, bool all)
     n->type = json_string_value(json_object_get(j, "type"));
     n->shape = json_string_value(json_object_get(j, "shape"));
     n->seconds += known ? json_number_value(seconds) : 0;
-    n->seconds_known &= known;
+    n->timed += known;
     n->waits |= strcmp(state, "unknown") == 0;
     n->bytes = bytes > n->bytes ? bytes : n->bytes;
 }
@@ -105,9 +105,11 @@ static void print_line(cli_table *t, const line *n)
     else
         cli_table_addf(t, "  %s", n->node);
     cli_table_add(t, n->scope && n->count > 1 ? "" : n->type);
-    cli_table_add(t, n->waits           ? "depends"
-                     : n->seconds_known ? tb_str_seconds(n->seconds, text, sizeof text)
-                                        : "unknown");
+    if (n->waits || !n->timed)
+        cli_table_add(t, n->waits ? "depends" : "unknown");
+    else
+        cli_table_addf(t, "%s%s", n->timed < n->count ? "> " : "",
+                       tb_str_seconds(n->seconds, text, sizeof text));
     cli_table_add(t, n->bytes > 0 ? tb_str_bytes((unsigned long long)n->bytes, text, sizeof text)
                                   : "");
     cli_table_add(t, n->scope && n->count > 1 ? "" : n->shape);

@@ -6,10 +6,20 @@
 #include "cli/session.h"
 #include "cli/storing.h"
 
+tb_err *cli_store_error(tb_err *err)
+{
+    if (err->status == TB_EIO)
+        err->status = TB_ESTORE;
+    return err;
+}
+
 tb_store *cli_store_open(const cli_args *args, bool read_only, tb_err *err)
 {
-    return tb_store_open(
+    tb_store *s = tb_store_open(
         &(tb_store_options){ .path = cli_text(args, "store"), .read_only = read_only }, err);
+    if (!s)
+        cli_store_error(err);
+    return s;
 }
 
 static json_t *run_json(const tb_run_info *r)

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
+#include "cli/storing.h"
 
 enum { TICK_MS = 100 };
 static const double told_interval = 0.1; /* seconds between two progress lines of --json */
@@ -401,7 +402,7 @@ int cli_session(const cli_session_options *o)
                                                    .threads = (int)threads },
                              &err);
     if (!s.engine)
-        return cli_fail(&err);
+        return cli_fail(cli_store_error(&err));
     if (!s.json && !o->plan_only)
         s.progress = cli_progress_new(stderr, isatty(STDERR_FILENO));
     const int code = submit_and_wait(&s, &err);

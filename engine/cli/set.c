@@ -92,7 +92,7 @@ static tb_status apply(cli_source *s, const assignment *a, tb_err *err)
 
 tb_status cli_set(cli_source *s, const char *text, tb_err *err)
 {
-    assignment a;
+    assignment a = { 0 };
     TB_TRY(split(text, &a, err));
     const tb_status st = apply(s, &a, err);
     free(a.node);
