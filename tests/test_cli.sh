@@ -378,6 +378,15 @@ test_second_signal_ends_at_once() {
     has "$out" '"status": "interrupted"'
 }
 
+test_live_bar_on_a_terminal() {
+    command -v script >/dev/null || { echo "skip live bar: no script(1)"; return 0; }
+    script -qec "$bin run $work/video.lua --steps 60 --out $work/b.mp4" /dev/null >"$out" </dev/null
+    tr '\r' '\n' <"$out" >"$work/lines"
+    grep -qE '^sample  step [0-9]+/60 .*[━#]+ +[0-9]+ %' "$work/lines" || fail "no bar: $(head -n 5 "$work/lines")"
+    ! grep -qE $'\033\\[[0-9]*m' "$out" || fail "colour in spite of NO_COLOR"
+    tail -n 1 "$out" | grep -qE '^0 of [0-9]+ nodes cached' || fail "the bar is left behind: $(tail -n 1 "$out")"
+}
+
 test_unusable_store() {
     expect 40 run "$work/video.lua" --store /dev/null/nowhere
     has "$err" "/dev/null/nowhere"
