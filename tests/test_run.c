@@ -407,6 +407,7 @@ TEST(an_expanding_target_ends_the_run)
     const outcome o = run("{'s':{'class_type':'t_sum_down','inputs':{'a':3,'b':0}}}", "s");
     CHECK_STR(o.error, "");
     CHECK_INT(o.ended, 1);
+    CHECK_INT(o.value, 6);
     CHECK_INT(runs, 3);
 }
 

@@ -152,7 +152,7 @@ TEST(what_was_told_survives_kill)
     CHECK_OK(tb_store_verify(s, &code, NULL, NULL, NULL, &err));
     CHECK_INT(code, 0);
     CHECK_INT(lost, 0);
-    CHECK(all > (size_t)kills);
+    CHECK(all > (size_t)kills / 8); /* else the kills came before there was anything to lose */
     printf("     %d kills, %zu results told\n", kills, all);
     tb_store_close(&s);
     st_remove(dir);

@@ -395,9 +395,41 @@ json_t *tb_run_expanded(const tb_run *r)
     return document;
 }
 
+/* One output of an expanded composite, as a LIST. New reference; NULL when it is not held. */
+static tb_value *output_behind(const tb_run *r, int node, int slot)
+{
+    const tb_arg a = tb_program_resolve(r->program, node, slot);
+    if (a.literal) {
+        tb_value *list = tb_value_list();
+        tb_list_append_take(list, tb_value_ref(a.literal));
+        return list;
+    }
+    tb_value **out = a.src >= 0 ? r->nodes[a.src].out : NULL;
+    return out ? tb_value_ref(out[a.slot]) : NULL;
+}
+
+/* An expanded composite shows what its outputs stand for. */
+static void show_outputs(tb_run *r, int node)
+{
+    const int count = r->program->nodes[node].type->output_count;
+    tb_value **out = tb_xcalloc((size_t)count + 1, sizeof *out);
+    bool all = true;
+    for (int k = 0; k < count; k++) {
+        out[k] = output_behind(r, node, k);
+        all &= out[k] != NULL;
+    }
+    r->nodes[node].out = out;
+    if (!all) {
+        free_outputs(r, node);
+        r->nodes[node].out = NULL;
+    }
+}
+
 tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count)
 {
     const int i = tb_graph_find(r->program->graph, node);
+    if (i >= 0 && !r->nodes[i].out && r->program->nodes[i].alias)
+        show_outputs((tb_run *)(uintptr_t)r, i); /* gathers, changes nothing */
     if (i < 0 || !r->nodes[i].out)
         return NULL;
     *count = r->program->nodes[i].type->output_count;
