@@ -103,5 +103,4 @@ static inline int tb_test_main(int argc, char **argv, const struct tb_test *test
 /* A row of a test program's table: TEST_CASE(name), */
 /* clang-format off */
 #define TEST_CASE(name) { #name, test_##name }
-#define TEST_ROW(name) TEST_CASE(name),
 /* clang-format on */

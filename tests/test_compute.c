@@ -545,9 +545,11 @@ int main(int argc, char **argv)
         TEST_CASE(nan_reaches_its_row_and_no_other),
         TEST_CASE(elementwise_operations_reach_every_number),
         TEST_CASE(rope_rotates_neighbouring_pairs),
-        TEST_ROW(channels_last_and_back_is_the_identity) TEST_CASE(parallel_runs_every_piece_once),
+        TEST_CASE(channels_last_and_back_is_the_identity),
+        TEST_CASE(parallel_runs_every_piece_once),
         TEST_CASE(scratch_nests_and_says_when_it_is_out),
-        TEST_ROW(nonsense_in_the_environment_is_an_error) TEST_CASE(the_class_names_the_kernels),
+        TEST_CASE(nonsense_in_the_environment_is_an_error),
+        TEST_CASE(the_class_names_the_kernels),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -121,7 +121,8 @@ int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
         TEST_CASE(core_type_follows_cpuid),
-        TEST_ROW(the_users_core_type_stays) TEST_CASE(a_missing_library_names_its_package),
+        TEST_CASE(the_users_core_type_stays),
+        TEST_CASE(a_missing_library_names_its_package),
         TEST_CASE(another_library_is_refused),
         TEST_CASE(our_product_agrees_with_openblas),
     };

@@ -378,9 +378,8 @@ TEST(bytes_do_not_depend_on_threads)
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
-        TEST_CASE(attention_matches_the_full_softmax),
-        TEST_ROW(attention_passes_nan) TEST_CASE(convolution_matches_the_naive_loop),
-        TEST_CASE(nan_spreads_as_far_as_the_kernel),
+        TEST_CASE(attention_matches_the_full_softmax), TEST_CASE(attention_passes_nan),
+        TEST_CASE(convolution_matches_the_naive_loop), TEST_CASE(nan_spreads_as_far_as_the_kernel),
         TEST_CASE(bytes_do_not_depend_on_threads),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));

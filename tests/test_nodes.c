@@ -176,7 +176,8 @@ int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
         TEST_CASE(tables_are_sound),
-        TEST_ROW(a_wrong_value_of_each_input_is_told) TEST_CASE(a_missing_input_is_told),
+        TEST_CASE(a_wrong_value_of_each_input_is_told),
+        TEST_CASE(a_missing_input_is_told),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -62,8 +62,10 @@ TEST(moments_are_those_of_a_standard_normal)
 
 int main(int argc, char **argv)
 {
-    static const struct tb_test tests[] = { TEST_CASE(first_numbers_are_philox_through_box_muller),
-                                            TEST_CASE(a_value_depends_on_seed_and_index_only),
-                                            TEST_ROW(moments_are_those_of_a_standard_normal) };
+    static const struct tb_test tests[] = {
+        TEST_CASE(first_numbers_are_philox_through_box_muller),
+        TEST_CASE(a_value_depends_on_seed_and_index_only),
+        TEST_CASE(moments_are_those_of_a_standard_normal),
+    };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -407,21 +407,19 @@ TEST(threads_share_a_handle)
     free(dir);
 }
 
-/* clang-format off */
 static const struct tb_test tests[] = {
-    TEST_ROW(two_processes_share_a_store)
-    TEST_ROW(four_processes_share_a_store)
-    TEST_ROW(processes_share_a_store_while_one_evicts)
-    TEST_ROW(twins_agree_or_are_told)
-    TEST_ROW(store_stays_below_its_cap)
-    TEST_ROW(cheap_and_unused_leave_first)
-    TEST_ROW(live_runs_are_protected_and_the_cap_holds)
-    TEST_ROW(full_disk_is_said_and_survived)
-    TEST_ROW(leftovers_are_swept_when_nobody_can_need_them)
-    TEST_ROW(network_file_systems_are_named)
-    TEST_ROW(threads_share_a_handle)
+    TEST_CASE(two_processes_share_a_store),
+    TEST_CASE(four_processes_share_a_store),
+    TEST_CASE(processes_share_a_store_while_one_evicts),
+    TEST_CASE(twins_agree_or_are_told),
+    TEST_CASE(store_stays_below_its_cap),
+    TEST_CASE(cheap_and_unused_leave_first),
+    TEST_CASE(live_runs_are_protected_and_the_cap_holds),
+    TEST_CASE(full_disk_is_said_and_survived),
+    TEST_CASE(leftovers_are_swept_when_nobody_can_need_them),
+    TEST_CASE(network_file_systems_are_named),
+    TEST_CASE(threads_share_a_handle),
 };
-/* clang-format on */
 
 int main(int argc, char **argv)
 {
