@@ -252,7 +252,7 @@ static int fill_disk(const char *root, bool real)
     tb_log_set_level(TB_LOG_WARN + 1);
     tb_test_failures = 0;
     CHECK_OK(tb_store_run_begin(s, "t", "{}", &run, &err));
-    const size_t count = real ? 60000 : 400000;
+    const size_t count = real ? 60000 : 1200000; /* floats: beyond what is left */
     for (n = 0; n < 200 && st == TB_OK; n++) {
         const uint64_t big = n % 3 == 0; /* both kinds of blobs */
         st = st_put_args(s, &(tb_store_put_args){ .key = st_key(n), .type = "t", .run = run },
@@ -301,8 +301,8 @@ TEST(full_disk_is_said_and_survived)
     if (pid == 0) {
         const bool real = small_disk(dir);
         if (!real) {
-            const struct rlimit limit = { 1 << 20, 1 << 20 };
-            printf("     no right to mount a tmpfs (%s): RLIMIT_FSIZE of 1 MiB instead\n",
+            const struct rlimit limit = { 4 << 20, 4 << 20 };
+            printf("     no right to mount a tmpfs (%s): RLIMIT_FSIZE of 4 MiB instead\n",
                    strerror(errno));
             signal(SIGXFSZ, SIG_IGN);
             setrlimit(RLIMIT_FSIZE, &limit);
