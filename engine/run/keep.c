@@ -1,6 +1,7 @@
 /* keep.c - results into the store and back. */
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "run/run_internal.h"
 
@@ -89,6 +90,17 @@ static bool worth_keeping(const tb_node_def *def, double ms, size_t bytes)
     return ms > 0.5 + (double)bytes / 400e3 + (double)bytes / 4e6;
 }
 
+/* Plans want to know of cheap nodes too; once a run is enough. */
+static void note_cost(tb_run *r, const char *signature, double ms)
+{
+    if (!r->noted)
+        r->noted = tb_map_new();
+    if (tb_map_get(r->noted, signature) >= 0)
+        return;
+    tb_map_set(r->noted, signature, 1);
+    tb_store_note_cost(r->engine->store, signature, ms);
+}
+
 void tbi_run_keep(tb_run *r, const tb_job *j)
 {
     tb_store *s = r->engine->store;
@@ -100,10 +112,12 @@ void tbi_run_keep(tb_run *r, const tb_job *j)
     size_t bytes = 0;
     for (int k = 0; k < j->type->output_count; k++)
         bytes += tb_value_bytes(n->out[k]);
-    if (!worth_keeping(def, j->ms, bytes) && !n->target)
-        return;
     char signature[400];
     tbi_signature(r, j->node, signature, sizeof signature);
+    if (!worth_keeping(def, j->ms, bytes) && !n->target) {
+        note_cost(r, signature, j->ms);
+        return;
+    }
     stored_note *note = tb_xcalloc(1, sizeof *note);
     *note = (stored_note){ .run = r, .node = j->node };
     r->pending++;

@@ -346,6 +346,7 @@ void tbi_run_free(tb_run *r)
     free(r->targets.items);
     free(r->asking.items);
     free(r->plan);
+    tb_map_free(&r->noted);
     free(r->graph_text);
     free(r->title);
     free(r->until);

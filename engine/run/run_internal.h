@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "graph/program.h"
 #include "node.h"
 #include "tubelet.h"
@@ -123,6 +124,7 @@ struct tb_run {
     tb_job *jobs;     /* running now */
     int pending;      /* jobs, deliveries and expansions under way */
 
+    tb_map *noted; /* signatures whose cost was told to the store */
     tbi_plan_row *plan;
     int plan_count;
     size_t plan_cap;

@@ -79,6 +79,8 @@ void tb_store_alias(tb_store *s, const tb_key *new_key, const tb_key *existing, 
 /* Average cost_ms of earlier results with this signature, the last 16 or so weighing most; < 0:
  * never seen. */
 double tb_store_predict_ms(tb_store *s, const char *signature);
+/* Queued: a result that is not kept cost this much. */
+void tb_store_note_cost(tb_store *s, const char *signature, double ms);
 
 /* Wait until everything queued so far is committed. Also tells the first failure, since the last
  * flush, of a write that had no `done` and no waiting caller. */

@@ -327,6 +327,8 @@ tb_status tbi_alias_find(tbi_db *cache, int kind, const tb_key *key, tb_key *tar
 /* Inside a transaction: delete a result and the blobs only it used. Their files go to
  * s->doomed. */
 tb_status tbi_row_drop(tb_store *s, int64_t id, tb_err *err);
+/* Writer, inside its transaction: one more measured cost of this signature. */
+tb_status tbi_cost_add(tb_store *s, const char *signature, double ms, tb_err *err);
 /* Queue: forget this result, and all others that use `blob` (NULL: the row itself is damaged). */
 void tbi_forget(tb_store *s, const tb_key *key, const tb_digest *blob);
 

@@ -139,16 +139,6 @@ static tb_status set_alias(tb_store *s, int kind, const tb_key *key, const tb_ke
     return tbi_db_run(&s->cache, q, err);
 }
 
-static tb_status add_cost(tb_store *s, const put_op *p, tb_err *err)
-{
-    sqlite3_stmt *q = p->signature ? tbi_db_stmt(&s->cache, TBI_Q_COST_ADD, err) : NULL;
-    if (!q)
-        return p->signature ? TB_ESTORE : TB_OK;
-    tbi_bind_text(q, 1, p->signature);
-    sqlite3_bind_double(q, 2, p->info.cost_ms);
-    return tbi_db_run(&s->cache, q, err);
-}
-
 /* Between prepare and here another process may have evicted the file. Under the write lock it
  * cannot. */
 static tb_status ensure_files(tb_store *s, const put_op *p, tb_err *err)
@@ -199,7 +189,8 @@ static tb_status put_new(tb_store *s, const put_op *p, tb_err *err)
     const int64_t id = sqlite3_last_insert_rowid(s->cache.db);
     for (size_t i = 0; i < p->blobs.count; i++)
         TB_TRY(link_blob(s, id, &p->blobs.items[i].digest, err));
-    TB_TRY(add_cost(s, p, err));
+    if (p->signature)
+        TB_TRY(tbi_cost_add(s, p->signature, p->info.cost_ms, err));
     return p->has_content ? set_alias(s, TBI_ALIAS_CONTENT, &p->content_key, &p->info.key, err)
                           : TB_OK;
 }

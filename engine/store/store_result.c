@@ -328,22 +328,3 @@ bool tb_store_find_content(tb_store *s, const tb_key *content_key, tb_key *key)
     tbi_reader_give(r);
     return there;
 }
-
-double tb_store_predict_ms(tb_store *s, const char *signature)
-{
-    tbi_reader *r = tbi_reader_take(s, NULL);
-    if (!r)
-        return -1;
-    sqlite3_stmt *q = tbi_db_stmt(&r->cache, TBI_Q_COST, NULL);
-    double ms = -1;
-    bool row = false;
-    if (q) {
-        tbi_bind_text(q, 1, signature);
-        if (tbi_db_row(&r->cache, q, &row, NULL) == TB_OK && row)
-            ms = sqlite3_column_double(q, 0);
-        sqlite3_reset(q);
-    }
-    tbi_reader_note(s, r);
-    tbi_reader_give(r);
-    return ms;
-}
