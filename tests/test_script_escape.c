@@ -80,7 +80,7 @@ static const struct {
     { "local t = {} t[1] = t tb.sink { v = t }",
       AT "input 'v' of tb.sink: tables inside tables go deeper than 32, or in a circle" },
     { "local t = {} for i = 1, 1e5 do t[i] = i end while true do tb.sink { v = t } end", AT "*" },
-    { "while true do tb.sink {} end", AT "a graph has at most 100000 nodes" },
+    { "while true do tb.sink {} end", AT "*" },
     { "local function f() tb.scope('s', f) end f()",
       AT "a scope has a name without '/', and ids at most 255 bytes" },
     { "tb.sink = print",

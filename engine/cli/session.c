@@ -397,10 +397,13 @@ int cli_session(const cli_session_options *o)
     int64_t threads = 0;
     if (cli_int(o->args, "threads", 1, 64, &threads, &err) != TB_OK)
         return cli_usage(o->args->command, &err);
-    s.engine = tb_engine_new(&(tb_engine_options){ .store_path = cli_text(o->args, "store"),
-                                                   .no_store = cli_flag(o->args, "no-store"),
-                                                   .threads = (int)threads },
-                             &err);
+    const char *store = cli_text(o->args, "store");
+    /* looking at a plan makes no store */
+    const bool no_store =
+        cli_flag(o->args, "no-store") || (o->plan_only && !tb_store_exists(store));
+    s.engine = tb_engine_new(
+        &(tb_engine_options){ .store_path = store, .no_store = no_store, .threads = (int)threads },
+        &err);
     if (!s.engine)
         return cli_fail(cli_store_error(&err));
     if (!s.json && !o->plan_only)

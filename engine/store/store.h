@@ -30,6 +30,8 @@ tb_store *tb_store_open(const tb_store_options *o, tb_err *err);
 /* Waits for pending writes, then closes. */
 void tb_store_close(tb_store **s);
 const char *tb_store_path(const tb_store *s);
+/* Is there a store in this folder (NULL: the default one)? Opens and makes nothing. */
+bool tb_store_exists(const char *path);
 
 /* ---------------------------------------------------------------------------------- results */
 

@@ -145,12 +145,21 @@ void tbi_mark_damaged(tb_store *s, const char *why)
 
 /* ------------------------------------------------------------------------------------ opening */
 
-static char *choose_path(const tb_store_options *o)
+static char *choose_path(const char *path)
 {
     const char *env = getenv("TUBELET_STORE");
-    if (o && o->path)
-        return tb_xstrdup(o->path);
+    if (path)
+        return tb_xstrdup(path);
     return env && *env ? tb_xstrdup(env) : tb_fs_cache_dir();
+}
+
+bool tb_store_exists(const char *path)
+{
+    char *dir = choose_path(path), *db = tb_fs_join(dir, "cache.db");
+    const bool there = tb_fs_is_file(db);
+    free(dir);
+    free(db);
+    return there;
 }
 
 static tb_status settle_path(tb_store *s, tb_err *err)
@@ -238,7 +247,7 @@ static uint64_t default_cap(const tb_store *s)
 static tb_store *make(const tb_store_options *o)
 {
     tb_store *s = tb_xcalloc(1, sizeof *s);
-    s->path = choose_path(o);
+    s->path = choose_path(o ? o->path : NULL);
     s->read_only = o && o->read_only;
     s->pid = getpid();
     s->tail = &s->head;
