@@ -43,8 +43,7 @@ static const tb_output_def outputs[] = {
     { 0 },
 };
 
-/* ----------------------------------------------------------------------------- finding the parts
- */
+/* --------------------------------------------------------------------------- finding the parts */
 
 static void replace(char **slot, char **with)
 {

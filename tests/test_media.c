@@ -385,8 +385,7 @@ TEST(a_cancelled_call_stops)
     free(path);
 }
 
-/* ------------------------------------------------------------------------------ files of strangers
- */
+/* -------------------------------------------------------------------------- files of strangers */
 
 static void refuses(const char *name, const void *bytes, size_t n, const char *want_end)
 {
@@ -552,8 +551,7 @@ TEST(pictures_are_turned_upright)
     free(path);
 }
 
-/* ------------------------------------------------------------------------------------------ resize
- */
+/* -------------------------------------------------------------------------------------- resize */
 
 /* Each allocation in turn is refused: a sentence, nothing lost. */
 TEST(refused_memory_is_told)

@@ -278,8 +278,7 @@ TEST(the_bundled_model_is_found_by_its_variable)
     unsetenv("TUBELET_MODEL");
 }
 
-/* ------------------------------------------------------------------------------------ open parts
- */
+/* ---------------------------------------------------------------------------------- open parts */
 
 TEST(parts_stay_open_until_they_are_dropped)
 {

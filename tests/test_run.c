@@ -240,8 +240,7 @@ static const tb_node_def *const defs[] = { &add_def,   &inline_def, &io_def,    
                                            &total_def, &pick_def,   &sum_down_def, &slow_def,
                                            &pass_def,  NULL };
 
-/* --------------------------------------------------------------------------------------- harness
- */
+/* ------------------------------------------------------------------------------------- harness */
 
 typedef struct outcome {
     int started, finished, cached, ended, stored;
@@ -325,8 +324,7 @@ static outcome run(const char *text, const char *target)
     return o;
 }
 
-/* ----------------------------------------------------------------------------------------- tests
- */
+/* --------------------------------------------------------------------------------------- tests */
 
 TEST(values_travel_between_threads)
 {

@@ -10,8 +10,7 @@
 
 enum { SHORT_KEY = 12 }; /* hex digits shown in lists; enough to be named by */
 
-/* ------------------------------------------------------------------------------------------ list
- */
+/* ---------------------------------------------------------------------------------------- list */
 
 static json_t *info_json(const tb_result_info *r)
 {
@@ -90,8 +89,7 @@ static tb_status list_results(tb_store *s, const cli_args *args, tb_err *err)
     return TB_OK;
 }
 
-/* ------------------------------------------------------------------------------------- one result
- */
+/* ---------------------------------------------------------------------------------- one result */
 
 static tb_status named_key(tb_store *s, const cli_args *args, tb_key *key, tb_err *err)
 {
@@ -177,8 +175,7 @@ static tb_status show(tb_store *s, const cli_args *args, tb_err *err)
     return st;
 }
 
-/* ----------------------------------------------------------------------------------- housekeeping
- */
+/* -------------------------------------------------------------------------------- housekeeping */
 
 /* "2G", "500M", "123": bytes. */
 static tb_status parse_bytes(const char *text, uint64_t *bytes, tb_err *err)

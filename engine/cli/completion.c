@@ -17,8 +17,7 @@ static void put_options(const cli_command *c)
     printf("--help");
 }
 
-/* ------------------------------------------------------------------------------------------ bash
- */
+/* ---------------------------------------------------------------------------------------- bash */
 
 static void bash_values(const cli_command *c)
 {
@@ -104,8 +103,7 @@ static void print_bash(void)
          "complete -o filenames -o bashdefault -F _tubelet tubelet");
 }
 
-/* ------------------------------------------------------------------------------------------- zsh
- */
+/* ----------------------------------------------------------------------------------------- zsh */
 
 /* Inside '...[text]': quotes, brackets and colons would end it. */
 static void put_zsh_text(const char *s)

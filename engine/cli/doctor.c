@@ -152,8 +152,7 @@ static void check_media(report *r)
     tb_str_free(&good);
 }
 
-/* ------------------------------------------------------------------------------ scripts and store
- */
+/* --------------------------------------------------------------------------- scripts and store */
 
 static void check_script(report *r)
 {
@@ -203,8 +202,7 @@ static void check_store(report *r, const cli_args *args)
     tb_store_close(&s);
 }
 
-/* -------------------------------------------------------------------------------------- the page
- */
+/* ------------------------------------------------------------------------------------ the page */
 
 static void print_report(const report *r)
 {

@@ -62,8 +62,7 @@ static int expand(cli_source *s)
     return code;
 }
 
-/* ------------------------------------------------------------------------------------- the forms
- */
+/* ----------------------------------------------------------------------------------- the forms */
 
 /* The plain API format, unless the graph needs node types of its script: then the whole document.
  */

@@ -138,8 +138,7 @@ static void print_pairs(const json_t *object, int indent)
     }
 }
 
-/* ----------------------------------------------------------------------------------- the command
- */
+/* --------------------------------------------------------------------------------- the command */
 
 static void print_summary(const json_t *model)
 {

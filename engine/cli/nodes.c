@@ -93,8 +93,7 @@ static void print_list_json(const tb_types *types)
     json_decref(list);
 }
 
-/* -------------------------------------------------------------------------------------- one page
- */
+/* ------------------------------------------------------------------------------------ one page */
 
 static void number(double v, char *buf, size_t n)
 {

@@ -12,8 +12,7 @@
 
 enum { MAX_GRAPH_BYTES = 64 << 20 };
 
-/* ------------------------------------------------------------------- JSON and what media carries
- */
+/* ----------------------------------------------------------------- JSON and what media carries */
 
 static bool is_document(const json_t *j)
 {
@@ -77,8 +76,7 @@ static tb_status open_media(cli_source *s, tb_err *err)
     return s->document ? TB_OK : err->status;
 }
 
-/* ---------------------------------------------------------------------- a graph's own parameters
- */
+/* -------------------------------------------------------------------- a graph's own parameters */
 
 static const char *keep(cli_source *s, char *text)
 {
@@ -254,8 +252,7 @@ void cli_source_close(cli_source *s)
     *s = (cli_source){ 0 };
 }
 
-/* ----------------------------------------------------------------------------------------- types
- */
+/* --------------------------------------------------------------------------------------- types */
 
 static bool all_known(const tb_types *types, const json_t *graph)
 {
@@ -297,8 +294,7 @@ const tb_types *cli_source_types(cli_source *s, tb_err *err)
     return s->types;
 }
 
-/* ------------------------------------------------------------------------------- the usual start
- */
+/* ----------------------------------------------------------------------------- the usual start */
 
 static void show_help(const cli_source *s, const cli_args *args)
 {

@@ -9,8 +9,7 @@
 
 static const cli_option help_option = { "help", NULL, "Show this page.", .letter = 'h' };
 
-/* ----------------------------------------------------------------------------------- suggestions
- */
+/* --------------------------------------------------------------------------------- suggestions */
 
 void cli_nearest_offer(cli_nearest *n, const char *name)
 {
@@ -27,8 +26,7 @@ const char *cli_nearest_name(const cli_nearest *n)
     return n->best && n->distance <= (length < 4 ? 1 : length / 3 + 1) ? n->best : NULL;
 }
 
-/* --------------------------------------------------------------------------------------- parsing
- */
+/* ------------------------------------------------------------------------------------- parsing */
 
 static const cli_option *find(const cli_option *tab, const char *name, size_t n)
 {
@@ -214,8 +212,7 @@ void cli_args_clear(cli_args *a)
     *a = (cli_args){ 0 };
 }
 
-/* ---------------------------------------------------------------------------------------- access
- */
+/* -------------------------------------------------------------------------------------- access */
 
 static const cli_given *last_given(const cli_args *a, const char *name)
 {
@@ -258,8 +255,7 @@ tb_status cli_int(const cli_args *a, const char *name, int64_t lo, int64_t hi, i
     return text ? cli_number(text, what, lo, hi, out, err) : TB_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ help
- */
+/* ---------------------------------------------------------------------------------------- help */
 
 static int option_head(const cli_option *o, char *buf, size_t n)
 {

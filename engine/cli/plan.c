@@ -7,8 +7,7 @@
 #include "base/str.h"
 #include "cli/session.h"
 
-/* ---------------------------------------------------------------------------------- the sentence
- */
+/* -------------------------------------------------------------------------------- the sentence */
 
 void cli_plan_sentence(const tb_plan_summary *s, char *buf, size_t n)
 {
@@ -41,8 +40,7 @@ json_t *cli_plan_json(const tb_plan_summary *s, const json_t *plan)
     return j;
 }
 
-/* ------------------------------------------------------------------------------------- the table
- */
+/* ----------------------------------------------------------------------------------- the table */
 
 /* One line: a node, or all nodes of a scope. */
 typedef struct line {
@@ -134,8 +132,7 @@ void cli_plan_table(const json_t *plan, bool all)
     free(l.items);
 }
 
-/* ----------------------------------------------------------------------------------- the command
- */
+/* --------------------------------------------------------------------------------- the command */
 
 static int run(cli_args *args)
 {

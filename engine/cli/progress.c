@@ -88,8 +88,7 @@ void cli_progress_free(cli_progress **pp)
     *pp = NULL;
 }
 
-/* ------------------------------------------------------------------------------------- the nodes
- */
+/* ----------------------------------------------------------------------------------- the nodes */
 
 int cli_step_of(const char *node, size_t *scope)
 {
@@ -196,8 +195,7 @@ static double share_done(const cli_progress *p, double left)
     return p->count ? done / (double)p->count : 0;
 }
 
-/* ---------------------------------------------------------------------------------------- events
- */
+/* -------------------------------------------------------------------------------------- events */
 
 static void enter_step(cli_progress *p, const char *node)
 {
@@ -292,8 +290,7 @@ void cli_progress_event(cli_progress *p, const tb_event *ev)
     }
 }
 
-/* --------------------------------------------------------------------------------- the live line
- */
+/* ------------------------------------------------------------------------------- the live line */
 
 static void add_bar(const cli_progress *p, double share, tb_str *line)
 {

@@ -140,8 +140,7 @@ static void print_event(session *s, const tb_event *ev)
     print_line(j);
 }
 
-/* ------------------------------------------------------------------------------- the end of a run
- */
+/* ---------------------------------------------------------------------------- the end of a run */
 
 static const char *output_name(const session *s, const char *node, int slot, char *buf, size_t n)
 {
@@ -255,8 +254,7 @@ static void on_end(session *s, tb_run *run, const tb_event *ev)
         print_summary(s, ev);
 }
 
-/* ---------------------------------------------------------------------------------------- events
- */
+/* -------------------------------------------------------------------------------------- events */
 
 static void show_plan(session *s, tb_run *run, const tb_plan_summary *summary)
 {
@@ -324,8 +322,7 @@ static void on_tick(uv_timer_t *t)
         cli_progress_tick(s->progress);
 }
 
-/* ------------------------------------------------------------------------------------- start, run
- */
+/* ---------------------------------------------------------------------------------- start, run */
 
 static void print_errors(const session *s, const tb_err_list *list, const tb_err *err)
 {

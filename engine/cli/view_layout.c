@@ -51,8 +51,7 @@ double cli_port_y(int port)
     return CLI_BOX_HEAD + CLI_ROW * (port + 0.5);
 }
 
-/* ---------------------------------------------------------------------------------------- layers
- */
+/* -------------------------------------------------------------------------------------- layers */
 
 /* Longest path from the sources; boxes on a cycle stay where they were reached. */
 static void assign_layers(cli_view *v)
@@ -105,8 +104,7 @@ static void move_sources(cli_view *v)
     free(fed);
 }
 
-/* ---------------------------------------------------------------------------- items and segments
- */
+/* -------------------------------------------------------------------------- items and segments */
 
 static int add_item(layout *l, int layer, double height)
 {
@@ -158,8 +156,7 @@ static void make_items(layout *l)
     }
 }
 
-/* ------------------------------------------------------------------------------ order and height
- */
+/* ---------------------------------------------------------------------------- order and height */
 
 /* Where the neighbours would like each item's top: those on the left, on the right, or both. */
 static void collect_wishes(layout *l, bool left, bool right)
@@ -248,8 +245,7 @@ static void pull_rows(layout *l)
     }
 }
 
-/* --------------------------------------------------------------------------------------- results
- */
+/* ------------------------------------------------------------------------------------- results */
 
 static void write_back(layout *l)
 {

@@ -19,8 +19,7 @@
 
 enum { MAX_TEXT = 64 << 20, MAX_CHUNKS = 100000 };
 
-/* ----------------------------------------------------------------------------------- reading bytes
- */
+/* ------------------------------------------------------------------------------- reading bytes */
 
 static bool get(int fd, int64_t at, void *buf, size_t n)
 {
@@ -39,8 +38,7 @@ static char *get_text(int fd, int64_t at, uint32_t n)
     return NULL;
 }
 
-/* -------------------------------------------------------------------------------------------- EXIF
- */
+/* ---------------------------------------------------------------------------------------- EXIF */
 
 /* A TIFF block: the entry of `tag` in its first directory, or NULL. */
 static const uint8_t *exif_find(const uint8_t *b, size_t n, int tag, bool *big)
@@ -82,8 +80,7 @@ static char *exif_graph(const uint8_t *b, size_t n)
     return tb_xstrndup((const char *)b + at + skip, count - skip);
 }
 
-/* ------------------------------------------------------------------------------------- one format
- */
+/* ---------------------------------------------------------------------------------- one format */
 
 /* tEXt: keyword 0 text. iTXt: keyword 0 compressed? method language 0 translated 0 text. */
 static char *png_text(const char *chunk, size_t n, bool international)

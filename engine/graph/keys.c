@@ -135,8 +135,7 @@ tb_status tb_program_keys(tb_program *p, const char *numeric_class, tb_fingerpri
     return st;
 }
 
-/* ----------------------------------------------------------------------------------- content keys
- */
+/* -------------------------------------------------------------------------------- content keys */
 
 static json_t *digest_tensor(void *ctx, const tb_tensor *t, tb_err *err)
 {

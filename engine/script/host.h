@@ -61,8 +61,7 @@ typedef struct tbi_host {
     json_t *scratch;           /* the JSON being built; borrowed pointers into it are safe */
 } tbi_host;
 
-/* ------------------------------------------------------------------------------ host.c: the state
- */
+/* --------------------------------------------------------------------------- host.c: the state */
 
 /* A fresh state with the library loaded. NULL on error. */
 tbi_host *tbi_host_new(int sock, tb_err *err);
@@ -87,8 +86,7 @@ json_t *tbi_json_keep(json_t **slot, json_t *fresh);
  */
 void tbi_load_chunk(lua_State *L, const char *name, const char *text, size_t n, bool library);
 
-/* ------------------------------------------------------------------------------------- sandbox.c
- */
+/* ----------------------------------------------------------------------------------- sandbox.c */
 
 /* Push a new table of allowed globals. */
 void tbi_push_environment(lua_State *L);

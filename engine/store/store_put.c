@@ -261,8 +261,7 @@ void tb_store_put(tb_store *s, const tb_store_put_args *a, tb_value *const *outp
     tbi_submit(s, &p->op);
 }
 
-/* ----------------------------------------------------------------------------------- second keys
- */
+/* --------------------------------------------------------------------------------- second keys */
 
 typedef struct alias_op {
     tbi_op op;
