@@ -189,6 +189,9 @@ const char *tb_job_document(const tb_job *job);
 /* A path given by the user, made absolute against the folder the run was started in. Freed by
  * free(). */
 char *tb_job_path(const tb_job *job, const char *path);
+/* plan: could a file be written to `path`? TB_EINVAL when a folder is there or a file is where a
+ * folder must be, TB_EIO when the folder may not be written: told before the work, not after. */
+tb_status tb_job_check_target(tb_job *job, const char *path, tb_err *err);
 /* deliver: write the FILEs of an output (of all elements, when the node ran over a list): one
  * exactly to `path`, several to "name_00001.png", ... or where the path has a %05d. The graph is
  * put into those that have a place for it. Tells the user of each, as of `kind`. */

@@ -1,7 +1,9 @@
 /* node_files.c - deliver: the files of an output to where the user wants them. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -66,6 +68,35 @@ static tb_status write_file(tb_job *job, const tb_value *file, const char *path,
         tb_job_delivered(job, full, kind);
     free(full);
     tb_tensor_unref(&with);
+    return st;
+}
+
+/* The nearest folder above the file that is there already must take new entries. */
+static tb_status check_parent(const char *full, tb_err *err)
+{
+    char *dir = tb_fs_dirname(full);
+    while (access(dir, F_OK) != 0 && strcmp(dir, "/") != 0) {
+        char *up = tb_fs_dirname(dir);
+        free(dir);
+        dir = up;
+    }
+    tb_status st = TB_OK;
+    if (!tb_fs_is_dir(dir))
+        st = tb_err_set(err, TB_EINVAL, "'%s' must be a folder, but a file is there", dir);
+    else if (access(dir, W_OK | X_OK) != 0)
+        st = tb_err_errno(err, errno, "cannot write '%s': the folder '%s'", full, dir);
+    free(dir);
+    return st;
+}
+
+tb_status tb_job_check_target(tb_job *job, const char *path, tb_err *err)
+{
+    char *full = tb_job_path(job, path);
+    const tb_status st =
+        tb_fs_is_dir(full)
+            ? tb_err_set(err, TB_EINVAL, "path must name a file, but '%s' is a folder", full)
+            : check_parent(full, err);
+    free(full);
     return st;
 }
 

@@ -57,8 +57,9 @@ static const char *format_of(const params *p, tb_err *err)
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
-    const bool known = tb_job_plan_known(job, "path") && tb_job_plan_known(job, "format");
-    return known && !format_of(p, err) ? err->status : TB_OK;
+    if (!tb_job_plan_known(job, "path") || !tb_job_plan_known(job, "format"))
+        return TB_OK;
+    return format_of(p, err) ? tb_job_check_target(job, p->path, err) : err->status;
 }
 
 static tb_status rate_of(const params *p, double *fps, tb_err *err)

@@ -40,7 +40,9 @@ static const char *format_of(const char *path, tb_err *err)
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
-    return tb_job_plan_known(job, "path") && !format_of(p->path, err) ? err->status : TB_OK;
+    if (!tb_job_plan_known(job, "path"))
+        return TB_OK;
+    return format_of(p->path, err) ? tb_job_check_target(job, p->path, err) : err->status;
 }
 
 static tb_value *encode(const tb_tensor *images, int64_t i, const tb_media_options *o, tb_job *job,

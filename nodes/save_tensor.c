@@ -108,7 +108,10 @@ static tb_status check_path(const char *path, tb_err *err)
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
-    return tb_job_plan_known(job, "path") ? check_path(p->path, err) : TB_OK;
+    if (!tb_job_plan_known(job, "path"))
+        return TB_OK;
+    TB_TRY(check_path(p->path, err));
+    return tb_job_check_target(job, p->path, err);
 }
 
 static tb_tensor *encode(const entries *e, tb_err *err)

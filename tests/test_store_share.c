@@ -207,7 +207,7 @@ TEST(live_runs_are_protected_and_the_cap_holds)
     CHECK(strstr(
         err.message,
         "' holds 3.9 MiB of at most 4.0 MiB, all pinned or in use, and 98 KiB more do not fit; "
-        "unpin results or raise the cap"));
+        "unpin results, or free disk space: the store takes at most a tenth of what is free"));
     err = TB_ERR_INIT;
     CHECK(bytes_in(s) <= CAP);
     for (uint64_t n = 0; n + 1 < made; n++)

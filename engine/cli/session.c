@@ -284,7 +284,9 @@ static void show_text(session *s, const tb_event *ev)
     char text[1400];
     if (s->progress)
         cli_progress_clear(s->progress);
-    if (ev->kind == TB_EV_DELIVERED)
+    if (ev->kind == TB_EV_FAILED && ev->err && !*ev->err->node && !*ev->err->origin)
+        cli_fail(ev->err);
+    else if (ev->kind == TB_EV_DELIVERED)
         puts(ev->path);
     else if (ev->kind == TB_EV_WARNING)
         fprintf(stderr, "warning: %s\n", ev->text);

@@ -52,7 +52,8 @@ static tb_status read_bytes(tb_tokenizer *t, const char *data, size_t size, tb_e
     size_t at = 0;
     while (at < size && strchr(" \t\r\n", data[at]) && data[at])
         at++;
-    if (at < size && data[at] == '{')
+    const bool json = strcmp(tb_fs_extension(t->path), "json") == 0;
+    if (json || (at < size && data[at] == '{'))
         TB_TRY(tbi_tokenizer_read_json(t, data, size, err));
     else
         TB_TRY(tbi_tokenizer_read_model(t, data, size, err));

@@ -79,7 +79,10 @@ tb_status tb_program_splice(tb_program *p, int i, const json_t *answer, tb_err *
     const int want = p->nodes[i].type->output_count;
     if ((int)json_array_size(outputs) != want)
         return bad_answer(p, i, err);
+    const int before = tb_graph_count(p->graph);
     TB_TRY(tb_graph_read(p->graph, json_object_get(answer, "graph"), err));
+    for (int k = before; k < tb_graph_count(p->graph); k++) /* the user's line, not a library's */
+        tb_graph_default_origin(p->graph, k, tb_program_origin(p, i));
     tb_arg *alias = tb_xcalloc((size_t)want + 1, sizeof *alias);
     for (int k = 0; k < want; k++) {
         const tb_status st = read_output(p, i, json_array_get(outputs, (size_t)k), &alias[k], err);

@@ -99,6 +99,12 @@ int tb_graph_add(tb_graph *g, const char *id, const char *type, const char *orig
     return g->count++;
 }
 
+void tb_graph_default_origin(tb_graph *g, int i, const char *origin)
+{
+    if (!g->nodes[i].origin && origin)
+        g->nodes[i].origin = tb_xstrdup(origin);
+}
+
 static tb_link *input_slot(tb_graph *g, int i, const char *name)
 {
     tb_graph_node *n = &g->nodes[i];

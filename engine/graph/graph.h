@@ -50,6 +50,8 @@ int tb_graph_find(const tb_graph *g, const char *id); /* index or -1 */
  * may be NULL. */
 int tb_graph_add(tb_graph *g, const char *id, const char *type, const char *origin,
                  const json_t *meta, tb_err *err);
+/* The place of node i, unless it has one of its own; origin may be NULL. */
+void tb_graph_default_origin(tb_graph *g, int i, const char *origin);
 /* Set or replace an input of node i. The literal is consumed. */
 void tb_graph_set_literal_take(tb_graph *g, int i, const char *name, json_t *literal);
 void tb_graph_set_link(tb_graph *g, int i, const char *name, const char *src, int slot);

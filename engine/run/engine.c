@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "run/run_internal.h"
 
@@ -133,19 +134,29 @@ static size_t default_memory_limit(void)
     return (free_now > half ? free_now : half) / 10 * 9;
 }
 
+/* A full disk stops no run: it is only not stored. */
+static tb_status open_store(tb_engine *e, const char *path, tb_err *err)
+{
+    tb_err own = TB_ERR_INIT;
+    e->store = tb_store_open(&(tb_store_options){ .path = path }, &own);
+    e->own_store = true;
+    if (e->store)
+        return TB_OK;
+    if (own.status != TB_EFULL)
+        return tb_err_set(err, own.status, "%s", own.message);
+    tb_log(TB_LOG_WARN, "nothing of this run will be stored: %s", own.message);
+    return TB_OK;
+}
+
 tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err)
 {
     tb_engine *e = tb_xcalloc(1, sizeof *e);
     e->threads = o->threads;
     e->memory_limit = o->memory_limit ? o->memory_limit : default_memory_limit();
     e->store = o->store;
-    if (!e->store && !o->no_store) {
-        e->store = tb_store_open(&(tb_store_options){ .path = o->store_path }, err);
-        e->own_store = true;
-        if (!e->store) {
-            free(e);
-            return NULL;
-        }
+    if (!e->store && !o->no_store && open_store(e, o->store_path, err) != TB_OK) {
+        free(e);
+        return NULL;
     }
     pthread_mutex_init(&e->lock, NULL);
     pthread_mutex_init(&e->compute_lock, NULL);

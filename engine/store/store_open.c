@@ -162,12 +162,24 @@ bool tb_store_exists(const char *path)
     return there;
 }
 
+static tb_status make_store_folder(const char *path, tb_err *err)
+{
+    tb_err own = TB_ERR_INIT;
+    const tb_status st = tb_fs_mkdirs(path, &own);
+    if (st == TB_OK)
+        return TB_OK;
+    return tb_err_set(err, st == TB_EFULL ? st : TB_ESTORE,
+                      "the store cannot be made: %s; name another folder with --store or "
+                      "TUBELET_STORE",
+                      own.message);
+}
+
 static tb_status settle_path(tb_store *s, tb_err *err)
 {
     if (s->read_only && !tb_fs_is_dir(s->path))
         return tb_err_set(err, TB_ENOTFOUND, "there is no store in '%s' yet", s->path);
     if (!s->read_only)
-        TB_TRY(tb_fs_mkdirs(s->path, err));
+        TB_TRY(make_store_folder(s->path, err));
     char *real = realpath(s->path, NULL);
     if (!real)
         return tb_err_errno(err, errno, "cannot use '%s' as a store", s->path);

@@ -158,7 +158,7 @@ static tb_status check_cap(tb_store *s, const put_op *p, tb_err *err)
     return tb_err_set(
         err, TB_EFULL,
         "the store '%s' holds %s of at most %s, all pinned or in use, and %s more do not fit; "
-        "unpin results or raise the cap",
+        "unpin results, or free disk space: the store takes at most a tenth of what is free",
         s->path, tb_str_bytes((unsigned long long)s->now.bytes, used, sizeof used),
         tb_str_bytes(s->cap, cap, sizeof cap), tb_str_bytes(p->op.incoming, need, sizeof need));
 }
