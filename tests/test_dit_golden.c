@@ -200,8 +200,8 @@ TEST(timesteps_per_token_match)
 
 TEST(the_same_bytes_alone_packed_and_on_one_thread)
 {
-    set s = open_set("dit_t2v", 'a');
-    char *path = golden_path("dit_t2v", 'a', "_orig.safetensors");
+    set s = open_set("dit_t2v", GOLDEN_OWN);
+    char *path = golden_path("dit_t2v", GOLDEN_OWN, "_orig.safetensors");
     tb_wan_dit *m = open_dit(path, s.config);
     const size_t n = (size_t)tb_tensor_count(s.x);
     float *out[3] = { tb_xcalloc(n, sizeof(float)), tb_xcalloc(n, sizeof(float)),
@@ -227,8 +227,8 @@ TEST(the_same_bytes_alone_packed_and_on_one_thread)
 
 TEST(bad_inputs_are_refused_in_a_sentence)
 {
-    set s = open_set("dit_t2v", 'a');
-    char *path = golden_path("dit_t2v", 'a', "_orig.safetensors");
+    set s = open_set("dit_t2v", GOLDEN_OWN);
+    char *path = golden_path("dit_t2v", GOLDEN_OWN, "_orig.safetensors");
     tb_wan_dit *m = open_dit(path, s.config);
     float *out = tb_xcalloc((size_t)tb_tensor_count(s.x), sizeof *out);
     atomic_bool cancel;
@@ -256,7 +256,7 @@ TEST(bad_inputs_are_refused_in_a_sentence)
 
 TEST(other_files_are_refused_in_a_sentence)
 {
-    char *path = golden_path("samplers_flow", 'a', ".safetensors");
+    char *path = golden_path("samplers_flow", GOLDEN_OWN, ".safetensors");
     tb_err err = TB_ERR_INIT;
     tb_weights *w = tb_weights_open(path, &err);
     CHECK(w && !tb_wan_dit_open_config(compute, w, NULL, &err));
@@ -265,7 +265,7 @@ TEST(other_files_are_refused_in_a_sentence)
                "is no Wan transformer: its patch, head, text, time or block tensors are missing"));
     tb_weights_close(&w);
     free(path);
-    path = golden_path("dit_t2v", 'a', "_orig.safetensors");
+    path = golden_path("dit_t2v", GOLDEN_OWN, "_orig.safetensors");
     w = tb_weights_open(path, &err);
     err = TB_ERR_INIT;
     CHECK(w && !tb_wan_dit_open_config(compute, w, NULL, &err));

@@ -98,7 +98,7 @@ static void clear(outcome *o)
 
 TEST(a_prompt_becomes_the_reference_features)
 {
-    char *path = tb_xasprintf("%s/tiny_reference.safetensors", golden_dir());
+    char *path = tb_xstrdup("tests/golden/tiny_reference.safetensors");
     tb_safetensors *ref = golden_open(path);
     tb_tensor *want = golden_f32(ref, "text");
     outcome o = encode("{}", "  " PROMPT "\n");

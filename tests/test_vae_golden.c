@@ -177,7 +177,7 @@ static float *decode_all(tb_wan_vae *m, const float *z, int64_t f, int64_t h, in
 TEST(chunks_of_any_length_give_the_same_video)
 {
     enum { F = 6, H = 4, W = 4 };
-    tb_wan_vae *m = open_vae("vae", 'a', "_decoder_orig.safetensors", NULL);
+    tb_wan_vae *m = open_vae("vae", GOLDEN_OWN, "_decoder_orig.safetensors", NULL);
     const int64_t z = tb_wan_vae_config_of(m)->z;
     float *latent = tb_xcalloc((size_t)(z * F * H * W), sizeof *latent);
     float *part = tb_xcalloc((size_t)(z * 2 * H * W), sizeof *part);
@@ -200,10 +200,10 @@ TEST(chunks_of_any_length_give_the_same_video)
 TEST(one_thread_gives_the_same_bytes)
 {
     enum { F = 2, H = 5, W = 7, N = 8 * F * H * W, PIXELS = 3 * 5 * 80 * 112 };
-    char *path = golden_path("vae22", 'a', "_io.safetensors");
+    char *path = golden_path("vae22", GOLDEN_OWN, "_io.safetensors");
     tb_safetensors *io = golden_open(path);
     json_t *config = golden_config(io);
-    tb_wan_vae *m = open_vae("vae22", 'a', "_decoder_diffusers.safetensors", config);
+    tb_wan_vae *m = open_vae("vae22", GOLDEN_OWN, "_decoder_diffusers.safetensors", config);
     float latent[N];
     for (int i = 0; i < N; i++)
         latent[i] = cosf((float)i);
@@ -228,7 +228,7 @@ TEST(one_thread_gives_the_same_bytes)
 TEST(frame_by_frame_is_the_same_video)
 {
     enum { F = 3, H = 3, W = 4, N = 16 * F * H * W, PIXELS = 3 * 9 * 24 * 32 };
-    tb_wan_vae *m = open_vae("vae", 'a', "_decoder_orig.safetensors", NULL);
+    tb_wan_vae *m = open_vae("vae", GOLDEN_OWN, "_decoder_orig.safetensors", NULL);
     float latent[N];
     for (int i = 0; i < N; i++)
         latent[i] = cosf((float)i);
@@ -255,7 +255,7 @@ static float *decode_tiled(tb_wan_vae *m, const float *latent, int64_t f, int64_
 TEST(tiles_join)
 {
     enum { F = 2, H = 10, W = 14, S = 8, T = 5 };
-    tb_wan_vae *m = open_vae("vae", 'a', "_decoder_orig.safetensors", NULL);
+    tb_wan_vae *m = open_vae("vae", GOLDEN_OWN, "_decoder_orig.safetensors", NULL);
     const int64_t z = tb_wan_vae_config_of(m)->z;
     float *latent = tb_xcalloc((size_t)(z * F * H * W), sizeof *latent);
     float *corner = tb_xcalloc((size_t)(z * F * 8 * 8), sizeof *corner), *at = corner;
@@ -281,7 +281,7 @@ TEST(tiles_join)
 
 TEST(odd_tiles_are_refused_in_a_sentence)
 {
-    tb_wan_vae *m = open_vae("vae", 'a', "_decoder_orig.safetensors", NULL);
+    tb_wan_vae *m = open_vae("vae", GOLDEN_OWN, "_decoder_orig.safetensors", NULL);
     tb_err err = TB_ERR_INIT;
     float none = 0;
     CHECK_INT(tb_wan_vae_decode_tiled(m, compute, &none, 1, 2, 2, 60, 48, &none, NULL, &err),
@@ -294,8 +294,8 @@ TEST(odd_tiles_are_refused_in_a_sentence)
 
 TEST(bad_videos_are_refused_in_a_sentence)
 {
-    tb_wan_vae *e = open_vae("vae", 'a', "_encoder_orig.safetensors", NULL);
-    tb_wan_vae *d = open_vae("vae", 'a', "_decoder_orig.safetensors", NULL);
+    tb_wan_vae *e = open_vae("vae", GOLDEN_OWN, "_encoder_orig.safetensors", NULL);
+    tb_wan_vae *d = open_vae("vae", GOLDEN_OWN, "_decoder_orig.safetensors", NULL);
     float x = 0;
     tb_err err = TB_ERR_INIT;
     CHECK_INT(tb_wan_vae_encode(e, compute, &x, 4, 16, 16, &x, NULL, &err), TB_EINVAL);
@@ -317,14 +317,14 @@ TEST(bad_videos_are_refused_in_a_sentence)
 
 TEST(other_files_are_refused_in_a_sentence)
 {
-    char *path = golden_path("dit_t2v", 'a', "_orig.safetensors");
+    char *path = golden_path("dit_t2v", GOLDEN_OWN, "_orig.safetensors");
     tb_err err = TB_ERR_INIT;
     tb_weights *w = tb_weights_open(path, &err);
     CHECK(w && !tb_wan_vae_open_config(compute, w, NULL, &err));
     CHECK(strstr(err.message, "is no Wan VAE: it has neither an encoder nor a decoder"));
     tb_weights_close(&w);
     free(path);
-    path = golden_path("vae22", 'a', "_decoder_orig.safetensors");
+    path = golden_path("vae22", GOLDEN_OWN, "_decoder_orig.safetensors");
     err = TB_ERR_INIT;
     w = tb_weights_open(path, &err);
     CHECK(w && !tb_wan_vae_open_config(compute, w, NULL, &err));
