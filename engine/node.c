@@ -1,6 +1,8 @@
-/* node.c - what node.h offers beyond the scheduler: the models an engine has open. */
+/* node.c - what node.h offers beyond the scheduler: the models an engine has open, and the memory
+ * that running them takes. */
 #include "node.h"
 
+#include "graph/records.h"
 #include "models/models.h"
 
 static void *make_models(void)
@@ -17,4 +19,62 @@ static void drop_models(void *p)
 struct tb_models *tb_job_models(tb_job *job)
 {
     return tb_job_shared(job, make_models, drop_models);
+}
+
+void tb_job_make_room(tb_job *job, const tb_value *part, size_t bytes)
+{
+    tb_models *m = tb_job_models(job);
+    const char *id = tb_record_text(part, "id", "");
+    tb_models_set_budget(m, tb_job_memory_limit(job));
+    tb_models_make_room(m, *id ? id : tb_record_text(part, "path", ""), bytes);
+}
+
+/* ------------------------------------------------------------------------------------- memory */
+
+enum { MOST_WIDTH = 1 << 20, MOST_LAYERS = 1 << 10, MOST_TOKENS = 1 << 16 };
+
+/* A script may write any number into a record: sums of these do not overflow. */
+static int64_t size_of(const tb_value *record, const char *name, int64_t most)
+{
+    const int64_t n = tb_record_int(record, name, 0);
+    return n < 0 ? 0 : n < most ? n : most;
+}
+
+static size_t weights_of(const tb_value *record)
+{
+    return (size_t)size_of(record, "weight_bytes", (int64_t)1 << 50);
+}
+
+size_t tb_bytes_of_dit(const tb_value *model, const tb_shape *latent)
+{
+    const tb_wan_dit_config k = { .dim = size_of(model, "dim", MOST_WIDTH),
+                                  .ffn_dim = size_of(model, "ffn_dim", MOST_WIDTH),
+                                  .heads = size_of(model, "heads", MOST_WIDTH),
+                                  .layers = size_of(model, "layers", MOST_LAYERS),
+                                  .in_dim = size_of(model, "in_channels", MOST_WIDTH),
+                                  .out_dim = size_of(model, "latent_channels", MOST_WIDTH),
+                                  .text_dim = size_of(model, "text_dim", MOST_WIDTH),
+                                  .text_len = size_of(model, "text_len", MOST_TOKENS) };
+    return weights_of(model) + tb_wan_dit_scratch(&k, latent->d[1], latent->d[2], latent->d[3]);
+}
+
+size_t tb_bytes_of_umt5(const tb_value *clip)
+{
+    const tb_umt5_config k = { .dim = size_of(clip, "text_dim", MOST_WIDTH),
+                               .d_ff = size_of(clip, "ffn_dim", MOST_WIDTH),
+                               .heads = size_of(clip, "heads", MOST_LAYERS),
+                               .d_kv = size_of(clip, "head_dim", MOST_LAYERS),
+                               .layers = size_of(clip, "layers", MOST_LAYERS) };
+    return tb_umt5_memory(&k, size_of(clip, "text_len", MOST_TOKENS));
+}
+
+size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
+{
+    const tb_wan_vae_config k = { .stride_t = size_of(vae, "stride_t", MOST_LAYERS),
+                                  .stride_hw = size_of(vae, "stride_hw", MOST_LAYERS),
+                                  .patch = size_of(vae, "patch", 2) == 2 ? 2 : 1,
+                                  .dim = size_of(vae, "dim", MOST_LAYERS),
+                                  .dec_dim = size_of(vae, "dec_dim", MOST_LAYERS) };
+    return weights_of(vae) +
+           tb_wan_vae_scratch(&k, encode, latent->d[1], latent->d[2], latent->d[3]);
 }

@@ -38,7 +38,7 @@ typedef struct tb_job tb_job; /* one call of one node */
  * record { samples f32 [C,T,H,W]; noise, x0, ... as samplers need } CONDITIONING  record { text f32
  * [tokens,dim]; known f32 [C,T,H,W]; mask f32 [T,H,W]; ... } IMAGE         f32 [frames,H,W,3], 0..1
  * MASK  f32 [frames,H,W], 0..1 VIDEO         record { images IMAGE; fps FLOAT } MODEL, CLIP, VAE
- * record { kind, path, digest, ... }: a reference, weights are opened when used FILE record { name
+ * record { kind, path, id, sizes }: a reference, weights are opened when used FILE record { name
  * STRING; bytes u8 [n] } or a LIST of them */
 
 enum {
@@ -180,6 +180,18 @@ const atomic_bool *tb_job_cancel_flag(const tb_job *job);
 tb_compute *tb_job_compute(tb_job *job, tb_err *err);
 struct tb_models;
 struct tb_models *tb_job_models(tb_job *job);
+/* Bytes that running a part takes: its weights as they are held, and the work beside them on a
+ * latent [C,T,H,W], or on a text of full length. From the sizes in a record of load_model; those
+ * that are missing count as 0. A plan does not know what is open already, so every node that uses a
+ * part counts its weights: one such node runs at a time. */
+size_t tb_bytes_of_dit(const tb_value *model, const tb_shape *latent);
+size_t tb_bytes_of_umt5(const tb_value *clip);
+size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent);
+/* run on the compute worker, before a part is opened: closes others, the one used longest ago
+ * first, until what stays open and these bytes fit into the engine's memory limit. */
+void tb_job_make_room(tb_job *job, const tb_value *part, size_t bytes);
+/* What the engine may hold; 0: unlimited. */
+size_t tb_job_memory_limit(const tb_job *job);
 /* What tb_job_models rests on: one object an engine, made on first use and dropped with the engine.
  */
 void *tb_job_shared(tb_job *job, void *(*make)(void), void (*drop)(void *));

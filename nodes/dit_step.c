@@ -16,9 +16,6 @@
 #include "models/samplers.h"
 #include "node.h"
 
-/* Other parts are closed before the transformer starts once they hold this much. */
-#define MUCH_MEMORY ((size_t)1 << 30)
-
 typedef struct params {
     const tb_value *model, *latent, *conditioning, *known, *sigmas;
     int64_t step, stage;
@@ -63,14 +60,25 @@ static tb_status check_latent(const params *p, const tb_shape *s, tb_err *err)
     return TB_OK;
 }
 
+/* The transformer's, and what it reads: the state and, for models that take them, known latents. */
+static size_t bytes_of(const params *p, const tb_shape *s)
+{
+    const int64_t channels = tb_record_int(p->model, "in_channels", 0);
+    const int64_t read = channels > s->d[0] ? channels : s->d[0];
+    return tb_bytes_of_dit(p->model, s) +
+           (size_t)(read * s->d[1] * s->d[2] * s->d[3]) * sizeof(float);
+}
+
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
     tb_shape shape;
     if (!tb_job_plan_shape(job, "latent", &shape))
         return TB_OK;
-    if (p->model)
+    if (p->model) {
         TB_TRY(check_latent(p, &shape, err));
+        tb_job_plan_scratch(job, bytes_of(p, &shape));
+    }
     tb_job_plan_output(job, 0, TB_F32, &shape);
     return TB_OK;
 }
@@ -220,10 +228,8 @@ static tb_status read_time(const params *p, eval *e, tb_err *err)
 
 static tb_status open_model(tb_job *job, tb_compute *c, const params *p, eval *e, tb_err *err)
 {
-    tb_models *models = tb_job_models(job);
-    if (tb_models_bytes(models) > MUCH_MEMORY)
-        tb_models_drop_others(models, "dit");
-    e->dit = tb_models_dit(models, c, tb_record_text(p->model, "path", ""),
+    tb_job_make_room(job, p->model, bytes_of(p, &e->shape));
+    e->dit = tb_models_dit(tb_job_models(job), c, tb_record_text(p->model, "path", ""),
                            tb_record_text(p->model, "id", ""), err);
     if (!e->dit)
         return err->status;

@@ -4,11 +4,14 @@
  * part carries the digest of its files, so a moved or copied model keeps every stored result, and a
  * changed one loses them.
  *
- *   MODEL { kind "model"; path; id; family; latent_channels, in_channels, text_dim, text_len INT;
- *           shift, guidance FLOAT (0: the model does not say) }
- *   CLIP  { kind "clip"; path; id; tokenizer; tokenizer_id; text_dim, text_len INT }
- *   VAE   { kind "vae"; path; id; z, stride_t, stride_hw INT }
- * A part that the model lacks has the path "" and sizes of 0.
+ *   MODEL { kind "model"; path; id; family; latent_channels, in_channels, text_dim, text_len, dim,
+ *           ffn_dim, heads, layers, weight_bytes INT; shift, guidance FLOAT (0: the model does not
+ *           say) }
+ *   CLIP  { kind "clip"; path; id; tokenizer; tokenizer_id; text_dim, text_len, ffn_dim, heads,
+ *           head_dim, layers INT }
+ *   VAE   { kind "vae"; path; id; z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT }
+ * A part that the model lacks has the path "" and sizes of 0. Widths and weight_bytes (as f32) are
+ * what memory is planned with; results do not depend on them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +224,11 @@ static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_d
     set_int(r, "in_channels", s->in_channels);
     set_int(r, "text_dim", s->text_dim);
     set_int(r, "text_len", info->transformer ? s->text_len : 0);
+    set_int(r, "dim", s->dim);
+    set_int(r, "ffn_dim", s->ffn_dim);
+    set_int(r, "heads", s->heads);
+    set_int(r, "layers", s->layers);
+    set_int(r, "weight_bytes", s->weight_bytes);
     tb_record_set_take(r, "shift", tb_value_float(info->shift));
     tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
     tb_job_set_take(job, 0, r);
@@ -238,6 +246,10 @@ static tb_status clip_record(tb_job *job, const tb_model_info *info, const tb_mo
     set_text(r, "tokenizer_id", tokenizer_id);
     set_int(r, "text_dim", s->text.dim);
     set_int(r, "text_len", s->dit.text_len);
+    set_int(r, "ffn_dim", s->text.d_ff);
+    set_int(r, "heads", s->text.heads);
+    set_int(r, "head_dim", s->text.d_kv);
+    set_int(r, "layers", s->text.layers);
     tb_job_set_take(job, 1, r);
     return TB_OK;
 }
@@ -251,6 +263,10 @@ static tb_status vae_record(tb_job *job, const tb_model_info *info, const tb_vae
     set_int(r, "z", s->z);
     set_int(r, "stride_t", s->stride_t);
     set_int(r, "stride_hw", s->stride_hw);
+    set_int(r, "patch", s->patch);
+    set_int(r, "dim", s->dim);
+    set_int(r, "dec_dim", s->dec_dim);
+    set_int(r, "weight_bytes", s->weight_bytes);
     tb_job_set_take(job, 2, r);
     return TB_OK;
 }

@@ -52,12 +52,22 @@ static tb_status tokenise(tb_job *job, const params *p, int32_t **ids, int64_t *
     return st;
 }
 
+static tb_status plan(tb_job *job, const void *vp, tb_err *err)
+{
+    const params *p = vp;
+    (void)err;
+    if (p->clip)
+        tb_job_plan_scratch(job, tb_bytes_of_umt5(p->clip));
+    return TB_OK;
+}
+
 static tb_status encode(tb_job *job, const params *p, const int32_t *ids, int64_t count,
                         tb_tensor **out, tb_err *err)
 {
     tb_compute *c = tb_job_compute(job, err);
     if (!c)
         return err->status;
+    tb_job_make_room(job, p->clip, tb_bytes_of_umt5(p->clip));
     const tb_umt5 *m = tb_models_umt5(tb_job_models(job), c, tb_record_text(p->clip, "path", ""),
                                       tb_record_text(p->clip, "id", ""), err);
     if (!m)
@@ -103,6 +113,7 @@ const tb_node_def tb_node_text_encode = {
     .params_size = sizeof(params),
     .inputs = inputs,
     .outputs = outputs,
+    .plan = plan,
     .run = run,
     .example =
         "return tubelet.text_encode{ clip = tubelet.load_model{}.clip, text = \"a red ball\" }",

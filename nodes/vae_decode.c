@@ -3,9 +3,6 @@
 #include "models/models.h"
 #include "node.h"
 
-/* Other parts are closed before the VAE starts once they hold this much. */
-#define MUCH_MEMORY ((size_t)1 << 30)
-
 typedef struct params {
     const tb_value *vae, *latent;
     int64_t tile;
@@ -42,6 +39,17 @@ static tb_status image_shape(const params *p, const tb_shape *latent, tb_shape *
     return TB_OK;
 }
 
+/* The VAE's for a whole picture, or for a tile of one. */
+static size_t bytes_of(const params *p, const tb_shape *latent)
+{
+    const int64_t stride = tb_record_int(p->vae, "stride_hw", 1);
+    const int64_t tile = p->tile ? p->tile / stride : INT64_MAX;
+    tb_shape part = *latent;
+    for (int i = 2; i < 4; i++)
+        part.d[i] = part.d[i] < tile ? part.d[i] : tile;
+    return tb_bytes_of_vae(p->vae, false, &part);
+}
+
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
@@ -50,6 +58,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
         return TB_OK;
     TB_TRY(image_shape(p, &latent, &image, err));
     tb_job_plan_output(job, 0, TB_F32, &image);
+    tb_job_plan_scratch(job, bytes_of(p, &latent));
     return TB_OK;
 }
 
@@ -77,20 +86,15 @@ static tb_status take_frames(void *ctx, int64_t first, int64_t count, const floa
     return tb_job_check(t->job, err);
 }
 
-static tb_wan_vae *open_vae(tb_job *job, tb_compute *c, const tb_value *vae, tb_err *err)
-{
-    tb_models *models = tb_job_models(job);
-    if (tb_models_bytes(models) > MUCH_MEMORY)
-        tb_models_drop_others(models, "vae");
-    return tb_models_vae(models, c, tb_record_text(vae, "path", ""), tb_record_text(vae, "id", ""),
-                         err);
-}
-
 static tb_status decode(tb_job *job, const params *p, const tb_tensor *latent, tb_tensor *image,
                         tb_err *err)
 {
     tb_compute *c = tb_job_compute(job, err);
-    tb_wan_vae *vae = c ? open_vae(job, c, p->vae, err) : NULL;
+    if (!c)
+        return err->status;
+    tb_job_make_room(job, p->vae, bytes_of(p, tb_tensor_shape(latent)));
+    tb_wan_vae *vae = tb_models_vae(tb_job_models(job), c, tb_record_text(p->vae, "path", ""),
+                                    tb_record_text(p->vae, "id", ""), err);
     if (!vae)
         return err->status;
     const tb_wan_vae_config *k = tb_wan_vae_config_of(vae);

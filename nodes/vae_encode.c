@@ -4,9 +4,6 @@
 #include "models/models.h"
 #include "node.h"
 
-/* Other parts are closed before the VAE starts once they hold this much. */
-#define MUCH_MEMORY ((size_t)1 << 30)
-
 typedef struct params {
     const tb_value *vae, *image;
     bool trim;
@@ -60,6 +57,13 @@ static tb_status measure(const params *p, const tb_shape *image, video *v, tb_sh
     return TB_OK;
 }
 
+/* The VAE's, and the pixels in its scale. */
+static size_t bytes_of(const params *p, const video *v, const tb_shape *latent)
+{
+    return tb_bytes_of_vae(p->vae, true, latent) +
+           (size_t)(v->frames * v->height * v->width * 3) * sizeof(float);
+}
+
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
@@ -69,17 +73,8 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
         return TB_OK;
     TB_TRY(measure(p, &image, &v, &latent, err));
     tb_job_plan_output(job, 0, TB_F32, &latent);
-    tb_job_plan_scratch(job, (size_t)(v.frames * v.height * v.width * 3) * sizeof(float));
+    tb_job_plan_scratch(job, bytes_of(p, &v, &latent));
     return TB_OK;
-}
-
-static tb_wan_vae *open_vae(tb_job *job, tb_compute *c, const tb_value *vae, tb_err *err)
-{
-    tb_models *models = tb_job_models(job);
-    if (tb_models_bytes(models) > MUCH_MEMORY)
-        tb_models_drop_others(models, "vae");
-    return tb_models_vae(models, c, tb_record_text(vae, "path", ""), tb_record_text(vae, "id", ""),
-                         err);
 }
 
 /* 0..1 to -1..1. */
@@ -97,7 +92,11 @@ static tb_status encode(tb_job *job, const params *p, const float *image, const 
                         tb_tensor *out, tb_err *err)
 {
     tb_compute *c = tb_job_compute(job, err);
-    tb_wan_vae *vae = c ? open_vae(job, c, p->vae, err) : NULL;
+    if (!c)
+        return err->status;
+    tb_job_make_room(job, p->vae, bytes_of(p, v, tb_tensor_shape(out)));
+    tb_wan_vae *vae = tb_models_vae(tb_job_models(job), c, tb_record_text(p->vae, "path", ""),
+                                    tb_record_text(p->vae, "id", ""), err);
     if (!vae)
         return err->status;
     const tb_wan_vae_config *k = tb_wan_vae_config_of(vae);

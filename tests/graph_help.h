@@ -73,7 +73,7 @@ static const tb_node_def same_def = { .abi = TB_NODE_ABI,
                                       .run = same_run };
 static const tb_node_def *const defs[] = { &given_def, &same_def, NULL };
 
-static void give_take(const char *name, tb_value *v)
+static inline void give_take(const char *name, tb_value *v)
 {
     for (int i = 0; i < GIVEN_MOST; i++)
         if (!given[i].name || strcmp(given[i].name, name) == 0) {
@@ -85,7 +85,7 @@ static void give_take(const char *name, tb_value *v)
     REQUIRE(!"room for one more given value");
 }
 
-static void forget_given(void)
+static inline void forget_given(void)
 {
     for (int i = 0; i < GIVEN_MOST; i++) {
         tb_value_unref(&given[i].value);

@@ -95,6 +95,11 @@ TEST(sizes_come_from_names_and_shapes)
     CHECK_INT(d.latent_channels, 16);
     CHECK_INT(d.text_dim, 64);
     CHECK_INT(d.text_len, 32);
+    CHECK_INT(d.dim, 192);
+    CHECK_INT(d.ffn_dim, 768);
+    CHECK_INT(d.heads, 6);
+    CHECK_INT(d.layers, 8);
+    CHECK(d.weight_bytes > 20000000 && d.weight_bytes < 22000000); /* 2 bytes a number on disk */
     w = tb_weights_open(TINY "/vae", &err);
     CHECK_OK(tb_model_vae_sizes(w, &v, &err));
     CHECK_INT(tb_model_recognise(w), TB_HAS_VAE);
@@ -102,6 +107,10 @@ TEST(sizes_come_from_names_and_shapes)
     CHECK_INT(v.z, 16);
     CHECK_INT(v.stride_t, 4);
     CHECK_INT(v.stride_hw, 8);
+    CHECK_INT(v.patch, 2);
+    CHECK_INT(v.dim, 32);
+    CHECK_INT(v.dec_dim, 32);
+    CHECK(v.weight_bytes > 10000000 && v.weight_bytes < 11000000);
     w = tb_weights_open(TINY "/text_encoder", &err);
     CHECK_OK(tb_umt5_read_config(w, &t, &err));
     CHECK_INT(tb_model_recognise(w), TB_HAS_TEXT_ENCODER);
@@ -280,7 +289,7 @@ TEST(the_bundled_model_is_found_by_its_variable)
 
 /* ---------------------------------------------------------------------------------- open parts */
 
-TEST(parts_stay_open_until_they_are_dropped)
+TEST(parts_stay_open_while_memory_allows)
 {
     tb_err err = TB_ERR_INIT;
     tb_compute *c = tb_compute_new(1, &err);
@@ -301,9 +310,19 @@ TEST(parts_stay_open_until_they_are_dropped)
     CHECK(tb_models_dit(m, c, TINY "/transformer", "id-5", &err));
     CHECK(tb_models_tokenizer(m, TINY "/tokenizer", "", &err));
     CHECK_STR(err.message, "");
-    tb_models_drop_others(m, "umt5");
-    CHECK(tb_models_bytes(m) == 2 * bytes);
-    tb_models_drop_others(m, "dit");
+    const size_t all = tb_models_bytes(m), more = 1000;
+    tb_models_make_room(m, "id-6", SIZE_MAX); /* no budget */
+    CHECK(tb_models_bytes(m) == all);
+    tb_models_set_budget(m, all + more);
+    tb_models_make_room(m, "id-6", more);
+    CHECK(tb_models_bytes(m) == all);
+    tb_models_make_room(m, "id-6", more + 1); /* id-3 was used longest ago */
+    CHECK(tb_models_bytes(m) == all - bytes);
+    tb_models_set_budget(m, bytes);
+    tb_models_make_room(m, "id-1", bytes);
+    CHECK(tb_models_bytes(m) == bytes);
+    CHECK(tb_models_umt5(m, c, TINY "/text_encoder", "id-1", &err) == u);
+    tb_models_make_room(m, "id-7", bytes + 1);
     CHECK_INT(tb_models_bytes(m), 0);
     tb_models_free(&m);
     tb_compute_free(&c);
@@ -398,7 +417,7 @@ int main(int argc, char **argv)
         TEST_CASE(a_description_names_parts_and_what_is_missing),
         TEST_CASE(a_part_lists_the_files_that_make_it),
         TEST_CASE(the_bundled_model_is_found_by_its_variable),
-        TEST_CASE(parts_stay_open_until_they_are_dropped),
+        TEST_CASE(parts_stay_open_while_memory_allows),
         TEST_CASE(a_part_that_cannot_be_opened_says_why),
         TEST_CASE(bundled_text_features_equal_the_reference),
         TEST_CASE(prompts_are_cleaned_as_in_wan),

@@ -157,6 +157,7 @@ float *tb_scratch(tb_compute *c, size_t count, tb_err *err)
     }
     float *p = (float *)(void *)(c->arena + c->arena_used);
     c->arena_used += (count * sizeof(float) + 63) / 64 * 64;
+    c->arena_peak = c->arena_used > c->arena_peak ? c->arena_used : c->arena_peak;
     return p;
 }
 
@@ -168,4 +169,9 @@ size_t tb_scratch_mark(tb_compute *c)
 void tb_scratch_release(tb_compute *c, size_t mark)
 {
     c->arena_used = mark;
+}
+
+size_t tb_scratch_peak(const tb_compute *c)
+{
+    return c->arena_peak;
 }

@@ -49,6 +49,8 @@ void tb_parallel(tb_compute *c, int64_t count, void (*fn)(void *ctx, int64_t i, 
 float *tb_scratch(tb_compute *c, size_t count, tb_err *err);
 size_t tb_scratch_mark(tb_compute *c);
 void tb_scratch_release(tb_compute *c, size_t mark);
+/* The most bytes of scratch held at once so far. */
+size_t tb_scratch_peak(const tb_compute *c);
 
 /* ------------------------------------------------------------------------------------- weights */
 

@@ -14,7 +14,7 @@ struct tb_compute {
     tbi_pool *pool;
     float *worker_scratch; /* [threads][TBI_WORKER_FLOATS] */
     char *arena;           /* address space, given memory when touched */
-    size_t arena_size, arena_used;
+    size_t arena_size, arena_used, arena_peak;
     /* Told of every product an operation stands for (benchmarks); NULL: nobody asks. */
     void (*product)(void *ctx, int64_t m, int64_t n, int64_t k, int64_t times);
     void *product_ctx;

@@ -1,4 +1,5 @@
-/* models.c - the opened parts of models: found by digest, at most a few of each kind. */
+/* models.c - the opened parts of models: found by digest, at most a few of each kind,
+ * within a budget. */
 #include "models/models.h"
 
 #include <stdlib.h>
@@ -11,12 +12,12 @@
 typedef enum kind { UMT5, TOKENIZER, DIT, VAE, KINDS } kind;
 
 static const struct {
-    const char *name, *what, *input; /* "dit", what users call it, load_model's input */
+    const char *what, *input; /* what users call it, load_model's input */
 } kind_tab[KINDS] = {
-    [UMT5] = { "umt5", "text encoder", "text_encoder" },
-    [TOKENIZER] = { "tokenizer", "tokenizer", "tokenizer" },
-    [DIT] = { "dit", "transformer", "transformer" },
-    [VAE] = { "vae", "VAE", "vae" },
+    [UMT5] = { "text encoder", "text_encoder" },
+    [TOKENIZER] = { "tokenizer", "tokenizer" },
+    [DIT] = { "transformer", "transformer" },
+    [VAE] = { "VAE", "vae" },
 };
 
 typedef struct part {
@@ -32,6 +33,7 @@ typedef struct part {
 struct tb_models {
     part parts[KINDS][PER_KIND];
     uint64_t clock;
+    size_t budget;
 };
 
 tb_models *tb_models_new(void)
@@ -52,18 +54,40 @@ static void close_part(part *p)
 
 void tb_models_free(tb_models **mp)
 {
-    if (*mp)
-        tb_models_drop_others(*mp, NULL);
-    free(*mp);
+    tb_models *m = *mp;
     *mp = NULL;
+    for (int i = 0; m && i < KINDS * PER_KIND; i++)
+        close_part(&m->parts[i / PER_KIND][i % PER_KIND]);
+    free(m);
 }
 
-void tb_models_drop_others(tb_models *m, const char *keep_kind)
+void tb_models_set_budget(tb_models *m, size_t bytes)
 {
-    for (int k = 0; k < KINDS; k++) {
-        const bool kept = keep_kind && (k == TOKENIZER || strcmp(kind_tab[k].name, keep_kind) == 0);
-        for (int i = 0; i < PER_KIND && !kept; i++)
-            close_part(&m->parts[k][i]);
+    m->budget = bytes;
+}
+
+static size_t part_bytes(const part *p)
+{
+    return (p->umt5 ? tb_umt5_bytes(p->umt5) : 0) + (p->dit ? tb_wan_dit_bytes(p->dit) : 0) +
+           (p->vae ? tb_wan_vae_bytes(p->vae) : 0);
+}
+
+void tb_models_make_room(tb_models *m, const char *id, size_t bytes)
+{
+    for (;;) {
+        size_t held = 0;
+        part *oldest = NULL;
+        for (int i = 0; i < KINDS * PER_KIND; i++) {
+            part *p = &m->parts[i / PER_KIND][i % PER_KIND];
+            if (!p->id || p->tokenizer || strcmp(p->id, id) == 0)
+                continue;
+            held += part_bytes(p);
+            if (!oldest || p->used < oldest->used)
+                oldest = p;
+        }
+        if (!oldest || !m->budget || (bytes <= m->budget && held <= m->budget - bytes))
+            return;
+        close_part(oldest);
     }
 }
 
@@ -152,12 +176,7 @@ tb_wan_vae *tb_models_vae(tb_models *m, tb_compute *c, const char *path, const c
 size_t tb_models_bytes(const tb_models *m)
 {
     size_t n = 0;
-    for (int k = 0; k < KINDS; k++)
-        for (int i = 0; i < PER_KIND; i++) {
-            const part *p = &m->parts[k][i];
-            n += p->umt5 ? tb_umt5_bytes(p->umt5) : 0;
-            n += p->dit ? tb_wan_dit_bytes(p->dit) : 0;
-            n += p->vae ? tb_wan_vae_bytes(p->vae) : 0;
-        }
+    for (int i = 0; i < KINDS * PER_KIND; i++)
+        n += part_bytes(&m->parts[i / PER_KIND][i % PER_KIND]);
     return n;
 }

@@ -1,8 +1,8 @@
 /* models.h - models on disk: what is there, and which of them are open.
  *
  * A model is a folder in the diffusers layout, an original Wan folder, or single files. Its parts
- * are recognised by tensor names; weights are opened when a node computes with them and dropped
- * when memory is wanted.
+ * are recognised by tensor names; weights are opened when a node computes with them and closed
+ * when others need the memory.
  *
  * Threads: tb_models belongs to the compute worker; probing may happen on any thread.
  */
@@ -43,9 +43,13 @@ void tb_model_info_clear(tb_model_info *info);
 typedef struct tb_dit_sizes {
     int64_t in_channels, latent_channels, text_dim, text_len;
     bool image_branch; /* takes CLIP features of an image */
+    int64_t dim, ffn_dim, heads, layers;
+    int64_t weight_bytes; /* as f32 */
 } tb_dit_sizes;
 typedef struct tb_vae_sizes {
     int64_t z, stride_t, stride_hw;
+    int64_t patch, dim, dec_dim; /* as in tb_wan_vae_config; 0 for a half that is not there */
+    int64_t weight_bytes;        /* as f32 */
 } tb_vae_sizes;
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err);
 tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err);
@@ -89,8 +93,8 @@ void tb_models_free(tb_models **m);
 
 /* Open (or find open) one part. `id` is the digest text of the part: the same id is the same
  * weights. An empty path is a part that the model lacks: TB_ENOTFOUND. Borrowed until the next
- * tb_models_drop_others that does not keep it; opening a third of a kind closes the one that was
- * used longest ago. */
+ * tb_models_make_room for another part; opening a third of a kind closes the one that was used
+ * longest ago. */
 const tb_umt5 *tb_models_umt5(tb_models *m, tb_compute *c, const char *path, const char *id,
                               tb_err *err);
 const tb_tokenizer *tb_models_tokenizer(tb_models *m, const char *path, const char *id,
@@ -100,9 +104,10 @@ tb_wan_dit *tb_models_dit(tb_models *m, tb_compute *c, const char *path, const c
 tb_wan_vae *tb_models_vae(tb_models *m, tb_compute *c, const char *path, const char *id,
                           tb_err *err);
 
-/* Close everything but the parts of this kind ("dit", "vae", "umt5"; NULL: close all), e.g. the
- * text encoder before the transformer starts. Tokenizers are small and stay unless all are closed.
- */
-void tb_models_drop_others(tb_models *m, const char *keep_kind);
+/* Before the part of this id is opened or run, which takes `bytes`, its weights among them: close
+ * others, the one used longest ago first, until all fits into the budget (0: no limit) or no other
+ * is open. Tokenizers are small and stay. */
+void tb_models_make_room(tb_models *m, const char *id, size_t bytes);
+void tb_models_set_budget(tb_models *m, size_t bytes);
 /* Bytes of converted weights. */
 size_t tb_models_bytes(const tb_models *m);

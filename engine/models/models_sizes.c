@@ -1,4 +1,5 @@
 /* models_sizes.c - what tensor names and shapes say about a part, without reading a weight. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -41,6 +42,15 @@ unsigned tb_model_recognise(const tb_weights *w)
     return parts;
 }
 
+/* Of all tensors once they are f32; a file of several parts counts whole. */
+static int64_t f32_bytes(const tb_weights *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < tb_weights_count(w); i++)
+        n += tb_tensor_count(tb_weights_at(w, i));
+    return n * (int64_t)sizeof(float);
+}
+
 /* --------------------------------------------------------------------------------- transformer */
 
 static int64_t config_int(const tb_weights *w, const char *a, const char *b, int64_t otherwise)
@@ -49,6 +59,33 @@ static int64_t config_int(const tb_weights *w, const char *a, const char *b, int
     if (!json_is_integer(v))
         v = json_object_get(tb_weights_config(w), b);
     return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+static int64_t rows_of(const tb_weights *w, const char *a, const char *b)
+{
+    const char *name = tb_weights_has(w, a) ? a : b;
+    return tb_weights_has(w, name) ? tb_tensor_dim(tb_weights_get(w, name, NULL), 0) : 0;
+}
+
+static int64_t count_blocks(const tb_weights *w)
+{
+    char a[64], b[64];
+    for (int64_t n = 0;; n++) {
+        snprintf(a, sizeof a, "blocks.%lld.self_attn.q.weight", (long long)n);
+        snprintf(b, sizeof b, "blocks.%lld.attn1.to_q.weight", (long long)n);
+        if (!has_any(w, a, b))
+            return n;
+    }
+}
+
+/* What memory is planned with; nothing here is refused. */
+static void read_widths(const tb_weights *w, tb_dit_sizes *s)
+{
+    s->dim = rows_of(w, "patch_embedding.weight", "patch_embedding.weight");
+    s->ffn_dim = rows_of(w, "blocks.0.ffn.0.weight", "blocks.0.ffn.net.0.proj.weight");
+    s->heads = config_int(w, "num_heads", "num_attention_heads", s->dim / 128);
+    s->layers = count_blocks(w);
+    s->weight_bytes = f32_bytes(w);
 }
 
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)
@@ -71,6 +108,7 @@ tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)
         return tb_err_set(
             err, TB_EFORMAT, "'%s' is no Wan transformer: it takes %lld channels and gives %lld",
             tb_weights_path(w), (long long)s->in_channels, (long long)s->latent_channels);
+    read_widths(w, s);
     return TB_OK;
 }
 
@@ -118,7 +156,11 @@ tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err)
                           tb_weights_path(w), (long long)channels, space);
     *s = (tb_vae_sizes){ .z = decoder ? tb_tensor_dim(latent, 1) : tb_tensor_dim(latent, 0) / 2,
                          .stride_t = (int64_t)1 << time,
-                         .stride_hw = (int64_t)(channels == 12 ? 2 : 1) << space };
+                         .stride_hw = (int64_t)(channels == 12 ? 2 : 1) << space,
+                         .patch = channels == 12 ? 2 : 1,
+                         .dim = rows_of(w, "encoder.conv1.weight", "encoder.conv_in.weight"),
+                         .dec_dim = decoder ? tb_tensor_dim(pixels, 1) : 0,
+                         .weight_bytes = f32_bytes(w) };
     return TB_OK;
 }
 

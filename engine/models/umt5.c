@@ -214,12 +214,17 @@ static size_t layer_bytes(const tb_umt5_config *k)
     return (size_t)(4 * inner * k->dim + 3 * k->d_ff * k->dim) * sizeof(float);
 }
 
+static bool fits(const tb_umt5_config *k, size_t resident)
+{
+    return layer_bytes(k) <= resident / (size_t)k->layers;
+}
+
 static tb_status load(tb_umt5 *m, tb_compute *c, const tb_weights *w, size_t resident, tb_err *err)
 {
     TB_TRY(tb_umt5_read_config(w, &m->k, err));
     m->names = find_naming(w);
     m->layers = tb_xcalloc((size_t)m->k.layers, sizeof *m->layers);
-    m->resident = layer_bytes(&m->k) <= resident / (size_t)m->k.layers;
+    m->resident = fits(&m->k, resident);
     m->embedding = tb_tensor_ref(tb_weights_get(w, m->names->embedding, err));
     m->final = want_f32(w, m->names->final, &TB_SHAPE(m->k.dim), err);
     if (!m->final)
@@ -280,6 +285,14 @@ size_t tb_umt5_bytes(const tb_umt5 *m)
              tb_linear_bytes(l->up) + tb_linear_bytes(l->down);
     }
     return n;
+}
+
+size_t tb_umt5_memory(const tb_umt5_config *k, int64_t tokens)
+{
+    const int64_t inner = k->heads * k->d_kv;
+    const int64_t row = 2 * k->dim + 4 * inner + 2 * k->d_ff + 2 * k->heads;
+    const size_t layers = k->layers > 0 && fits(k, TB_UMT5_RESIDENT) ? (size_t)k->layers : 1;
+    return layers * layer_bytes(k) + (size_t)(tokens * row) * sizeof(float);
 }
 
 /* ---------------------------------------------------------------------------------- positions */

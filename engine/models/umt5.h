@@ -30,6 +30,8 @@ const tb_umt5_config *tb_umt5_config_of(const tb_umt5 *m);
 tb_status tb_umt5_read_config(const tb_weights *w, tb_umt5_config *k, tb_err *err);
 /* Bytes of converted weights held between runs. */
 size_t tb_umt5_bytes(const tb_umt5 *m);
+/* Bytes that running a text of so many tokens takes, the weights held meanwhile among them. */
+size_t tb_umt5_memory(const tb_umt5_config *k, int64_t tokens);
 
 /* ids [n] without padding, n >= 1 -> out [n][dim]. cancel may be NULL; polled per layer. `probe`
  * (tests) is called with the residual stream [n][dim] after each layer, or NULL. */

@@ -144,8 +144,11 @@ static tb_status reserve(pack *p, tb_err *err)
 
 size_t tb_wan_dit_scratch(const tb_wan_dit_config *k, int64_t f, int64_t h, int64_t w)
 {
-    const int64_t rows = f * (h / 2) * (w / 2);
-    return (size_t)(rows * (3 * k->dim + wide_columns(k)) + 13 * k->dim) * sizeof(float);
+    const int64_t rows = f * (h / 2) * (w / 2), d = k->dim;
+    const int64_t pass = rows * (3 * d + wide_columns(k)) + 13 * d;
+    const int64_t text = k->text_len * (k->text_dim + 2 * d + 2 * d * k->layers);
+    const int64_t angles = k->heads > 0 ? rows * (d / k->heads) : 0;
+    return (size_t)(pass + text + angles) * sizeof(float);
 }
 
 /* ------------------------------------------------------------------- patches in, patches out */

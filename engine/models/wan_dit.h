@@ -25,7 +25,8 @@ tb_wan_dit *tb_wan_dit_open_config(tb_compute *c, const tb_weights *w, const jso
 void tb_wan_dit_close(tb_wan_dit **m);
 const tb_wan_dit_config *tb_wan_dit_config_of(const tb_wan_dit *m);
 size_t tb_wan_dit_bytes(const tb_wan_dit *m);
-/* Bytes a forward pass of this latent size needs beside the weights. */
+/* Bytes a forward pass of this latent size needs beside the weights, with what is kept between
+ * passes: the keys and values of one text of full length, and the angles of the grid. */
 size_t tb_wan_dit_scratch(const tb_wan_dit_config *k, int64_t f, int64_t h, int64_t w);
 
 typedef struct tb_wan_dit_input {

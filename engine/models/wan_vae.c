@@ -284,10 +284,27 @@ tb_status tb_wan_vae_encode(tb_wan_vae *m, tb_compute *c, const float *pixels, i
     return st;
 }
 
-/* Per pixel of the decoder's finest level: two cached frames of about 14 convolutions there and of
- * wider but smaller ones below, and four buffers of a chunk of stride_t frames. */
-size_t tb_wan_vae_scratch(const tb_wan_vae_config *k, int64_t h, int64_t w)
+/* --------------------------------------------------------------------------------------- memory */
+
+/* In floats for each position and channel of the finest level, as the public models are built:
+ * 2 cached frames of each of 7 convolutions there (4 in the encoder), and half as much again on
+ * every coarser level. Four buffers hold a chunk. The encoder does so on the finest level; the
+ * decoder up to where its frames are settled, with twice the channels, and then for the rest, which
+ * goes frame by frame if that is large. */
+size_t tb_wan_vae_scratch(const tb_wan_vae_config *k, bool encoding, int64_t f, int64_t h,
+                          int64_t w)
 {
-    const int64_t side = k->stride_hw / k->patch, width = k->dec_dim ? k->dec_dim : k->dim;
-    return (size_t)(h * w * side * side * width * (28 + 4 * k->stride_t)) * sizeof(float);
+    if (f < 1 || h < 1 || w < 1)
+        return 0;
+    const int64_t side = k->stride_hw / k->patch, finest = h * w * side * side;
+    const int64_t frames = f > 1 ? k->stride_t * chunk_frames(h, w, f - 1) : 1;
+    const int64_t pixels = frames * finest * 3 * k->patch * k->patch;
+    if (encoding)
+        return (size_t)(finest * k->dim * (4 * frames + 16) + pixels) * sizeof(float);
+    const int64_t ratio = side > k->stride_t ? side / k->stride_t : 1, wide = ratio == 1 ? 2 : 1;
+    const int64_t settled = frames * finest / (ratio * ratio) * 2 * k->dec_dim;
+    int64_t rest = frames * finest * wide * k->dec_dim;
+    rest = rest > VAE_SPLIT_ABOVE ? rest / frames : rest;
+    const int64_t cached = finest * k->dec_dim * 28;
+    return (size_t)(4 * (settled + rest) + cached + pixels) * sizeof(float);
 }

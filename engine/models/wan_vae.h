@@ -49,5 +49,6 @@ tb_status tb_wan_vae_encode(tb_wan_vae *m, tb_compute *c, const float *pixels, i
 tb_status tb_wan_vae_decode_tiled(tb_wan_vae *m, tb_compute *c, const float *latent, int64_t f,
                                   int64_t h, int64_t w, int64_t tile, int64_t stride, float *pixels,
                                   const atomic_bool *cancel, tb_err *err);
-/* Bytes of caches and activations while decoding, about. */
-size_t tb_wan_vae_scratch(const tb_wan_vae_config *k, int64_t h, int64_t w);
+/* Bytes of caches and activations while a latent [z][f][h][w] is decoded, or made, about. */
+size_t tb_wan_vae_scratch(const tb_wan_vae_config *k, bool encoding, int64_t f, int64_t h,
+                          int64_t w);

@@ -35,14 +35,16 @@ typedef struct vae_half {
     int settled;
 } vae_half;
 
+/* Buffers larger than this many floats make a chunk go on frame by frame where frames are settled.
+ */
+#define VAE_SPLIT_ABOVE ((int64_t)16 << 20)
+
 struct tb_wan_vae {
     tb_wan_vae_config k;
     vae_half encoder, decoder; /* count 0: not there */
     float *mean, *std;
     size_t bytes;
-    /* Buffers larger than this many floats make a chunk go on frame by frame where frames are
-     * settled. */
-    int64_t split_above;
+    int64_t split_above; /* VAE_SPLIT_ABOVE, except in tests */
 };
 
 typedef struct vae_act {

@@ -12,8 +12,7 @@
 
 #include "base/mem.h"
 
-#define NAME_SIZE   128
-#define SPLIT_ABOVE ((int64_t)16 << 20)
+#define NAME_SIZE 128
 
 typedef struct loader {
     tb_compute *c;
@@ -470,7 +469,7 @@ tb_wan_vae *tb_wan_vae_open_config(tb_compute *c, const tb_weights *w, const jso
 {
     tb_err own = TB_ERR_INIT;
     tb_wan_vae *m = tb_xcalloc(1, sizeof *m);
-    m->split_above = SPLIT_ABOVE;
+    m->split_above = VAE_SPLIT_ABOVE;
     loader l = { .c = c, .w = w, .m = m, .err = err ? err : &own };
     if (load_all(&l, config) != TB_OK)
         tb_wan_vae_close(&m);

@@ -249,6 +249,11 @@ void tb_job_progress(tb_job *job, double done)
     uv_async_send(&job->run->engine->wake);
 }
 
+size_t tb_job_memory_limit(const tb_job *job)
+{
+    return job->run->engine->memory_limit;
+}
+
 const atomic_bool *tb_job_cancel_flag(const tb_job *job)
 {
     return &job->run->cancel;

@@ -220,8 +220,9 @@ static size_t peak_of(tb_run *r)
             const tb_pnode *n = &p->nodes[i];
             const tbi_node *rn = &r->nodes[i];
             if (pass) {
+                const size_t scratch = r->plan[row].state == 'c' ? 0 : rn->plan_scratch;
                 live += rn->plan_bytes;
-                peak = live + rn->plan_scratch > peak ? live + rn->plan_scratch : peak;
+                peak = live + scratch > peak ? live + scratch : peak;
             }
             for (int k = 0; r->plan[row].state != 'c' && k < n->type->input_count; k++) {
                 const int src = n->args[k].src < 0

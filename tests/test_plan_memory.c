@@ -1,0 +1,190 @@
+/* test_plan_memory.c - the peak a plan tells: of a model as large as Wan2.1's, from its sizes
+ * alone, and of the bundled one beside what a run of it really takes. */
+#include "compute/compute.h"
+#include "graph_help.h"
+
+/* -------------------------------------------------- nodes of the test: a large model, a gauge */
+
+static const tb_input_def no_in[] = { { 0 } };
+static const tb_output_def large_out[] = {
+    { .name = "model", .type = "MODEL", .doc = "The transformer." },
+    { .name = "clip", .type = "CLIP", .doc = "The text encoder." },
+    { .name = "vae", .type = "VAE", .doc = "The autoencoder." },
+    { 0 },
+};
+
+typedef struct field {
+    const char *name;
+    int64_t value;
+} field;
+
+static void set_record(tb_job *job, int slot, const char *kind, const field *sizes)
+{
+    tb_value *r = tb_value_record();
+    tb_record_set_take(r, "kind", tb_value_string(kind));
+    tb_record_set_take(r, "path", tb_value_string("nowhere"));
+    tb_record_set_take(r, "id", tb_value_string(kind));
+    for (const field *s = sizes; s->name; s++)
+        tb_record_set_take(r, s->name, tb_value_int(s->value));
+    tb_job_set_take(job, slot, r);
+}
+
+/* Wan2.1 T2V 1.3B with UMT5-XXL and the 16-channel VAE. */
+static tb_status large_run(tb_job *job, const void *vp, tb_err *err)
+{
+    static const field dit[] = { { "latent_channels", 16 },
+                                 { "in_channels", 16 },
+                                 { "text_dim", 4096 },
+                                 { "text_len", 512 },
+                                 { "dim", 1536 },
+                                 { "ffn_dim", 8960 },
+                                 { "heads", 12 },
+                                 { "layers", 30 },
+                                 { "weight_bytes", INT64_C(4) * 1418996800 },
+                                 { 0 } };
+    static const field text[] = { { "text_dim", 4096 },
+                                  { "text_len", 512 },
+                                  { "ffn_dim", 10240 },
+                                  { "heads", 64 },
+                                  { "head_dim", 64 },
+                                  { "layers", 24 },
+                                  { 0 } };
+    static const field vae[] = { { "z", 16 },
+                                 { "stride_t", 4 },
+                                 { "stride_hw", 8 },
+                                 { "patch", 1 },
+                                 { "dim", 96 },
+                                 { "dec_dim", 96 },
+                                 { "weight_bytes", INT64_C(4) * 126892531 },
+                                 { 0 } };
+    (void)vp, (void)err;
+    set_record(job, 0, "model", dit);
+    set_record(job, 1, "clip", text);
+    set_record(job, 2, "vae", vae);
+    return TB_OK;
+}
+
+static size_t scratch; /* the most that was held at once before t_gauge ran */
+
+static tb_status gauge_run(tb_job *job, const void *vp, tb_err *err)
+{
+    tb_compute *c = tb_job_compute(job, err);
+    if (!c)
+        return err->status;
+    scratch = tb_scratch_peak(c);
+    return same_run(job, vp, err);
+}
+
+static const tb_node_def large_def = { .abi = TB_NODE_ABI,
+                                       .version = 1,
+                                       .name = "t_large",
+                                       .title = "Large",
+                                       .category = "test",
+                                       .doc = "Names a large model that is not there.",
+                                       .flags = TB_NODE_INLINE,
+                                       .inputs = no_in,
+                                       .outputs = large_out,
+                                       .run = large_run };
+static const tb_node_def gauge_def = { .abi = TB_NODE_ABI,
+                                       .version = 1,
+                                       .name = "t_gauge",
+                                       .title = "Gauge",
+                                       .category = "test",
+                                       .doc = "Reads the scratch.",
+                                       .params_size = sizeof(same_params),
+                                       .inputs = same_in,
+                                       .outputs = given_out,
+                                       .run = gauge_run };
+static const tb_node_def *const memory_defs[] = { &large_def, &gauge_def, NULL };
+
+static outcome run_within(size_t limit, const char *nodes, const char *target)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_engine *before = engine;
+    engine = tb_engine_new(
+        &(tb_engine_options){
+            .no_store = true, .threads = 1, .memory_limit = limit, .nodes = memory_defs },
+        &err);
+    REQUIRE(engine);
+    const outcome o = run(nodes, target);
+    tb_engine_free(&engine);
+    engine = before;
+    return o;
+}
+
+#define LARGE "'m':{'class_type':'t_large','inputs':{}},"
+#define TINY  "'m':{'class_type':'load_model','inputs':{'path':'examples/tiny'}},"
+#define STEPS(size, frames)                                                                \
+    "'s':{'class_type':'schedule','inputs':{'steps':1}},"                                  \
+    "'c':{'class_type':'text_encode','inputs':{'clip':['m',1],'text':'a red ball'}},"      \
+    "'x':{'class_type':'noise_init','inputs':{'model':['m',0],'vae':['m',2],'size':'" size \
+    "','frames':" frames ",'seed':3}},"                                                    \
+    "'v':{'class_type':'dit_step','inputs':{'model':['m',0],'latent':['x',0],"             \
+    "'conditioning':['c',0],'sigmas':['s',0],'step':0}},"                                  \
+    "'y':{'class_type':'sampler_step','inputs':{'sampler':'euler','latent':['x',0],"       \
+    "'velocity':['v',0],'sigmas':['s',0],'step':0}},"                                      \
+    "'i':{'class_type':'vae_decode','inputs':{'vae':['m',2],'latent':['y',0]}},"           \
+    "'e':{'class_type':'vae_encode','inputs':{'vae':['m',2],'image':['i',0]}},"            \
+    "'n':{'class_type':'vae_decode','inputs':{'vae':['m',2],'latent':['x',0]}},"           \
+    "'vg':{'class_type':'t_gauge','inputs':{'value':['v',0]}},"                            \
+    "'eg':{'class_type':'t_gauge','inputs':{'value':['e',0]}}"
+
+/* ----------------------------------------------------------------------------------------- tests
+ */
+
+/* What needs most: the transformer, with 5.7 GB of weights and 32760 tokens of 13568 numbers;
+ * without it the decoder; without that the text encoder, one layer of weights at a time. */
+TEST(a_large_model_is_refused_before_it_starts)
+{
+    static const struct {
+        const char *target, *peak;
+    } rows[] = { { "c", "824 MiB" }, { "v", "7.2 GiB" }, { "i", "7.2 GiB" }, { "n", "6.6 GiB" } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char want[200];
+        const outcome o = run_within((size_t)1 << 20, LARGE STEPS("832x480", "81"), rows[i].target);
+        snprintf(want, sizeof want,
+                 "the run needs about %s at its peak, but 1.0 MiB can be used; choose a smaller "
+                 "size or fewer frames",
+                 rows[i].peak);
+        CHECK_STR(o.error, want);
+        CHECK_INT(o.status, TB_ELIMIT);
+    }
+}
+
+typedef struct peak {
+    double planned, real;
+} peak;
+
+/* Of the bundled model on 17 frames of 64x64. */
+static peak measure(size_t limit, const char *target)
+{
+    tb_mem_peak_reset();
+    outcome o = run_within(limit, TINY STEPS("64x64", "17"), target);
+    CHECK_STR(o.error, "");
+    tb_value_unref(&o.value);
+    return (peak){ (double)o.plan.peak_bytes, (double)(tb_mem_peak() + scratch) };
+}
+
+/* With memory to spare, parts stay open that the plan does not count on; with none, they are
+ * closed. The peaks of memory and of scratch need not meet, so that their sum is a bound; 4 MiB are
+ * the worker's. */
+TEST(the_plan_of_the_bundled_model_is_near_what_it_takes)
+{
+    static const char *const targets[] = { "vg", "eg" };
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        const peak spare = measure(0, targets[i]);
+        CHECK(spare.real < 2 * spare.planned && spare.real > spare.planned / 2);
+        const peak tight = measure((size_t)spare.planned, targets[i]);
+        CHECK(tight.real < 1.25 * tight.planned + 4 * 1048576);
+        CHECK(tight.real < spare.real);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tb_test tests[] = {
+        TEST_CASE(a_large_model_is_refused_before_it_starts),
+        TEST_CASE(the_plan_of_the_bundled_model_is_near_what_it_takes),
+    };
+    return run_with_engine(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
+}
