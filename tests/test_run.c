@@ -400,6 +400,17 @@ TEST(a_node_may_answer_with_a_subgraph)
     CHECK_INT(runs, 51);
 }
 
+TEST(an_expanded_node_may_be_read_twice_by_one_node)
+{
+    const outcome o = run("{'s':{'class_type':'t_sum_down','inputs':{'a':5,'b':0}},"
+                          "'c':{'class_type':'t_add','inputs':{'a':['s',0],'b':['s',0]}},"
+                          "'d':{'class_type':'t_add','inputs':{'a':['s',0],'b':['c',0]}}}",
+                          "d");
+    CHECK_STR(o.error, "");
+    CHECK_INT(o.value, 45);
+    CHECK_INT(runs, 7);
+}
+
 TEST(an_expanding_target_ends_the_run)
 {
     const outcome o = run("{'s':{'class_type':'t_sum_down','inputs':{'a':3,'b':0}}}", "s");
@@ -533,6 +544,7 @@ int main(int argc, char **argv)
         TEST_CASE(lists_map_over_nodes_and_are_taken_whole),
         TEST_CASE(lazy_inputs_run_only_when_wanted),
         TEST_CASE(a_node_may_answer_with_a_subgraph),
+        TEST_CASE(an_expanded_node_may_be_read_twice_by_one_node),
         TEST_CASE(an_expanding_target_ends_the_run),
         TEST_CASE(a_linked_number_is_checked_when_it_is_known),
         TEST_CASE(cancel_stops_within_the_running_node),

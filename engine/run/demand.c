@@ -4,6 +4,7 @@
  * to arrive makes it ready. A node's outputs are freed when its last reader is done. All loops are
  * iterative: a chain may be 100,000 nodes long.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -173,50 +174,66 @@ void tbi_release_inputs(tb_run *r, int i)
     }
 }
 
-void tbi_tell_waiters(tb_run *r, int i)
+/* The list of those that wait for node i; the caller frees it. */
+static int *take_waiters(tb_run *r, int i, int *count)
 {
     tbi_node *n = &r->nodes[i];
     int *waiters = n->waiters;
-    const int count = n->waiter_count;
+    *count = n->waiter_count;
     n->waiters = NULL;
     n->waiter_count = 0;
     n->waiter_cap = 0;
+    return waiters;
+}
+
+void tbi_tell_waiters(tb_run *r, int i)
+{
+    int count, *waiters = take_waiters(r, i, &count);
     for (int w = count - 1; w >= 0; w--) {
-        const int who = waiters[w];
-        if (--r->nodes[who].missing == 0 && r->nodes[who].state == TBI_WAITING)
-            inputs_complete(r, who);
+        tbi_node *who = &r->nodes[waiters[w]];
+        assert(who->missing > 0);
+        if (--who->missing == 0 && who->state == TBI_WAITING)
+            inputs_complete(r, waiters[w]);
     }
     free(waiters);
+}
+
+/* Does input k of a node, as it was written, come through node i? */
+static bool comes_through(const tb_run *r, const tb_arg *written, int i)
+{
+    tb_arg a = *written;
+    while (a.src >= 0 && a.src != i && r->program->nodes[a.src].alias)
+        a = r->program->nodes[a.src].alias[a.slot];
+    return a.src == i;
+}
+
+/* One waiter of the expanded node i: ask anew for the inputs that came through it. */
+static void redirect(tb_run *r, int i, int who)
+{
+    const tb_pnode *p = &r->program->nodes[who];
+    tbi_node *n = &r->nodes[who];
+    for (int k = 0; k < p->type->input_count; k++) {
+        if (!(n->asked >> k & 1) || !comes_through(r, &p->args[k], i))
+            continue;
+        n->asked &= ~(UINT64_C(1) << k);
+        n->missing--;
+        want_input(r, who, k);
+    }
+    if (n->missing == 0 && n->state == TBI_WAITING)
+        inputs_complete(r, who);
 }
 
 /* The waiters of an expanded node turn to what its outputs stand for. */
 void tbi_redirect_waiters(tb_run *r, int i)
 {
-    tbi_node *n = &r->nodes[i];
-    int *waiters = n->waiters;
-    const int count = n->waiter_count;
-    n->waiters = NULL;
-    n->waiter_count = 0;
-    n->waiter_cap = 0;
-    n->readers = 0;
+    int count, *waiters = take_waiters(r, i, &count);
+    r->nodes[i].readers = 0;
     for (int w = 0; w < count; w++) {
-        const tb_pnode *p = &r->program->nodes[waiters[w]];
         tbi_node *who = &r->nodes[waiters[w]];
-        for (int k = 0; k < p->type->input_count; k++) {
-            if (!(who->asked >> k & 1) || p->args[k].src < 0)
-                continue;
-            /* inputs that reached this node through its slot are asked for again */
-            tb_arg a = { .src = p->args[k].src, .slot = p->args[k].slot };
-            while (a.src >= 0 && a.src != i && r->program->nodes[a.src].alias)
-                a = r->program->nodes[a.src].alias[a.slot];
-            if (a.src != i)
-                continue;
-            who->asked &= ~(UINT64_C(1) << k);
-            who->missing--;
-            want_input(r, waiters[w], k);
-        }
-        if (who->missing == 0 && who->state == TBI_WAITING)
-            inputs_complete(r, waiters[w]);
+        if (who->redirected == i + 1) /* it waits with two inputs: both are done */
+            continue;
+        who->redirected = i + 1;
+        redirect(r, i, waiters[w]);
     }
     free(waiters);
 }

@@ -78,6 +78,7 @@ typedef struct tbi_node {
     int *waiters;   /* nodes to tell when this one is done */
     int waiter_count;
     size_t waiter_cap;
+    int redirected; /* 1 + the expanded node it was last turned away from */
     bool target, delivered;
     bool load;           /* stored: waits only for what its delivery needs, then loads */
     bool no_load;        /* a stored result turned out to be unusable: compute */
