@@ -35,6 +35,7 @@ tb_status tb_err_set(tb_err *err, tb_status status, const char *fmt, ...)
 tb_status tb_err_errno(tb_err *err, int errnum, const char *fmt, ...)
 {
     const tb_status status = errnum == ENOSPC || errnum == EDQUOT ? TB_EFULL
+                             : errnum == EFBIG                    ? TB_ELIMIT
                              : errnum == ENOENT                   ? TB_ENOTFOUND
                                                                   : TB_EIO;
     char text[600];

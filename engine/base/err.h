@@ -71,7 +71,7 @@ tb_status tb_err_setv(tb_err *err, tb_status status, const char *fmt, va_list ap
     __attribute__((format(printf, 3, 0)));
 
 /* The same for a failed system call: appends strerror(errnum); ENOSPC and EDQUOT become TB_EFULL,
- * ENOENT becomes TB_ENOTFOUND, everything else TB_EIO. */
+ * EFBIG TB_ELIMIT, ENOENT TB_ENOTFOUND, everything else TB_EIO. */
 tb_status tb_err_errno(tb_err *err, int errnum, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

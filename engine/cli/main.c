@@ -3,6 +3,7 @@
  * Nothing is opened here: a command opens what it needs, so that small commands answer in
  * milliseconds.
  */
+#include <signal.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -61,6 +62,7 @@ int main(int argc, char **argv)
         puts("tubelet " TUBELET_VERSION);
         return 0;
     }
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error to be told, not a death */
     const cli_command *c = cli_command_find(argv[1]);
     return c ? run_command(c, argc - 2, argv + 2) : unknown_command(argv[1]);
 }
