@@ -100,5 +100,7 @@ json_t *tb_run_plan(const tb_run *r);
 /* Outputs of a finished target node in TB_EV_END, borrowed: array of *count LIST values; NULL
  * otherwise. */
 tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count);
+/* The node types of this run: those of the engine, and those its script defines. Borrowed. */
+const tb_types *tb_run_types(const tb_run *r);
 /* The expanded graph as a document. New reference. */
 json_t *tb_run_expanded(const tb_run *r);

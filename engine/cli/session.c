@@ -142,33 +142,17 @@ static void print_event(session *s, const tb_event *ev)
 
 /* ---------------------------------------------------------------------------- the end of a run */
 
-static const char *output_name(const session *s, const char *node, int slot, char *buf, size_t n)
+static const char *output_name(const session *s, const tb_run *run, const char *node, int slot,
+                               char *buf, size_t n)
 {
     const json_t *graph = json_object_get(s->o->document, "graph");
     const char *type =
         json_string_value(json_object_get(json_object_get(graph, node), "class_type"));
-    const tb_type *t = type ? tb_types_find(tb_engine_types(s->engine), type) : NULL;
+    const tb_type *t = type ? tb_types_find(tb_run_types(run), type) : NULL;
     if (t && slot < t->output_count)
         return t->def->outputs[slot].name;
     snprintf(buf, n, "%d", slot);
     return buf;
-}
-
-/* A value as one line: scalars and texts in full, tensors by dtype and shape. */
-static char *value_text(const tb_value *v)
-{
-    tb_err err = TB_ERR_INIT;
-    if (tb_value_kind(v) == TB_TENSOR) {
-        char shape[96];
-        const tb_tensor *t = tb_value_as_tensor(v);
-        return tb_xasprintf("%s %s", tb_dtype_name(tb_tensor_dtype(t)),
-                            tb_shape_text(tb_tensor_shape(t), shape, sizeof shape));
-    }
-    json_t *j = tb_value_to_json(v, NULL, NULL, &err);
-    char *text =
-        j ? tb_json_canonical(j) : tb_xasprintf("a record of %d values", tb_record_count(v));
-    json_decref(j);
-    return text;
 }
 
 static void print_outputs(const session *s, const tb_run *run, const char *node)
@@ -177,8 +161,8 @@ static void print_outputs(const session *s, const tb_run *run, const char *node)
     tb_value *const *outputs = tb_run_outputs(run, node, &count);
     for (int slot = 0; outputs && slot < count; slot++)
         for (int i = 0; i < tb_list_count(outputs[slot]); i++) {
-            char name[24], *text = value_text(tb_list_at(outputs[slot], i));
-            const char *out = output_name(s, node, slot, name, sizeof name);
+            char name[24], *text = cli_value_text(tb_list_at(outputs[slot], i));
+            const char *out = output_name(s, run, node, slot, name, sizeof name);
             if (s->json)
                 print_line(json_pack("{ss ss ss ss}", "event", "output", "node", node, "output",
                                      out, "text", text));
@@ -189,7 +173,7 @@ static void print_outputs(const session *s, const tb_run *run, const char *node)
 }
 
 /* Is this node one that the run was for? */
-static bool is_target(const session *s, const char *id, const json_t *node)
+static bool is_target(const session *s, const tb_run *run, const char *id, const json_t *node)
 {
     const char *until = cli_text(s->o->args, "until");
     const json_t *targets = json_object_get(s->o->document, "targets");
@@ -200,7 +184,7 @@ static bool is_target(const session *s, const char *id, const json_t *node)
         if (json_is_string(json_array_get(targets, i)) &&
             strcmp(json_string_value(json_array_get(targets, i)), id) == 0)
             return true;
-    const tb_type *t = type ? tb_types_find(tb_engine_types(s->engine), type) : NULL;
+    const tb_type *t = type ? tb_types_find(tb_run_types(run), type) : NULL;
     return json_array_size(targets) == 0 && t && t->def->flags & TB_NODE_TARGET;
 }
 
@@ -211,7 +195,7 @@ static void print_targets(const session *s, const tb_run *run)
     const char *id;
     json_object_foreach(graph, id, node)
     {
-        if (is_target(s, id, node))
+        if (is_target(s, run, id, node))
             print_outputs(s, run, id);
     }
 }

@@ -38,6 +38,11 @@ int cli_run_graph(cli_args *args, bool plan_only);
         { "until", "NODE", "Run this node and what it needs, and stop there." },       \
         { "threads", "N", "Compute threads (default: all cores)." }, CLI_STORE_OPTION
 
+/* One line for a value: "7", "\"a ball\"", "F32 [16,1,4,4]", "{ samples = F32 [16,1,4,4], seed = 7
+ * }",
+ * "[1, 2]". Freed by free(). */
+char *cli_value_text(const tb_value *v);
+
 /* "3 of 24 nodes will run, about 40 s, peak 1.2 GiB." */
 void cli_plan_sentence(const tb_plan_summary *s, char *buf, size_t n);
 /* The nodes that will run, with time, memory and shape; scopes are one row unless `all`. */

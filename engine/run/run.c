@@ -136,7 +136,7 @@ static tb_status first_of(const tb_err_list *errors, tb_err *err)
 
 static tb_status compile(tb_run *r, const json_t *graph, tb_err_list *errors, tb_err *err)
 {
-    const tb_types *types = r->own_types ? r->own_types : r->engine->types;
+    const tb_types *types = tb_run_types(r);
     tb_graph *g = tb_graph_new();
     const tb_status st = tb_graph_read(g, graph, err);
     r->program = tb_program_new(g, types);
@@ -424,6 +424,11 @@ static void show_outputs(tb_run *r, int node)
         free_outputs(r, node);
         r->nodes[node].out = NULL;
     }
+}
+
+const tb_types *tb_run_types(const tb_run *r)
+{
+    return r->own_types ? r->own_types : r->engine->types;
 }
 
 tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count)
