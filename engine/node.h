@@ -143,7 +143,10 @@ typedef struct tb_node_def {
     uint64_t (*need)(const void *params, uint64_t have);
     tb_status (*deliver)(tb_job *job, const void *params, tb_err *err);
     tb_status (*fingerprint)(tb_job *job, const void *params, tb_hasher *h, tb_err *err);
-    const char *example; /* Lua that makes this node and runs as a test; NULL: see tests */
+    /* Lua for the build function of a graph, where `tb` is the module: it returns this node. Shown
+     * by `tubelet nodes`, run by tests/test_examples.sh. Files it reads are shipped ones, named
+     * from the root of the repository. */
+    const char *example;
 } tb_node_def;
 
 /* All definitions in nodes/, by name; made by CMake. Ends with NULL. */

@@ -115,4 +115,7 @@ const tb_node_def tb_node_add_noise = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "local m = tb.load_model {}\n"
+               "local x = tb.noise_init { model = m.model, size = \"32x32\", frames = 1 }\n"
+               "return tb.add_noise { latent = x, sigmas = tb.schedule { steps = 2 } }",
 };

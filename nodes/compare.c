@@ -90,5 +90,5 @@ const tb_node_def tb_node_compare = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
-    .example = "return tb.compare{ a = 3, op = \"<\", b = 4 }",
+    .example = "return tb.compare { a = 3, op = \"<\", b = 4 }",
 };

@@ -254,4 +254,11 @@ const tb_node_def tb_node_condition = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example =
+        "local m = tb.load_model {}\n"
+        "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"
+        "return tb.condition {\n"
+        "  conditioning = tb.text_encode { clip = m.clip, text = \"a red ball\" },\n"
+        "  latent = tb.vae_encode { vae = m.vae, image = picture },\n"
+        "}",
 };

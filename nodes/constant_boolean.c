@@ -35,5 +35,5 @@ const tb_node_def tb_node_constant_boolean = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
-    .example = "return tb.constant_boolean{ value = true }",
+    .example = "return tb.constant_boolean { value = true }",
 };

@@ -37,5 +37,5 @@ const tb_node_def tb_node_constant_float = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
-    .example = "return tb.constant_float{ value = 0.5 }",
+    .example = "return tb.constant_float { value = 0.5 }",
 };

@@ -35,5 +35,5 @@ const tb_node_def tb_node_constant_int = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
-    .example = "return tb.constant_int{ value = 7 }",
+    .example = "return tb.constant_int { value = 7 }",
 };

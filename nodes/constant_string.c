@@ -35,5 +35,5 @@ const tb_node_def tb_node_constant_string = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
-    .example = "return tb.constant_string{ value = \"a ball\" }",
+    .example = "return tb.constant_string { value = \"a ball\" }",
 };

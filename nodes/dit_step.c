@@ -307,4 +307,12 @@ const tb_node_def tb_node_dit_step = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "local m = tb.load_model {}\n"
+               "return tb.dit_step {\n"
+               "  model = m.model,\n"
+               "  latent = tb.noise_init { model = m.model, size = \"32x32\", frames = 1 },\n"
+               "  conditioning = tb.text_encode { clip = m.clip, text = \"a red ball\" },\n"
+               "  sigmas = tb.schedule { steps = 2 },\n"
+               "  step = 0,\n"
+               "}",
 };

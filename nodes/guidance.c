@@ -97,4 +97,14 @@ const tb_node_def tb_node_guidance = {
     .plan = plan,
     .run = run,
     .need = need,
+    .example =
+        "local m = tb.load_model {}\n"
+        "local x = tb.noise_init { model = m.model, size = \"32x32\", frames = 1 }\n"
+        "local sigmas = tb.schedule { steps = 2 }\n"
+        "local function velocity(text)\n"
+        "  local prompt = tb.text_encode { clip = m.clip, text = text }\n"
+        "  return tb.dit_step { model = m.model, latent = x, conditioning = prompt, sigmas = "
+        "sigmas }\n"
+        "end\n"
+        "return tb.guidance { cond = velocity(\"a red ball\"), uncond = velocity(\"\"), cfg = 4 }",
 };

@@ -61,4 +61,9 @@ const tb_node_def tb_node_image_batch = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
+    .example = "local fits = tb.prompt_grid { template = \"{crop|pad|stretch}\" } -- a list\n"
+               "local pictures = tb.load_image {\n"
+               "  path = \"docs/frames.png\", width = 32, height = 32, fit = fits,\n"
+               "}\n"
+               "return tb.image_batch { images = pictures }",
 };

@@ -66,4 +66,11 @@ const tb_node_def tb_node_image_blend = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example =
+        "local function picture(fit)\n"
+        "  return tb.load_image {\n"
+        "    path = \"docs/frames.png\", width = 32, height = 32, fit = fit,\n"
+        "  }\n"
+        "end\n"
+        "return tb.image_blend { a = picture(\"crop\"), b = picture(\"stretch\"), amount = 0.5 }",
 };

@@ -48,4 +48,7 @@ const tb_node_def tb_node_image_concat = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
+    .example =
+        "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"
+        "return tb.image_concat { a = picture, b = picture, axis = \"width\" }",
 };

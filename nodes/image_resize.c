@@ -61,4 +61,7 @@ const tb_node_def tb_node_image_resize = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example =
+        "local picture = tb.load_image { path = \"docs/frames.png\" }\n"
+        "return tb.image_resize { image = picture, width = 64, height = 32, fit = \"crop\" }",
 };

@@ -47,4 +47,7 @@ const tb_node_def tb_node_image_slice = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
+    .example =
+        "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"
+        "return tb.image_slice { image = picture, axis = \"width\", start = 8, count = 16 }",
 };

@@ -54,4 +54,10 @@ const tb_node_def tb_node_latent_concat = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
+    .example =
+        "local m = tb.load_model {}\n"
+        "local function noise(seed)\n"
+        "  return tb.noise_init { model = m.model, size = \"32x32\", frames = 1, seed = seed }\n"
+        "end\n"
+        "return tb.latent_concat { a = noise(1), b = noise(2), axis = \"frames\" }",
 };

@@ -97,4 +97,9 @@ const tb_node_def tb_node_latent_resize = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example =
+        "local m = tb.load_model {}\n"
+        "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"
+        "local x = tb.vae_encode { vae = m.vae, image = picture }\n"
+        "return tb.latent_resize { latent = x, width = 8, height = 8 }",
 };

@@ -56,4 +56,7 @@ const tb_node_def tb_node_latent_slice = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
+    .example = "local m = tb.load_model {}\n"
+               "local x = tb.noise_init { model = m.model, size = \"32x32\", frames = 5 }\n"
+               "return tb.latent_slice { latent = x, axis = \"frames\", start = -1, count = 1 }",
 };

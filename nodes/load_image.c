@@ -74,4 +74,6 @@ const tb_node_def tb_node_load_image = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "return tb.load_image { path = \"docs/frames.png\", width = 64, height = 64, fit = "
+               "\"crop\" }",
 };

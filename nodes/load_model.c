@@ -305,5 +305,5 @@ const tb_node_def tb_node_load_model = {
     .outputs = outputs,
     .run = run,
     .fingerprint = fingerprint,
-    .example = "return tubelet.load_model{}",
+    .example = "return tb.load_model {}",
 };

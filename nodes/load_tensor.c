@@ -125,4 +125,8 @@ const tb_node_def tb_node_load_tensor = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "return tb.load_tensor {\n"
+               "  path = \"examples/tiny/vae/model.safetensors\",\n"
+               "  name = \"encoder.conv1.bias\",\n"
+               "}",
 };

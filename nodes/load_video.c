@@ -99,4 +99,5 @@ const tb_node_def tb_node_load_video = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "return tb.load_video { path = \"docs/frames.png\", frames = 1, width = 32 }",
 };

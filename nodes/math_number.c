@@ -134,5 +134,5 @@ const tb_node_def tb_node_math_number = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
-    .example = "return tb.math_number{ a = 4, op = \"multiply\", b = 4 }",
+    .example = "return tb.math_number { a = 4, op = \"multiply\", b = 4 }",
 };

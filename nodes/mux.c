@@ -155,4 +155,7 @@ const tb_node_def tb_node_mux = {
     .plan = plan,
     .run = run,
     .deliver = deliver,
+    .example =
+        "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"
+        "return tb.mux { video = picture, path = \"out.mp4\", fps = 8 }",
 };

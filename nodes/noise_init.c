@@ -156,4 +156,6 @@ const tb_node_def tb_node_noise_init = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "local m = tb.load_model {}\n"
+               "return tb.noise_init { model = m.model, size = \"32x32\", frames = 1, seed = 7 }",
 };

@@ -131,5 +131,5 @@ const tb_node_def tb_node_prompt_grid = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
-    .example = "return tb.prompt_grid{ template = \"a {red|blue} {ball|cube}\" }",
+    .example = "return tb.prompt_grid { template = \"a {red|blue} {ball|cube}\" }",
 };

@@ -218,4 +218,12 @@ const tb_node_def tb_node_sampler_step = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "local m = tb.load_model {}\n"
+               "local x = tb.noise_init { model = m.model, size = \"32x32\", frames = 1 }\n"
+               "local prompt = tb.text_encode { clip = m.clip, text = \"a red ball\" }\n"
+               "local sigmas = tb.schedule { steps = 2 }\n"
+               "local v = tb.dit_step { model = m.model, latent = x, conditioning = prompt, sigmas "
+               "= sigmas }\n"
+               "return tb.sampler_step { sampler = \"euler\", latent = x, velocity = v, sigmas = "
+               "sigmas, step = 0 }",
 };

@@ -102,4 +102,7 @@ const tb_node_def tb_node_save_image = {
     .plan = plan,
     .run = run,
     .deliver = deliver,
+    .example =
+        "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"
+        "return tb.save_image { images = picture, path = \"out.png\" }",
 };

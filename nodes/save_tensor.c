@@ -170,4 +170,7 @@ const tb_node_def tb_node_save_tensor = {
     .plan = plan,
     .run = run,
     .deliver = deliver,
+    .example = "local m = tb.load_model {}\n"
+               "local x = tb.noise_init { model = m.model, size = \"32x32\", frames = 1 }\n"
+               "return tb.save_tensor { value = x, path = \"out.safetensors\", name = \"noise\" }",
 };

@@ -124,5 +124,5 @@ const tb_node_def tb_node_schedule = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
-    .example = "return tb.schedule { scheduler = \"flow\", steps = 4 }",
+    .example = "return tb.schedule { scheduler = \"flow\", steps = 4, shift = 3 }",
 };

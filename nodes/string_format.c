@@ -148,5 +148,5 @@ const tb_node_def tb_node_string_format = {
     .outputs = outputs,
     .run = run,
     .example =
-        "return tb.string_format{ template = \"{a} in {b}\", a = \"a ball\", b = \"the rain\" }",
+        "return tb.string_format { template = \"{a} in {b}\", a = \"a ball\", b = \"the rain\" }",
 };

@@ -72,5 +72,5 @@ const tb_node_def tb_node_string_join = {
     .inputs = inputs,
     .outputs = outputs,
     .run = run,
-    .example = "return tb.string_join{ texts = { \"a red ball\", \"by day\" } }",
+    .example = "return tb.string_join { texts = { \"a red ball\", \"by day\" } }",
 };

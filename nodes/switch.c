@@ -66,5 +66,5 @@ const tb_node_def tb_node_switch = {
     .plan = plan,
     .run = run,
     .need = need,
-    .example = "return tb.switch{ condition = true, on_true = 1, on_false = 2 }",
+    .example = "return tb.switch { condition = true, on_true = 1, on_false = 2 }",
 };

@@ -115,6 +115,6 @@ const tb_node_def tb_node_text_encode = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
-    .example =
-        "return tubelet.text_encode{ clip = tubelet.load_model{}.clip, text = \"a red ball\" }",
+    .example = "local m = tb.load_model {}\n"
+               "return tb.text_encode { clip = m.clip, text = \"a red ball\" }",
 };

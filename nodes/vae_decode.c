@@ -146,4 +146,7 @@ const tb_node_def tb_node_vae_decode = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "local m = tb.load_model {}\n"
+               "local x = tb.noise_init { model = m.model, size = \"32x32\", frames = 1 }\n"
+               "return tb.vae_decode { vae = m.vae, latent = x }",
 };

@@ -150,4 +150,8 @@ const tb_node_def tb_node_vae_encode = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example =
+        "local m = tb.load_model {}\n"
+        "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"
+        "return tb.vae_encode { vae = m.vae, image = picture }",
 };

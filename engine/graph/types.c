@@ -209,6 +209,7 @@ static tb_status entry_from_json(const json_t *j, entry **out, tb_err *err)
     e->def->title = text_of(e, j, "title");
     e->def->category = text_of(e, j, "category");
     e->def->doc = text_of(e, j, "doc");
+    e->def->example = text_of(e, j, "example");
     e->def->flags = json_is_true(json_object_get(j, "target")) ? TB_NODE_TARGET : 0;
     e->type.version = text_of(e, j, "version");
     e->type.input_count = (int)json_array_size(ins);

@@ -1,11 +1,11 @@
 /* types.h - all node types a graph may use: those in C, and those a script defines.
  *
  * JSON of a type (from Lua, for the editor, for `tubelet nodes --json`):
- *   { "name", "kind": "primitive"|"lua"|"composite", "title", "category", "doc", "version": str,
- *     "target": bool, "inputs": [ { "name", "type", "default", "min", "max", "choices": [str],
- * "unit", "doc", "optional", "lazy", "list", "literal", "multiline", "required" } ], "outputs": [ {
- * "name", "type", "list", "doc" } ] } Inputs of scalar types (INT FLOAT STRING BOOLEAN COMBO) take
- * literals or links, all others links only.
+ *   { "name", "kind": "primitive"|"lua"|"composite", "title", "category", "doc", "example",
+ * "version": str, "target": bool, "inputs": [ { "name", "type", "default", "min", "max", "choices":
+ * [str], "unit", "doc", "optional", "lazy", "list", "literal", "multiline", "required" } ],
+ * "outputs": [ { "name", "type", "list", "doc" } ] } Inputs of scalar types (INT FLOAT STRING
+ * BOOLEAN COMBO) take literals or links, all others links only.
  */
 #pragma once
 

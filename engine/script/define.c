@@ -14,7 +14,7 @@
 #define MAX_NAME 63
 
 static const char *const fields[] = { "name", "title",  "category", "doc",     "version", "target",
-                                      "run",  "expand", "inputs",   "outputs", NULL };
+                                      "run",  "expand", "inputs",   "outputs", "example", NULL };
 
 static void check_fields(lua_State *L, bool composite)
 {
@@ -30,7 +30,7 @@ static void check_fields(lua_State *L, bool composite)
         if (!*f || strcmp(key, composite ? "run" : "expand") == 0)
             tbi_raise(L,
                       "%s has no field '%s'; it takes name, inputs, outputs, %s, title, category, "
-                      "doc, version, target",
+                      "doc, example, version, target",
                       what, key, body);
     }
     if (lua_getfield(L, 1, body) != LUA_TFUNCTION)
@@ -59,7 +59,7 @@ static const char *check_name(lua_State *L, const char *what)
 
 static void copy_texts(lua_State *L, json_t *type)
 {
-    static const char *const texts[] = { "title", "category", "doc", NULL };
+    static const char *const texts[] = { "title", "category", "doc", "example", NULL };
     for (const char *const *t = texts; *t; t++) {
         if (lua_getfield(L, 1, *t) == LUA_TSTRING)
             json_object_set_new(type, *t, tbi_json_text(L, -1, *t));

@@ -77,4 +77,6 @@ const tb_node_def tb_node_vignette = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .example = "local picture = tb.load_image { path = \"docs/frames.png\", height = 64 }\n"
+               "return tb.vignette { images = picture, strength = 0.8 }",
 };

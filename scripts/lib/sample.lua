@@ -45,6 +45,15 @@ tb.composite {
   title = "Sample",
   category = "sampling",
   doc = "Denoises a latent in steps, each of which is stored and can be branched from.",
+  example = [[
+local m = tb.load_model {}
+return tb.sample {
+  model = m.model,
+  latent = tb.noise_init { model = m.model, size = "32x32", frames = 1 },
+  positive = tb.text_encode { clip = m.clip, text = "a red ball" },
+  negative = tb.text_encode { clip = m.clip, text = "" },
+  steps = 2,
+}]],
   inputs = {
     model      = tb.port("MODEL", { doc = "The diffusion transformer." }),
     latent     = tb.port("LATENT", { doc = "Noise, or a latent to change (see denoise)." }),
