@@ -193,8 +193,8 @@ static void bench_dit(tb_wan_dit *m, int64_t f, int64_t h, int64_t w)
 
 typedef struct vae_run {
     tb_wan_vae *m;
-    const float *latent;
-    int64_t f, h, w;
+    float *latent, *pixels;
+    int64_t f, h, w; /* of the latent */
 } vae_run;
 
 static tb_status drop(void *ctx, int64_t first, int64_t count, const float *pixels, tb_err *err)
@@ -207,11 +207,21 @@ static tb_status drop(void *ctx, int64_t first, int64_t count, const float *pixe
     return TB_OK;
 }
 
-static void run_vae(void *ctx)
+static void run_decode(void *ctx)
 {
     const vae_run *r = ctx;
     tb_err err = TB_ERR_INIT;
     if (tb_wan_vae_decode(r->m, comp, r->latent, r->f, r->h, r->w, drop, NULL, NULL, &err) != TB_OK)
+        die(&err);
+}
+
+static void run_encode(void *ctx)
+{
+    const vae_run *r = ctx;
+    const tb_wan_vae_config *k = &r->m->k;
+    tb_err err = TB_ERR_INIT;
+    if (tb_wan_vae_encode(r->m, comp, r->pixels, (r->f - 1) * k->stride_t + 1, r->h * k->stride_hw,
+                          r->w * k->stride_hw, r->latent, NULL, &err) != TB_OK)
         die(&err);
 }
 
@@ -252,30 +262,43 @@ static void count_op(products *s, const vae_op *op, bool first, vae_act *x)
         count_product(s, n, op->out, 9 * op->in, 1);
         break;
     case VAE_DOWN:
+        x->h /= 2;
+        x->w /= 2;
+        count_product(s, x->t * x->h * x->w, op->out, 9 * op->in, 1);
+        if (op->conv_2 && !first) {
+            x->t /= 2;
+            count_product(s, x->t * x->h * x->w, op->out, 3 * op->out, 1);
+        }
+        break;
     case VAE_ENTER:
     case VAE_LEAVE: break;
     }
 }
 
-/* As the decoder cuts it: the first latent frame, then the others together. */
-static products vae_products(const tb_wan_vae *m, int64_t f, int64_t h, int64_t w)
+/* Of a video whose first chunk is one frame, and the other `rest` frames a second one. */
+static products vae_products(const vae_half *half, int64_t rest, int64_t h, int64_t w)
 {
     products s = { 0 };
-    for (int part = 0; part < (f > 1 ? 2 : 1); part++) {
-        vae_act x = { NULL, part ? f - 1 : 1, h, w, m->k.z };
-        for (int i = 0; i < m->decoder.count; i++)
-            count_op(&s, &m->decoder.ops[i], part == 0, &x);
+    for (int part = 0; part < (rest ? 2 : 1); part++) {
+        vae_act x = { .t = part ? rest : 1, .h = h, .w = w };
+        for (int i = 0; i < half->count; i++)
+            count_op(&s, &half->ops[i], part == 0, &x);
     }
     return s;
 }
 
 static void bench_vae(tb_wan_vae *m, int64_t f, int64_t h, int64_t w)
 {
-    float *latent = numbers(m->k.z * f * h * w);
-    vae_run r = { m, latent, f, h, w };
-    const products s = vae_products(m, f, h, w);
-    compare("VAE decode", &s, run_vae, &r);
-    tb_mem_free(latent);
+    const int64_t side = m->k.stride_hw, finest = side / m->k.patch, rest = (f - 1) * m->k.stride_t;
+    vae_run r = {
+        m, numbers(m->k.z * f * h * w), numbers((rest + 1) * h * side * w * side * 3), f, h, w
+    };
+    const products decode = vae_products(&m->decoder, f - 1, h, w),
+                   encode = vae_products(&m->encoder, rest, h * finest, w * finest);
+    compare("VAE decode", &decode, run_decode, &r);
+    compare("VAE encode", &encode, run_encode, &r);
+    tb_mem_free(r.latent);
+    tb_mem_free(r.pixels);
 }
 
 /* --------------------------------------------------------------------------------------- main */
