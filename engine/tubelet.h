@@ -70,7 +70,7 @@ typedef struct tb_event {
     const char *path, *file_kind, *text;
     tb_status status;
     const tb_err *err;
-    const tb_plan_summary *plan;
+    const tb_plan_summary *plan; /* PLANNED; END: as it turned out */
 } tb_event;
 
 typedef struct tb_run_options {

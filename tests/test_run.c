@@ -536,6 +536,35 @@ TEST(nothing_is_computed_twice)
     CHECK_INT(system(cmd), 0);
 }
 
+TEST(the_same_bytes_under_another_key_are_found)
+{
+    char dir[] = "/tmp/tubelet-test-XXXXXX", cmd[80];
+    REQUIRE(mkdtemp(dir));
+    tb_engine *e = new_engine(dir, 0);
+    outcome o = run_in(e,
+                       "{'a':{'class_type':'t_slow','inputs':{'a':64,'b':4}},"
+                       "'b':{'class_type':'t_pass','inputs':{'x':['a',0],'ms':40}}}",
+                       "b", (outcome){ 0 });
+    CHECK_INT(runs, 2);
+    /* t_slow waits longer and gives the same zeros: another key for a, the same bytes for b */
+    o = run_in(e,
+               "{'a':{'class_type':'t_slow','inputs':{'a':64,'b':5}},"
+               "'b':{'class_type':'t_pass','inputs':{'x':['a',0],'ms':40}}}",
+               "b", (outcome){ 0 });
+    CHECK_STR(o.error, "");
+    CHECK_INT(runs, 1);
+    CHECK_INT(o.cached, 1);
+    o = run_in(e,
+               "{'a':{'class_type':'t_slow','inputs':{'a':64,'b':5}},"
+               "'b':{'class_type':'t_pass','inputs':{'x':['a',0],'ms':40}}}",
+               "b", (outcome){ 0 });
+    CHECK_INT(runs, 0); /* it has the second key now */
+    CHECK_INT(o.plan.nodes_cached, 1);
+    tb_engine_free(&e);
+    snprintf(cmd, sizeof cmd, "rm -r %s", dir);
+    CHECK_INT(system(cmd), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
@@ -553,6 +582,7 @@ int main(int argc, char **argv)
         TEST_CASE(a_chain_of_100000_nodes_runs),
         TEST_CASE(runs_wait_for_each_other),
         TEST_CASE(nothing_is_computed_twice),
+        TEST_CASE(the_same_bytes_under_another_key_are_found),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -225,6 +225,8 @@ static void on_end(session *s, tb_run *run, const tb_event *ev)
     s->ended = true;
     s->run = NULL;
     s->status = ev->status;
+    if (s->plan.nodes_total)
+        s->plan = *ev->plan;
     if (s->progress)
         cli_progress_clear(s->progress);
     if (ev->err && ev->status != TB_OK && ev->status != TB_ECANCELED && !s->failures)
@@ -304,7 +306,7 @@ static void on_event(void *ctx, tb_run *run, const tb_event *ev)
 static void on_tick(uv_timer_t *t)
 {
     const session *s = t->data;
-    if (s->progress)
+    if (s->progress && !s->ended) /* the summary has the last word */
         cli_progress_tick(s->progress);
 }
 

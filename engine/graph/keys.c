@@ -147,6 +147,26 @@ static json_t *digest_tensor(void *ctx, const tb_tensor *t, tb_err *err)
                      tb_digest_hex(&d, hex));
 }
 
+/* A reference to a model is its content ("id"), wherever the files lie. New reference. */
+static tb_value *without_paths(const tb_value *v)
+{
+    if (tb_value_kind(v) == TB_LIST) {
+        tb_value *list = tb_value_list();
+        for (int i = 0; i < tb_list_count(v); i++)
+            tb_list_append_take(list, without_paths(tb_list_at(v, i)));
+        return list;
+    }
+    if (!tb_record_get(v, "id") || !tb_record_get(v, "path"))
+        return tb_value_ref(v);
+    tb_value *r = tb_value_record();
+    for (int i = 0; i < tb_record_count(v); i++) {
+        const char *name = tb_record_name(v, i);
+        if (strcmp(name, "path") != 0 && strcmp(name, "tokenizer") != 0)
+            tb_record_set_take(r, name, tb_value_ref(tb_record_at(v, i)));
+    }
+    return r;
+}
+
 tb_key tb_content_key(const tb_pnode *n, const char *numeric_class, const tb_value *const *values)
 {
     tb_hasher h;
@@ -157,7 +177,9 @@ tb_key tb_content_key(const tb_pnode *n, const char *numeric_class, const tb_val
         tb_hasher_str(&h, in->name);
         if (!values[k] || in->flags & TB_IN_UNKEYED || hash_known(&h, in, n->args[k].literal))
             continue;
-        json_t *j = tb_value_to_json(values[k], digest_tensor, NULL, NULL);
+        tb_value *v = without_paths(values[k]);
+        json_t *j = tb_value_to_json(v, digest_tensor, NULL, NULL);
+        tb_value_unref(&v);
         char *text = j ? tb_json_canonical(j) : NULL;
         tb_hasher_str(&h, text ? text : "");
         free(text);

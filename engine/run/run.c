@@ -295,6 +295,8 @@ static void journal_end(void *arg)
 static void ended(void *arg)
 {
     tb_run *r = arg;
+    r->summary.nodes_cached += r->found;
+    r->summary.nodes_run -= r->found;
     tbi_run_event(r, (tb_event){ .kind = TB_EV_END,
                                  .status = r->err.status,
                                  .err = r->err.status == TB_OK ? NULL : &r->err,

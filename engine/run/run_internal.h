@@ -135,7 +135,7 @@ struct tb_run {
     bool active, scheduled, ending, store_warned;
     tb_err err; /* the first failure */
     char err_type[64];
-    int computed, cached;
+    int found; /* nodes that were to run, but whose work on the same bytes was found in the store */
 };
 
 void tbi_run_start(tb_run *r); /* becomes the active run: prepare on the pool, then schedule */

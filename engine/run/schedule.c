@@ -147,11 +147,10 @@ static void run_finished(tb_run *r, tb_job *j)
     }
     take_outputs(r, j);
     if (j->content_hit) {
-        r->cached++;
+        r->found++;
         tb_store_alias(r->engine->store, &r->program->nodes[j->node].key, &j->found_key, r->id);
         tbi_node_event(r, TB_EV_CACHED, j->node, 0);
     } else {
-        r->computed++;
         tbi_run_keep(r, j);
         tbi_node_event(r, TB_EV_FINISHED, j->node, j->ms);
     }
@@ -167,7 +166,6 @@ static void load_finished(tb_run *r, tb_job *j)
         return;
     }
     take_outputs(r, j);
-    r->cached++;
     if (r->id)
         tb_store_run_node(r->engine->store, r->id, tb_program_id(r->program, j->node),
                           j->type->def->name, &r->program->nodes[j->node].key, "cached", 0);
