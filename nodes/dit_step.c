@@ -44,7 +44,9 @@ static tb_status check_latent(const params *p, const tb_shape *s, tb_err *err)
 {
     const int64_t channels = tb_record_int(p->model, "latent_channels", 0);
     if (channels < 1)
-        return tb_err_set(err, TB_EINVAL, "the model has no transformer");
+        return tb_err_set(
+            err, TB_EINVAL,
+            "the model has no transformer: give load_model the path of one as 'transformer'");
     if (s->n != 4 || s->d[0] != channels)
         return tb_err_set(
             err, TB_EINVAL,

@@ -63,7 +63,8 @@ static tb_status latent_shape(const params *p, tb_shape *shape, tb_err *err)
     const int64_t channels = tb_record_int(p->model, "latent_channels", 0);
     if (channels < 1)
         return tb_err_set(err, TB_EINVAL,
-                          "the model has no transformer that could denoise a latent");
+                          "the model has no transformer that could denoise a latent: give "
+                          "load_model the path of one as 'transformer'");
     TB_TRY(check_vae(p, channels, err));
     if (sscanf(p->size, "%lldx%lld%n", &width, &height, &used) != 2 || p->size[used])
         return tb_err_set(err, TB_EINVAL, "size must be WIDTHxHEIGHT like 64x64, got '%s'",

@@ -27,7 +27,8 @@ static tb_status image_shape(const params *p, const tb_shape *latent, tb_shape *
     const int64_t z = tb_record_int(p->vae, "z", 0), t = tb_record_int(p->vae, "stride_t", 0);
     const int64_t s = tb_record_int(p->vae, "stride_hw", 0);
     if (z < 1 || t < 1 || s < 1)
-        return tb_err_set(err, TB_EINVAL, "the model has no VAE");
+        return tb_err_set(err, TB_EINVAL,
+                          "the model has no VAE: give load_model the path of one as 'vae'");
     if (latent->n != 4 || latent->d[0] != z)
         return tb_err_set(err, TB_EINVAL, "the VAE wants latents of %lld channels, got %lld",
                           (long long)z, (long long)latent->d[0]);

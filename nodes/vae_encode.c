@@ -36,7 +36,8 @@ static tb_status measure(const params *p, const tb_shape *image, video *v, tb_sh
     const int64_t z = tb_record_int(p->vae, "z", 0), t = tb_record_int(p->vae, "stride_t", 0);
     const int64_t s = tb_record_int(p->vae, "stride_hw", 0);
     if (z < 1 || t < 1 || s < 1)
-        return tb_err_set(err, TB_EINVAL, "the model has no VAE");
+        return tb_err_set(err, TB_EINVAL,
+                          "the model has no VAE: give load_model the path of one as 'vae'");
     if (image->n != 4 || image->d[3] != 3 || image->d[0] < 1)
         return tb_err_set(err, TB_EINVAL, "image must be [frames,height,width,3], got %s",
                           tb_shape_text(image, text, sizeof text));

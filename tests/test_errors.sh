@@ -88,7 +88,7 @@ test_parts_that_do_not_fit() {
     refuses "video.lua:10: node 'load_model' (load_model): '$golden/umt5_a_hf.safetensors' holds no VAE" \
         20 --model "$tiny" --vae "$golden/umt5_a_hf.safetensors"
     copy_model && rm -r m/vae
-    refuses "video.lua:13: node 'vae_decode' (vae_decode): the model has no VAE" 20 --model m
+    refuses "video.lua:13: node 'vae_decode' (vae_decode): the model has no VAE: give load_model the path of one as 'vae'" 20 --model m
     copy_model && echo hello >m/tokenizer/tokenizer.json
     refuses "video.lua:12: node 'text_encode' (text_encode): $work/m/tokenizer/tokenizer.json is not valid JSON: invalid token near 'hello' at line 1, column 5" \
         20 --model m
