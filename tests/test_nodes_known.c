@@ -75,13 +75,13 @@ static void give_scene(const scene *s, bool keep)
     give_take("c", text);
 }
 
-#define GIVEN(id) "'" id "':{'class_type':'t_given','inputs':{'name':'" id "'}},"
-#define SIGMAS    "'s':{'class_type':'schedule','inputs':{'steps':2,'shift':3}}"
-#define STEP                                                                                       \
-    GIVEN("m")                                                                                     \
-    GIVEN("x") GIVEN("c") SIGMAS                                                                   \
-        ",'v':{'class_type':'dit_step','inputs':{'model':['m',0],'latent':['x',0],'conditioning':" \
-        "['c',0],'sigmas':['s',0],'step':1}}"
+#define SIGMAS "'s':{'class_type':'schedule','inputs':{'steps':2,'shift':3}}"
+#define STEP                                                                                  \
+    "'m':{'class_type':'t_given','inputs':{'name':'m'}},"                                     \
+    "'x':{'class_type':'t_given','inputs':{'name':'x'}},"                                     \
+    "'c':{'class_type':'t_given','inputs':{'name':'c'}},"                                     \
+    "'v':{'class_type':'dit_step','inputs':{'model':['m',0],'latent':['x',0],'conditioning':" \
+    "['c',0],'sigmas':['s',0],'step':1}}," SIGMAS
 
 /* The second step's, which is not the end of any scale. */
 static float time_of_step(void)
