@@ -423,6 +423,12 @@ test_nodes_models_doctor() {
     grep -qE '^  steps +INT +20 +1\.\.1000 +Denoising steps\.' "$out" || fail "no input row: $(cat "$out")"
     expect 0 nodes sample --json
     has "$out" '"name": "sample"'
+    expect 0 nodes math_number --markdown
+    has "$out" '| `op` | COMBO | "add" | add \| subtract \| multiply'
+    has "$out" '| `number` | INT,FLOAT | | INT if a and b are, except for divide and power. |'
+    expect 2 nodes --json --markdown
+    says "tubelet nodes: --json and --markdown are two forms; choose one
+See 'tubelet nodes --help'."
     expect 20 nodes sampel
     says "tubelet: there is no node 'sampel', did you mean 'sample'?"
     expect 0 model show examples/tiny

@@ -53,6 +53,9 @@ while read -r word; do
     check "tubelet $word is a command" "$tubelet" "$word" --help
 done < <(grep -oE '(^    |`)tubelet [a-z]+' README.md | awk '{ print $2 }' | sort -u)
 
+"$tubelet" nodes --markdown >"$work/nodes.md"
+check "docs/nodes.md is what 'tubelet nodes --markdown' prints" diff docs/nodes.md "$work/nodes.md"
+
 while read -r target; do
     check "README.md's link to $target" test -e "$target"
 done < <(grep -oE '\]\([^)#]+\)' README.md | sed 's/^](//; s/)$//' | grep -v '^http' | sort -u)

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
-#include "graph/types.h"
+#include "cli/nodes.h"
 #include "script/script.h"
 
 enum { LONGEST_RANGE = 24 }; /* longer lists of choices stand in the text */
@@ -24,7 +24,7 @@ static tb_types *all_types(tb_err *err)
     return types;
 }
 
-static const char *category_of(const tb_type *t)
+const char *cli_node_category(const tb_type *t)
 {
     return t->def->category && *t->def->category ? t->def->category : "other";
 }
@@ -34,7 +34,7 @@ static const char *category_of(const tb_type *t)
 static int by_category(const void *a, const void *b)
 {
     const tb_type *const *x = a, *const *y = b;
-    const int c = strcmp(category_of(*x), category_of(*y));
+    const int c = strcmp(cli_node_category(*x), cli_node_category(*y));
     return c ? c : strcmp((*x)->def->name, (*y)->def->name);
 }
 
@@ -44,8 +44,7 @@ static void first_sentence(const char *doc, char *buf, size_t n)
     snprintf(buf, n, "%.*s", (int)(end ? end - doc + 1 : (long)strlen(doc)), doc);
 }
 
-/* All types by category and name; freed by free(). */
-static const tb_type **sorted_types(const tb_types *types)
+const tb_type **cli_nodes_sorted(const tb_types *types)
 {
     const int n = tb_types_count(types);
     const tb_type **sorted = tb_xcalloc((size_t)n + 1, sizeof *sorted);
@@ -67,14 +66,14 @@ static int longest_name(const tb_types *types)
 
 static void print_list(const tb_types *types)
 {
-    const tb_type **sorted = sorted_types(types);
+    const tb_type **sorted = cli_nodes_sorted(types);
     const int column = longest_name(types);
     const char *category = "";
     for (int i = 0; i < tb_types_count(types); i++) {
-        if (strcmp(category, category_of(sorted[i])) != 0) {
+        if (strcmp(category, cli_node_category(sorted[i])) != 0) {
             printf("%s%s%s%s\n", *category ? "\n" : "", cli_style(stdout, "1").text,
-                   category_of(sorted[i]), cli_style(stdout, "0").text);
-            category = category_of(sorted[i]);
+                   cli_node_category(sorted[i]), cli_style(stdout, "0").text);
+            category = cli_node_category(sorted[i]);
         }
         char doc[400];
         first_sentence(sorted[i]->def->doc ? sorted[i]->def->doc : "", doc, sizeof doc);
@@ -112,7 +111,7 @@ static void range_text(const char *lo, const char *hi, bool lo_open, bool hi_ope
         tb_str_addf(out, "%s..%s", lo, hi);
 }
 
-static void input_range(const tb_input_def *d, tb_str *out)
+void cli_node_range(const tb_input_def *d, tb_str *out)
 {
     char lo[40], hi[40];
     if (strcmp(d->type, "INT") == 0) {
@@ -131,7 +130,7 @@ static void input_range(const tb_input_def *d, tb_str *out)
         tb_str_addf(out, " %s", d->unit);
 }
 
-static void input_default(const tb_input_def *d, char *buf, size_t n)
+void cli_node_default(const tb_input_def *d, char *buf, size_t n)
 {
     if (strcmp(d->type, "INT") == 0 && !d->required)
         snprintf(buf, n, "%lld", (long long)d->i_default);
@@ -157,8 +156,8 @@ static void print_inputs(const tb_type *t)
         const tb_input_def *d = &t->def->inputs[i];
         char def[200];
         tb_str range = TB_STR_INIT;
-        input_default(d, def, sizeof def);
-        input_range(d, &range);
+        cli_node_default(d, def, sizeof def);
+        cli_node_range(d, &range);
         cli_table_addf(&table, "  %s", d->name);
         cli_table_addf(&table, "%s%s%s", d->type, d->flags & TB_IN_LIST ? " list" : "",
                        d->flags & TB_IN_LAZY ? " lazy" : "");
@@ -191,18 +190,21 @@ static void print_outputs(const tb_type *t)
     cli_table_print(&table, stdout, true);
 }
 
-static const char *kind_text(const tb_type *t)
+char *cli_node_kind(const tb_type *t, char *buf, size_t n)
 {
-    return t->kind == TB_COMPOSITE ? "composite: becomes several nodes"
-           : t->kind == TB_LUA     ? "written in Lua"
-                                   : "written in C";
+    snprintf(buf, n, "%s%s",
+             t->kind == TB_COMPOSITE ? "composite: becomes several nodes"
+             : t->kind == TB_LUA     ? "written in Lua"
+                                     : "written in C",
+             t->def->flags & TB_NODE_TARGET ? "; an output node" : "");
+    return buf;
 }
 
 static void print_page(const tb_type *t)
 {
-    printf("%s%s%s  (%s; %s%s)\n\n  ", cli_style(stdout, "1").text, t->def->name,
-           cli_style(stdout, "0").text, category_of(t), kind_text(t),
-           t->def->flags & TB_NODE_TARGET ? "; an output node" : "");
+    char kind[80];
+    printf("%s%s%s  (%s; %s)\n\n  ", cli_style(stdout, "1").text, t->def->name,
+           cli_style(stdout, "0").text, cli_node_category(t), cli_node_kind(t, kind, sizeof kind));
     cli_print_wrapped(stdout, t->def->doc ? t->def->doc : "", 2, cli_width(stdout));
     if (t->input_count) {
         putchar('\n');
@@ -219,46 +221,70 @@ static void print_page(const tb_type *t)
     }
 }
 
-static int show_one(const tb_types *types, const char *name, bool json)
+static int no_such_node(const tb_types *types, const char *name)
 {
-    const tb_type *t = tb_types_find(types, name);
-    if (!t) {
-        const char *best = tb_types_nearest(types, name);
-        tb_err err = TB_ERR_INIT;
-        tb_err_set(&err, TB_ENOTFOUND, "there is no node '%s'%s%s%s", name,
-                   best ? ", did you mean '" : "; 'tubelet nodes' lists all", best ? best : "",
-                   best ? "'?" : "");
-        return cli_fail(&err);
-    }
-    if (json) {
+    const char *best = tb_types_nearest(types, name);
+    tb_err err = TB_ERR_INIT;
+    tb_err_set(&err, TB_ENOTFOUND, "there is no node '%s'%s%s%s", name,
+               best ? ", did you mean '" : "; 'tubelet nodes' lists all", best ? best : "",
+               best ? "'?" : "");
+    return cli_fail(&err);
+}
+
+static void show_one(const tb_type *t, const cli_args *args)
+{
+    if (cli_flag(args, "json")) {
         json_t *j = tb_type_to_json(t);
         cli_print_json(j);
         json_decref(j);
+    } else if (cli_flag(args, "markdown")) {
+        cli_node_markdown(t);
     } else {
         print_page(t);
     }
+}
+
+static void show_all(const tb_types *types, const cli_args *args)
+{
+    if (cli_flag(args, "json"))
+        print_list_json(types);
+    else if (cli_flag(args, "markdown"))
+        cli_nodes_markdown(types);
+    else
+        print_list(types);
+}
+
+static int show(const tb_types *types, const cli_args *args)
+{
+    if (args->operand_count == 0) {
+        show_all(types, args);
+        return 0;
+    }
+    const tb_type *t = tb_types_find(types, args->operands[0]);
+    if (!t)
+        return no_such_node(types, args->operands[0]);
+    show_one(t, args);
     return 0;
 }
 
 static int run(cli_args *args)
 {
     tb_err err = TB_ERR_INIT;
+    if (cli_flag(args, "json") && cli_flag(args, "markdown")) {
+        tb_err_set(&err, TB_EUSAGE, "--json and --markdown are two forms; choose one");
+        return cli_usage(args->command, &err);
+    }
     tb_types *types = all_types(&err);
     if (!types)
         return cli_fail(&err);
-    int code = 0;
-    if (args->operand_count)
-        code = show_one(types, args->operands[0], cli_flag(args, "json"));
-    else if (cli_flag(args, "json"))
-        print_list_json(types);
-    else
-        print_list(types);
+    const int code = show(types, args);
     tb_types_free(&types);
     return code;
 }
 
 static const cli_option options[] = {
     { "json", NULL, "Print the full tables as JSON." },
+    { "markdown", NULL, "Print the reference page, docs/nodes.md." },
     { 0 },
 };
 
