@@ -9,7 +9,7 @@ export NO_COLOR=1 LC_ALL=C.UTF-8
 export LSAN_OPTIONS=${LSAN_OPTIONS-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export TUBELET_STORE=$work/store
+export TUBELET_STORE=$work/store TUBELET_MODEL=${TUBELET_MODEL-$PWD/examples/tiny} # wherever the build folder is
 ln -s "$PWD/docs" "$PWD/examples" "$work" # examples read shipped files and write beside them
 cd "$work"
 failures=0
