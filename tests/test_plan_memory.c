@@ -2,6 +2,7 @@
  * alone, and of the bundled one beside what a run of it really takes. */
 #include "compute/compute.h"
 #include "graph_help.h"
+#include "models/wan_vae.h"
 
 /* -------------------------------------------------- nodes of the test: a large model, a gauge */
 
@@ -180,10 +181,64 @@ TEST(the_plan_of_the_bundled_model_is_near_what_it_takes)
     }
 }
 
+static tb_status no_frames(void *ctx, int64_t first, int64_t count, const float *pixels,
+                           tb_err *err)
+{
+    (void)ctx, (void)first, (void)count, (void)pixels, (void)err;
+    return TB_OK;
+}
+
+/* Planned scratch over what one half takes for 3 latent frames of 8x8. */
+static void check_half(const tb_weights *w, bool encoding)
+{
+    enum { F = 3, SIDE = 8 };
+    tb_err err = TB_ERR_INIT;
+    tb_compute *c = tb_compute_new(1, &err);
+    tb_wan_vae *m = tb_wan_vae_open(c, w, &err);
+    REQUIRE(m);
+    const tb_wan_vae_config *k = tb_wan_vae_config_of(m);
+    const int64_t frames = (F - 1) * k->stride_t + 1, side = SIDE * k->stride_hw;
+    float *latent = tb_xcalloc((size_t)(k->z * F * SIDE * SIDE), sizeof *latent);
+    float *pixels = tb_xcalloc((size_t)(frames * side * side * 3), sizeof *pixels);
+    const size_t before = tb_mem_used();
+    tb_mem_peak_reset();
+    if (encoding)
+        CHECK_OK(tb_wan_vae_encode(m, c, pixels, frames, side, side, latent, NULL, &err));
+    else
+        CHECK_OK(tb_wan_vae_decode(m, c, latent, F, SIDE, SIDE, no_frames, NULL, NULL, &err));
+    const double took = (double)(tb_mem_peak() - before + tb_scratch_peak(c));
+    CHECK_NEAR((double)tb_wan_vae_scratch(k, encoding, F, SIDE, SIDE) / took, 1.1, 0.15);
+    free(latent);
+    free(pixels);
+    tb_wan_vae_close(&m);
+    tb_compute_free(&c);
+}
+
+TEST(the_scratch_of_a_vae_is_near_what_it_takes)
+{
+    static const struct {
+        const char *path;
+        bool encoder, decoder;
+    } rows[] = { { "tests/golden/vae_a_decoder_orig.safetensors", false, true },
+                 { "tests/golden/vae_a_encoder_orig.safetensors", true, false },
+                 { "examples/tiny/vae", true, true } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tb_err err = TB_ERR_INIT;
+        tb_weights *w = tb_weights_open(rows[i].path, &err);
+        REQUIRE(w);
+        if (rows[i].encoder)
+            check_half(w, true);
+        if (rows[i].decoder)
+            check_half(w, false);
+        tb_weights_close(&w);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
         TEST_CASE(a_large_model_is_refused_before_it_starts),
+        TEST_CASE(the_scratch_of_a_vae_is_near_what_it_takes),
         TEST_CASE(the_plan_of_the_bundled_model_is_near_what_it_takes),
     };
     return run_with_engine(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
