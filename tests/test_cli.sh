@@ -387,6 +387,13 @@ test_live_bar_on_a_terminal() {
     tail -n 1 "$out" | grep -qE '^0 of [0-9]+ nodes cached' || fail "the bar is left behind: $(tail -n 1 "$out")"
 }
 
+test_memory_limit() {
+    expect 30 run "$work/video.lua" --memory 1M --out "$work/m.mp4"
+    has "$err" "but 1.0 MiB can be used; choose a smaller size or fewer frames"
+    expect 2 run "$work/video.lua" --memory much
+    has "$err" "--memory must be a size such as 500M or 2G, got 'much'"
+}
+
 test_unusable_store() {
     expect 40 run "$work/video.lua" --store /dev/null/nowhere
     has "$err" "/dev/null/nowhere"

@@ -1,5 +1,4 @@
 /* cache.c - `tubelet cache`: look into the store, check it, make room, protect results. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,32 +176,11 @@ static tb_status show(tb_store *s, const cli_args *args, tb_err *err)
 
 /* -------------------------------------------------------------------------------- housekeeping */
 
-/* "2G", "500M", "123": bytes. */
-static tb_status parse_bytes(const char *text, uint64_t *bytes, tb_err *err)
-{
-    static const char units[] = "KMGT";
-    char *end;
-    errno = 0;
-    const double v = strtod(text, &end);
-    const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 32 : *end) : NULL;
-    const char *after = unit ? end + 1 : end;
-    double scale = 1;
-    for (const char *u = units; unit && u <= unit; u++)
-        scale *= 1024;
-    if (strcmp(after, "iB") == 0 || strcmp(after, "B") == 0)
-        after = "";
-    if (end == text || errno || *after || !(v >= 0) || v * scale > 1e18)
-        return tb_err_set(err, TB_EUSAGE, "--to must be a size such as 500M or 2G, got '%s'", text);
-    *bytes = (uint64_t)(v * scale);
-    return TB_OK;
-}
-
 static tb_status gc(tb_store *s, const cli_args *args, tb_err *err)
 {
     uint64_t target = UINT64_MAX, freed = 0;
     char text[40];
-    if (cli_text(args, "to"))
-        TB_TRY(parse_bytes(cli_text(args, "to"), &target, err));
+    TB_TRY(cli_bytes(args, "to", &target, err));
     TB_TRY(tb_store_gc(s, target, &freed, err));
     if (cli_flag(args, "json"))
         printf("{\"freed_bytes\": %llu}\n", (unsigned long long)freed);

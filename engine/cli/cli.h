@@ -81,6 +81,8 @@ const char *cli_text(const cli_args *a, const char *name);
 /* *out keeps its value when the option is not given. Errors name the option and the range. */
 tb_status cli_int(const cli_args *a, const char *name, int64_t lo, int64_t hi, int64_t *out,
                   tb_err *err);
+/* The same for a size: "2G", "500M", "123". */
+tb_status cli_bytes(const cli_args *a, const char *name, uint64_t *out, tb_err *err);
 /* Read a whole number, or say that `what` must be lo..hi. */
 tb_status cli_number(const char *text, const char *what, int64_t lo, int64_t hi, int64_t *out,
                      tb_err *err);

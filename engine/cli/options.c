@@ -1,4 +1,5 @@
 /* options.c - the one option parser, and help made from the same tables. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,29 @@ tb_status cli_int(const cli_args *a, const char *name, int64_t lo, int64_t hi, i
     char what[64];
     snprintf(what, sizeof what, "--%s", name);
     return text ? cli_number(text, what, lo, hi, out, err) : TB_OK;
+}
+
+tb_status cli_bytes(const cli_args *a, const char *name, uint64_t *out, tb_err *err)
+{
+    static const char units[] = "KMGT";
+    const char *text = cli_text(a, name);
+    char *end;
+    if (!text)
+        return TB_OK;
+    errno = 0;
+    const double v = strtod(text, &end);
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    const char *after = unit ? end + 1 : end;
+    double scale = 1;
+    for (const char *u = units; unit && u <= unit; u++)
+        scale *= 1024;
+    if (strcmp(after, "iB") == 0 || strcmp(after, "B") == 0)
+        after = "";
+    if (end == text || errno || *after || !(v >= 0) || v * scale > 1e18)
+        return tb_err_set(err, TB_EUSAGE, "--%s must be a size such as 500M or 2G, got '%s'", name,
+                          text);
+    *out = (uint64_t)(v * scale);
+    return TB_OK;
 }
 
 /* ---------------------------------------------------------------------------------------- help */

@@ -380,15 +380,19 @@ int cli_session(const cli_session_options *o)
     tb_err err = TB_ERR_INIT;
     session s = { .o = o, .json = cli_flag(o->args, "json"), .began = tb_clock_seconds() };
     int64_t threads = 0;
-    if (cli_int(o->args, "threads", 1, 64, &threads, &err) != TB_OK)
+    uint64_t memory = 0;
+    if (cli_int(o->args, "threads", 1, 64, &threads, &err) != TB_OK ||
+        cli_bytes(o->args, "memory", &memory, &err) != TB_OK)
         return cli_usage(o->args->command, &err);
     const char *store = cli_text(o->args, "store");
     /* looking at a plan makes no store */
     const bool no_store =
         cli_flag(o->args, "no-store") || (o->plan_only && !tb_store_exists(store));
-    s.engine = tb_engine_new(
-        &(tb_engine_options){ .store_path = store, .no_store = no_store, .threads = (int)threads },
-        &err);
+    s.engine = tb_engine_new(&(tb_engine_options){ .store_path = store,
+                                                   .no_store = no_store,
+                                                   .threads = (int)threads,
+                                                   .memory_limit = memory },
+                             &err);
     if (!s.engine)
         return cli_fail(cli_store_error(&err));
     if (!s.json && !o->plan_only)

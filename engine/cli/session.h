@@ -7,10 +7,11 @@
 #include "tubelet.h"
 
 typedef struct cli_session_options {
-    json_t *document;     /* borrowed */
-    tb_script *script;    /* borrowed; NULL */
-    const char *title;    /* for `tubelet runs` */
-    const cli_args *args; /* --store, --threads, --json, --until, --no-cache, --no-store, --all */
+    json_t *document;  /* borrowed */
+    tb_script *script; /* borrowed; NULL */
+    const char *title; /* for `tubelet runs` */
+    const cli_args
+        *args; /* --store, --threads, --memory, --json, --until, --no-cache, --no-store, --all */
     bool plan_only;
     uint64_t resume; /* 0: a new run */
 } cli_session_options;
@@ -31,12 +32,17 @@ int cli_run_graph(cli_args *args, bool plan_only);
     {                                                                                         \
         "store", "DIR", "Keep results here (default: $TUBELET_STORE, else the cache folder)." \
     }
-#define CLI_ENGINE_OPTIONS                                                             \
-    { "json", NULL, "One JSON object a line on stdout for everything that happens." }, \
-        { "no-cache", NULL, "Compute all anew; results are still stored." },           \
-        { "no-store", NULL, "Neither read nor keep results." },                        \
-        { "until", "NODE", "Run this node and what it needs, and stop there." },       \
-        { "threads", "N", "Compute threads (default: all cores)." }, CLI_STORE_OPTION
+#define CLI_MEMORY_OPTION                                                                     \
+    {                                                                                         \
+        "memory", "SIZE", "Refuse what needs more, e.g. 12G (default: 90 % of what is free)." \
+    }
+#define CLI_ENGINE_OPTIONS                                                              \
+    { "json", NULL, "One JSON object a line on stdout for everything that happens." },  \
+        { "no-cache", NULL, "Compute all anew; results are still stored." },            \
+        { "no-store", NULL, "Neither read nor keep results." },                         \
+        { "until", "NODE", "Run this node and what it needs, and stop there." },        \
+        { "threads", "N", "Compute threads (default: all cores)." }, CLI_MEMORY_OPTION, \
+        CLI_STORE_OPTION
 
 /* One line for a value: "7", "\"a ball\"", "F32 [16,1,4,4]", "{ samples = F32 [16,1,4,4], seed = 7
  * }",
