@@ -92,24 +92,14 @@ static void unknown_type(checker *c)
 
 static void unknown_input(checker *c, const tb_type *t, const char *name)
 {
-    tb_str names = TB_STR_INIT;
-    const char *near = NULL;
-    int best = (int)strlen(name) / 3 + 2;
-    for (int i = 0; i < t->input_count; i++) {
-        const char *other = t->def->inputs[i].name;
-        const int d = tb_str_distance(name, other);
-        tb_str_addf(&names, "%s%s", i ? ", " : "", other);
-        if (d < best) {
-            best = d;
-            near = other;
-        }
-    }
-    if (near)
+    const char *near = tb_type_nearest_input(t, name);
+    if (near) {
         report(c, name, "there is no input '%s'; did you mean '%s'?", name, near);
-    else
-        report(c, name, "there is no input '%s'; the inputs are %s", name,
-               names.len ? names.s : "none");
-    tb_str_free(&names);
+        return;
+    }
+    char *names = tb_type_input_names(t);
+    report(c, name, "there is no input '%s'; the inputs are %s", name, names);
+    free(names);
 }
 
 /* A literal, unwrapped and converted, into the argument. */

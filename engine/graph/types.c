@@ -306,6 +306,30 @@ int tb_type_output(const tb_type *t, const char *name)
     return -1;
 }
 
+const char *tb_type_nearest_input(const tb_type *t, const char *name)
+{
+    const char *near = NULL;
+    int best = (int)strlen(name) / 3 + 2;
+    for (int i = 0; i < t->input_count; i++) {
+        const int d = tb_str_distance(name, t->def->inputs[i].name);
+        if (d < best) {
+            best = d;
+            near = t->def->inputs[i].name;
+        }
+    }
+    return near;
+}
+
+char *tb_type_input_names(const tb_type *t)
+{
+    tb_str names = TB_STR_INIT;
+    for (int i = 0; i < t->input_count; i++)
+        tb_str_addf(&names, "%s%s", i ? ", " : "", t->def->inputs[i].name);
+    if (!t->input_count)
+        tb_str_add(&names, "none");
+    return tb_str_take(&names);
+}
+
 /* Is `name` (n bytes) one of the comma-separated names in `set`? */
 static bool in_set(const char *name, size_t n, const char *set)
 {

@@ -40,6 +40,10 @@ int tb_types_count(const tb_types *t);
 const tb_type *tb_types_at(const tb_types *t, int i);   /* sorted by name */
 int tb_type_input(const tb_type *t, const char *name);  /* index or -1 */
 int tb_type_output(const tb_type *t, const char *name); /* index or -1 */
+/* The input whose name is nearest, or NULL when none is near; and all names, "a, b, c", freed by
+ * free(). */
+const char *tb_type_nearest_input(const tb_type *t, const char *name);
+char *tb_type_input_names(const tb_type *t);
 json_t *tb_type_to_json(const tb_type *t);
 /* Do two port types fit ("A,B" unions, "*" anything, INT into FLOAT)? */
 bool tb_port_fits(const char *from, const char *into);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/str.h"
 #include "graph/graph.h"
 #include "script/host.h"
 
@@ -234,22 +233,13 @@ static int push_own(lua_State *L, const tb_type *t, const char *name)
 
 static void unknown_input(lua_State *L, const tb_type *t, const char *name)
 {
-    tb_str names = TB_STR_INIT;
-    const char *near = NULL;
-    int best = (int)strlen(name) / 3 + 2;
-    for (int i = 0; i < t->input_count; i++) {
-        const char *other = t->def->inputs[i].name;
-        const int d = tb_str_distance(name, other);
-        near = d < best ? other : near;
-        best = d < best ? d : best;
-        tb_str_addf(&names, "%s%s", i ? ", " : "", other);
-    }
+    const char *near = tb_type_nearest_input(t, name);
+    char *names = tb_type_input_names(t);
     lua_pushfstring(L, "%s has no input '%s'", t->def->name, name);
     if (near)
         lua_pushfstring(L, "%s; did you mean '%s'?", lua_tostring(L, -1), near);
-    const char *list = t->input_count ? names.s : "none";
-    lua_pushfstring(L, "%s%s It takes %s", lua_tostring(L, -1), near ? "" : ".", list);
-    tb_str_free(&names);
+    lua_pushfstring(L, "%s%s It takes %s", lua_tostring(L, -1), near ? "" : ".", names);
+    free(names);
     lua_error(L);
 }
 
