@@ -25,6 +25,15 @@ TEST(first_error_wins_and_names_its_place)
     CHECK_INT(tb_status_exit_code(err.status), 20);
 }
 
+TEST(a_message_is_one_plain_line)
+{
+    tb_err err = TB_ERR_INIT;
+    char buf[400];
+    tb_err_set(&err, TB_EINVAL, "no node '%s'", "a\nb\033[31m");
+    tb_err_where(&err, "n\r1", NULL, "g.lua:1\t");
+    CHECK_STR(tb_err_text(&err, NULL, buf, sizeof buf), "g.lua:1 : node 'n 1': no node 'a b [31m'");
+}
+
 TEST(disk_full_has_its_own_status)
 {
     tb_err err = TB_ERR_INIT;
@@ -187,6 +196,7 @@ int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
         TEST_CASE(first_error_wins_and_names_its_place),
+        TEST_CASE(a_message_is_one_plain_line),
         TEST_CASE(disk_full_has_its_own_status),
         TEST_CASE(sha256_matches_fips_180_4),
         TEST_CASE(hashed_fields_do_not_run_together),

@@ -14,12 +14,21 @@ static const struct {
 #undef X
 };
 
+/* One line that no terminal obeys: names and texts in a message come from anywhere. */
+static void make_plain(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = ' ';
+}
+
 tb_status tb_err_setv(tb_err *err, tb_status status, const char *fmt, va_list ap)
 {
     if (!err || err->status != TB_OK)
         return status;
     err->status = status;
     vsnprintf(err->message, sizeof err->message, fmt, ap);
+    make_plain(err->message);
     return status;
 }
 
@@ -58,12 +67,15 @@ void tb_err_prefix(tb_err *err, const char *fmt, ...)
     if (n >= 0 && (size_t)n < sizeof text)
         snprintf(text + n, sizeof text - (size_t)n, "%s", err->message);
     memcpy(err->message, text, sizeof text);
+    make_plain(err->message);
 }
 
 static void fill(char *dst, size_t n, const char *src)
 {
-    if (src && !*dst)
+    if (src && !*dst) {
         snprintf(dst, n, "%s", src);
+        make_plain(dst);
+    }
 }
 
 void tb_err_where(tb_err *err, const char *node, const char *input, const char *origin)

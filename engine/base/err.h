@@ -63,8 +63,8 @@ typedef struct tb_err {
             goto label;              \
     } while (0)
 
-/* Set status and message unless err already holds one. Returns `status`, so `return
- * tb_err_set(...)`. */
+/* Set status and message (control characters become blanks) unless err already holds one. Returns
+ * `status`, so `return tb_err_set(...)`. */
 tb_status tb_err_set(tb_err *err, tb_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 tb_status tb_err_setv(tb_err *err, tb_status status, const char *fmt, va_list ap)
