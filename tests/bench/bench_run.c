@@ -116,8 +116,7 @@ int main(int argc, char **argv)
     printf("%-44s %10.0f %7.2fx\n", "on the loop, no store (bar 50,000)", in, in / 50000);
     printf("%-44s %10.0f %7.2fx\n", "over the worker, no store (bar 50,000)", worker,
            worker / 50000);
-    printf("%-44s %10.0f %7.2fx\n", "over the worker, all stored (bar 2,000)", stored,
-           stored / 2000);
+    printf("%-44s %10.0f %7.2fx\n", "the same, all stored (bar 2,000)", stored, stored / 2000);
     snprintf(cmd, sizeof cmd, "rm -r %s", dir);
     return system(cmd) != 0;
 }
