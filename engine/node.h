@@ -123,7 +123,6 @@ enum {
     TB_NODE_KEEP = 1 << 5,    /* always stored (every denoising step) */
     TB_NODE_FORGET = 1 << 6,  /* never stored: cheaper to make than to read; run while planning if
                                  its  inputs are known */
-    TB_NODE_EXPERIMENTAL = 1 << 7,
 };
 
 typedef struct tb_node_def {

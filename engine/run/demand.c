@@ -149,7 +149,7 @@ void tbi_serve(tb_run *r)
 
 /* --------------------------------------------------------------------- done, freed, expanded */
 
-static void free_outputs(tb_run *r, int i)
+void tbi_free_outputs(tb_run *r, int i)
 {
     tbi_node *n = &r->nodes[i];
     for (int k = 0; n->out && k < r->program->nodes[i].type->output_count; k++)
@@ -169,7 +169,7 @@ void tbi_release_inputs(tb_run *r, int i)
         tbi_node *n = src < 0 ? NULL : &r->nodes[src];
         if (!n || --n->readers > 0 || n->target || n->state != TBI_DONE)
             continue;
-        free_outputs(r, src);
+        tbi_free_outputs(r, src);
         n->state = TBI_IDLE; /* whoever asks later gets it from the store, or anew */
     }
 }

@@ -38,7 +38,6 @@ bool tbi_found_by_content(tb_job *j)
             return false;
     j->content_key =
         tb_content_key(j->pnode, tb_compute_class(), (const tb_value *const *)(void *)j->inputs);
-    j->has_content_key = true;
     return tb_store_find_content(r->engine->store, &j->content_key, &j->found_key) &&
            tbi_load(j, &j->found_key) == TB_OK;
 }

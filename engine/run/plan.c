@@ -116,7 +116,9 @@ static void walk_from(walk *w, int root)
         const int i = w->stack.items[w->stack.count - 1];
         if (w->seen[i] == UNSEEN) {
             w->seen[i] = OPEN;
-            if (w->through || !tbi_is_stored(w->r, i))
+            if (!w->through)
+                w->r->nodes[i].stored = tbi_is_stored(w->r, i);
+            if (w->through || !w->r->nodes[i].stored)
                 push_producers(w, i);
             continue;
         }
@@ -279,7 +281,7 @@ tb_status tbi_plan(tb_run *r, tb_err *err)
     r->plan_count = 0;
     for (int i = 0; i < needed.count; i++) {
         const int node = needed.items[i];
-        const char state = tbi_is_stored(r, node)             ? 'c'
+        const char state = r->nodes[node].stored              ? 'c'
                            : r->program->nodes[node].deferred ? 'u'
                                                               : 'r';
         add_row(r, node, state);

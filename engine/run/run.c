@@ -272,7 +272,6 @@ void tbi_run_start(tb_run *r)
 {
     preparation *p = tb_xcalloc(1, sizeof *p);
     p->run = r;
-    r->active = true;
     tbi_pool(r->engine, prepare, prepared, p);
 }
 
@@ -324,18 +323,10 @@ void tb_run_cancel(tb_run *r)
     tbi_post(r->engine, wake_only, r);
 }
 
-static void free_outputs(tb_run *r, int node)
-{
-    tb_value **out = r->nodes[node].out;
-    for (int k = 0; out && k < r->program->nodes[node].type->output_count; k++)
-        tb_value_unref(&out[k]);
-    free(out);
-}
-
 void tbi_run_free(tb_run *r)
 {
     for (int i = 0; i < r->node_count; i++) {
-        free_outputs(r, i);
+        tbi_free_outputs(r, i);
         free(r->nodes[i].waiters);
     }
     free(r->nodes);
@@ -422,10 +413,8 @@ static void show_outputs(tb_run *r, int node)
         all &= out[k] != NULL;
     }
     r->nodes[node].out = out;
-    if (!all) {
-        free_outputs(r, node);
-        r->nodes[node].out = NULL;
-    }
+    if (!all)
+        tbi_free_outputs(r, node);
 }
 
 const tb_types *tb_run_types(const tb_run *r)

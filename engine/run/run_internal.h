@@ -80,6 +80,7 @@ typedef struct tbi_node {
     size_t waiter_cap;
     int redirected; /* 1 + the expanded node it was last turned away from */
     bool target, delivered;
+    bool stored;         /* as the plan found it */
     bool load;           /* stored: waits only for what its delivery needs, then loads */
     bool no_load;        /* a stored result turned out to be unusable: compute */
     tb_shape shape;      /* of the main output, from plan(); n = -1: unknown */
@@ -132,7 +133,7 @@ struct tb_run {
     tb_plan_summary summary;
 
     atomic_bool cancel;
-    bool active, scheduled, ending, store_warned;
+    bool scheduled, ending, store_warned;
     tb_err err; /* the first failure */
     char err_type[64];
     int found; /* nodes that were to run, but whose work on the same bytes was found in the store */
@@ -169,6 +170,8 @@ uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
 int tbi_class_of(const tb_pnode *n);
 /* Serve everything in r->asking, and what that asks for in turn. */
 void tbi_serve(tb_run *r);
+/* Let go of the outputs a node holds. */
+void tbi_free_outputs(tb_run *r, int node);
 /* The node is through with its inputs: producers nobody else reads let go of their outputs. */
 void tbi_release_inputs(tb_run *r, int node);
 /* The node has its outputs. */
@@ -228,7 +231,7 @@ struct tb_job {
     double told;          /* share told last */
     tbi_file *files;
     tb_key content_key, found_key;
-    bool has_content_key, content_hit;
+    bool content_hit;
     tb_job *next; /* in run->jobs */
 };
 
