@@ -50,6 +50,8 @@ enum {
     TB_IN_KEY_EXT = 1 << 5,   /* only the file name's extension enters the key */
     TB_IN_MULTILINE = 1 << 6, /* a hint for forms */
     TB_IN_LITERAL = 1 << 7,   /* must be known before the run: no link (composites) */
+    TB_IN_UPLOAD = 1 << 8,    /* a file of the user's: forms offer to upload one */
+    TB_IN_SEED = 1 << 9,      /* forms offer to change it after each run (control_after_generate) */
 };
 
 typedef struct tb_input_def {

@@ -30,6 +30,8 @@ typedef struct tb_engine_options {
     int threads;            /* compute threads; 0: all cores */
     size_t memory_limit;    /* bytes; 0: 90 % of what the machine has available */
     tb_store *store;        /* an opened store to use (borrowed); overrides store_path */
+    size_t memory_cache;    /* bytes of results kept in memory between runs, for those that are not
+                               worth a disk: a server's; 0: none */
     const tb_node_def *const
         *nodes; /* the embedder's own nodes, ends with NULL; borrowed; may be NULL */
 } tb_engine_options;
@@ -71,6 +73,8 @@ typedef struct tb_event {
     tb_status status;
     const tb_err *err;
     const tb_plan_summary *plan; /* PLANNED; END: as it turned out */
+    tb_value *const *outputs;    /* FINISHED: LIST values, one an output; borrowed; else NULL */
+    int output_count;
 } tb_event;
 
 typedef struct tb_run_options {

@@ -37,11 +37,13 @@ typedef enum tb_status {
 
 typedef struct tb_err {
     tb_status status;
-    char node[160];    /* node id, or "" */
-    char input[64];    /* input name, or "" */
-    char origin[256];  /* "file:line" of the script line that made the node, or "" */
-    char message[800]; /* one sentence without newline: what was wanted, what was found, what to do
-                        */
+    char node[160];     /* node id, or "" */
+    char input[64];     /* input name, or "" */
+    char origin[256];   /* "file:line" of the script line that made the node, or "" */
+    const char *reason; /* of a graph's error, for programs: "value_not_in_list", ... as in
+                           comfyui-api.md 3.2; static; NULL: none */
+    char message[800];  /* one sentence without newline: what was wanted, what was found, what to do
+                         */
 } tb_err;
 
 #define TB_ERR_INIT ((tb_err){ .status = TB_OK })

@@ -1,0 +1,92 @@
+/* queue.h - prompts: what clients asked for, in the order it will run, kept on disk.
+ *
+ * A prompt is a graph with where it came from; it runs as a tb_run. Queue and history are rows of
+ * runs.db: they survive kill -9, and on start a prompt that was running goes on from the step it
+ * had reached, before the others. ComfyUI's routes, its WebSocket and the editor all look at this.
+ *
+ * Threads: the loop thread.
+ * Order:   by number, then by age.
+ */
+#pragma once
+
+#include "tubelet.h"
+
+typedef struct tb_queue tb_queue;
+
+typedef enum tb_prompt_state {
+    TB_PROMPT_PENDING,
+    TB_PROMPT_RUNNING,
+    TB_PROMPT_DONE,
+    TB_PROMPT_FAILED,
+    TB_PROMPT_CANCELED,
+} tb_prompt_state;
+
+/* What a client asked for; borrowed. */
+typedef struct tb_prompt_request {
+    json_t *graph;      /* as sent, API format; nodes of outputs that failed validation included */
+    json_t *document;   /* what is run: { graph, targets, script, cwd } (tubelet.h) */
+    json_t *extra_data; /* as sent, client_id added, secrets removed; or NULL */
+    json_t *outputs;    /* ids of the output nodes to execute */
+    const char *id;     /* NULL: a new UUID */
+    const char *client_id; /* NULL: none */
+    const char *title;     /* for listings; NULL: from the graph */
+    bool numbered, front;  /* numbered: `number` was given; front: before all others */
+    double number;
+    bool no_cache;
+} tb_prompt_request;
+
+/* One prompt. Readable by everybody on the loop; written by the queue. */
+typedef struct tb_prompt {
+    char *id, *client_id, *title; /* client_id may be NULL */
+    double number;
+    bool numbered; /* the number was the client's: echoed as a float */
+    tb_prompt_state state;
+    json_t *graph, *document, *extra_data, *outputs;
+    int64_t created_ms, started_ms, ended_ms; /* Unix time; 0: not yet */
+    uint64_t run_id;                          /* the store's; 0: not yet */
+    tb_run *run;                              /* while it runs */
+    json_t *ui;       /* display id -> UI object (comfyui-api.md 2.6), as files are delivered */
+    json_t *messages; /* history: [[event, data], ...] */
+    json_t *cached, *executed; /* ids of nodes of `graph`: served from cache; really run */
+    tb_err err;                /* FAILED */
+} tb_prompt;
+
+typedef enum tb_queue_event_kind {
+    TB_QUEUE_ADDED,
+    TB_QUEUE_REMOVED, /* deleted while pending */
+    TB_QUEUE_STARTED,
+    TB_QUEUE_RUN,   /* `event` of its run */
+    TB_QUEUE_ENDED, /* its history entry exists */
+} tb_queue_event_kind;
+
+typedef void (*tb_queue_fn)(void *ctx, tb_queue_event_kind kind, tb_prompt *p,
+                            const tb_event *event);
+
+/* Reads what an earlier server left; nothing runs until tb_queue_start. */
+tb_queue *tb_queue_new(tb_engine *e, tb_err *err);
+void tb_queue_start(tb_queue *q);
+void tb_queue_free(tb_queue **q);
+/* Listeners are called in the order they came. */
+void tb_queue_listen(tb_queue *q, tb_queue_fn fn, void *ctx);
+
+/* Durable before it returns. NULL on error. Borrowed. */
+tb_prompt *tb_queue_add(tb_queue *q, const tb_prompt_request *r, tb_err *err);
+/* Pending prompts in order; then NULL. */
+tb_prompt *tb_queue_pending(const tb_queue *q, int i);
+tb_prompt *tb_queue_running(const tb_queue *q);    /* NULL: none */
+int tb_queue_remaining(const tb_queue *q);         /* pending and running */
+bool tb_queue_remove(tb_queue *q, const char *id); /* a pending one */
+void tb_queue_clear(tb_queue *q);
+/* Stop the running prompt; id NULL: whichever runs. false: it does not run. */
+bool tb_queue_interrupt(tb_queue *q, const char *id);
+
+/* History, oldest first: an object of entries by prompt_id (comfyui-api.md 2.5). limit < 0: all;
+ * offset counts from the oldest; offset < 0 with a limit: the last ones. New reference. */
+json_t *tb_queue_history(tb_queue *q, int64_t limit, int64_t offset, tb_err *err);
+/* { id: entry } or {}. */
+json_t *tb_queue_history_of(tb_queue *q, const char *id, tb_err *err);
+void tb_queue_history_remove(tb_queue *q, const char *id); /* NULL: all */
+
+/* The node of the prompt's own graph that stands for this one: "sample" for
+ * "sample/step_03/cond". Borrowed from the prompt. */
+const char *tb_prompt_display_node(const tb_prompt *p, const char *node);

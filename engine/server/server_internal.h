@@ -1,0 +1,44 @@
+/* server_internal.h - what the files of server/ share. */
+#pragma once
+
+#include "server/queue.h"
+#include "server/server.h"
+
+struct tb_server {
+    tb_engine *engine;
+    tb_queue *queue;
+    tb_web *web;
+    char *url, *token;
+    char *base_dir, *input_dir, *output_dir, *temp_dir, *graphs_dir; /* absolute */
+    tb_server_options o;
+    tb_script *library; /* a child that knows scripts/lib and the node files; one call at a time */
+    tb_types *types;    /* the engine's, the library's and those of node files */
+    struct tbs_comfy *comfy;   /* comfy_*.c: clients of /ws */
+    struct tbs_editor *editor; /* editor_*.c: clients of /api/tubelet/events */
+};
+
+/* Handlers get the server as ctx. Each table ends with { 0 }. */
+extern const tb_route tbs_comfy_routes[];     /* comfy_*.c */
+extern const tb_route tbs_editor_routes[];    /* editor_*.c: below /api/tubelet/ */
+extern const tb_endpoint tbs_comfy_endpoint;  /* /ws */
+extern const tb_endpoint tbs_editor_endpoint; /* /api/tubelet/events */
+
+/* Make and drop the state of each side; called by server.c. */
+void tbs_comfy_open(tb_server *s);
+void tbs_comfy_close(tb_server *s);
+void tbs_editor_open(tb_server *s);
+void tbs_editor_close(tb_server *s);
+
+/* All node types a document may use here; from the library child on first use. NULL on error. */
+const tb_types *tbs_types(tb_server *s, tb_err *err);
+
+/* paths.c: a client's name of a file, below one of our folders and nowhere else: no "..", no
+ * absolute path, no link that leads out. type: "input", "output", "temp"; subfolder may be "". A
+ * new string, or NULL with TB_EINVAL or TB_ENOTFOUND. must_exist: the file itself is there. */
+char *tbs_file_path(const tb_server *s, const char *type, const char *subfolder, const char *name,
+                    bool must_exist, tb_err *err);
+/* The other way: an absolute path as {"filename", "subfolder", "type"}, or NULL when it is outside.
+ * New reference. */
+json_t *tbs_file_entry(const tb_server *s, const char *path);
+/* The same guard for any root: `name` below `root`. */
+char *tbs_path_below(const char *root, const char *name, bool must_exist, tb_err *err);
