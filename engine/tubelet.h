@@ -47,10 +47,11 @@ const tb_types *tb_engine_types(tb_engine *e);
 
 typedef enum tb_event_kind {
     TB_EV_PLANNED,   /* plan is known: counts and estimates in `plan` */
-    TB_EV_CACHED,    /* node: its result is in the store */
-    TB_EV_STARTED,   /* node: begins to compute */
-    TB_EV_PROGRESS,  /* node: share 0..1 */
-    TB_EV_FINISHED,  /* node: computed; ms */
+    TB_EV_CACHED,    /* node: its result was there already; `outputs` */
+    TB_EV_STARTED,   /* node: begins to compute; not told of trivial ones */
+    TB_EV_PROGRESS,  /* node: share 0..1, risen since it was told last; at most once a turn of the
+                        loop */
+    TB_EV_FINISHED,  /* node: computed; ms, `outputs` */
     TB_EV_DELIVERED, /* node: a file was written: path, file_kind */
     TB_EV_FAILED,    /* node: err; dependents are dropped */
     TB_EV_STORED,    /* node: committed to the store */
@@ -73,7 +74,8 @@ typedef struct tb_event {
     tb_status status;
     const tb_err *err;
     const tb_plan_summary *plan; /* PLANNED; END: as it turned out */
-    tb_value *const *outputs;    /* FINISHED: LIST values, one an output; borrowed; else NULL */
+    tb_value *const *outputs;    /* FINISHED, CACHED: LIST values, one an output; borrowed for the
+                                    call; else NULL */
     int output_count;
 } tb_event;
 
@@ -86,8 +88,18 @@ typedef struct tb_run_options {
     const char *until; /* stop at this node: run it and what it needs; NULL */
     const char *cwd;   /* relative paths are below it; NULL: the current folder */
     bool no_cache;     /* compute all anew (results are still stored) */
-    bool plan_only;    /* ends after TB_EV_PLANNED */
-    uint64_t resume;   /* id of a stored run that this one continues; 0: a new one */
+    bool lenient; /* as ComfyUI takes graphs: literals are converted to the declared type (2.7 is 2,
+                     "3" is 3, 5 is a text, any text is true), those that no input declares are
+                     dropped */
+    /* A server's guard. Nodes write only below write_root, which relative paths are below then, and
+     * read only below cwd and the read_roots (ends with NULL), which relative paths are looked for
+     * in, in that order. Links that lead out are refused. Models may be anywhere. NULL: no limit.
+     */
+    const char *write_root;
+    const char *const *read_roots;
+    bool no_metadata; /* no graph is put into the files that are written */
+    bool plan_only;   /* ends after TB_EV_PLANNED */
+    uint64_t resume;  /* id of a stored run that this one continues; 0: a new one */
     void (*on_event)(void *ctx, tb_run *run, const tb_event *ev);
     void *ctx;
 } tb_run_options;

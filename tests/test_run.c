@@ -244,6 +244,7 @@ static const tb_node_def *const defs[] = { &add_def,   &inline_def, &io_def,    
 
 typedef struct outcome {
     int started, finished, cached, ended, stored;
+    int64_t seen; /* sum of the first numbers in the outputs of FINISHED and CACHED */
     double share;
     tb_status status;
     char error[1300];
@@ -253,6 +254,14 @@ typedef struct outcome {
     tb_plan_summary plan;
 } outcome;
 
+static int64_t first_number(const tb_event *ev)
+{
+    if (!ev->output_count || !tb_list_count(ev->outputs[0]))
+        return 0;
+    const tb_value *v = tb_list_at(ev->outputs[0], 0);
+    return tb_value_kind(v) == TB_INT ? tb_value_as_int(v) : 0;
+}
+
 static void on_event(void *ctx, tb_run *run, const tb_event *ev)
 {
     outcome *o = ctx;
@@ -261,6 +270,7 @@ static void on_event(void *ctx, tb_run *run, const tb_event *ev)
     o->finished += ev->kind == TB_EV_FINISHED;
     o->cached += ev->kind == TB_EV_CACHED;
     o->stored += ev->kind == TB_EV_STORED;
+    o->seen += first_number(ev);
     if (ev->kind == TB_EV_PLANNED)
         o->plan = *ev->plan;
     if (ev->kind == TB_EV_PROGRESS)
@@ -337,6 +347,21 @@ TEST(values_travel_between_threads)
     CHECK_INT(o.value, 20);
     CHECK_INT(runs, 3);
     CHECK_INT(o.ended, 1);
+}
+
+TEST(a_finished_node_shows_its_outputs)
+{
+    outcome o = run("{'a':{'class_type':'t_add','inputs':{'a':2,'b':3}},"
+                    "'b':{'class_type':'t_inline','inputs':{'a':['a',0],'b':10}}}",
+                    "b");
+    CHECK_INT(o.finished, 2);
+    CHECK_INT(o.seen, 5 + 15);
+    /* trivial nodes that the plan has run are told of as well */
+    o = run("{'a':{'class_type':'t_inline','inputs':{'a':2,'b':3}},"
+            "'b':{'class_type':'t_inline','inputs':{'a':['a',0],'b':10}}}",
+            "b");
+    CHECK_INT(o.finished, 2);
+    CHECK_INT(o.seen, 5 + 15);
 }
 
 TEST(an_error_names_the_node_and_stops_the_run)
@@ -569,6 +594,7 @@ int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
         TEST_CASE(values_travel_between_threads),
+        TEST_CASE(a_finished_node_shows_its_outputs),
         TEST_CASE(an_error_names_the_node_and_stops_the_run),
         TEST_CASE(lists_map_over_nodes_and_are_taken_whole),
         TEST_CASE(lazy_inputs_run_only_when_wanted),

@@ -24,10 +24,23 @@ void tbi_run_event(tb_run *r, tb_event ev)
 
 void tbi_node_event(tb_run *r, tb_event_kind kind, int node, double ms)
 {
-    tbi_run_event(r, (tb_event){ .kind = kind,
-                                 .node = tb_program_id(r->program, node),
-                                 .type = r->program->nodes[node].type->def->name,
-                                 .ms = ms });
+    const tb_type *t = r->program->nodes[node].type;
+    tb_event ev = {
+        .kind = kind, .node = tb_program_id(r->program, node), .type = t->def->name, .ms = ms
+    };
+    if ((kind == TB_EV_FINISHED || kind == TB_EV_CACHED) && r->nodes[node].out) {
+        ev.outputs = r->nodes[node].out;
+        ev.output_count = t->output_count;
+    }
+    tbi_run_event(r, ev);
+}
+
+/* Trivial nodes that the plan has run already are told of like the others. */
+static void tell_planned(tb_run *r)
+{
+    for (int i = 0; i < r->plan_count; i++)
+        if (r->plan[i].state == 'r' && r->nodes[r->plan[i].node].state == TBI_DONE)
+            tbi_node_event(r, TB_EV_FINISHED, r->plan[i].node, 0);
 }
 
 void tbi_run_fail(tb_run *r, int node, const tb_err *cause)
@@ -262,10 +275,12 @@ static void prepared(void *arg)
         return;
     }
     tbi_run_event(r, (tb_event){ .kind = TB_EV_PLANNED, .plan = &r->summary });
-    if (r->o.plan_only)
+    if (r->o.plan_only) {
         tbi_run_end(r);
-    else
-        tbi_schedule_begin(r);
+        return;
+    }
+    tell_planned(r);
+    tbi_schedule_begin(r);
 }
 
 void tbi_run_start(tb_run *r)
