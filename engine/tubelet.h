@@ -1,7 +1,8 @@
 /* tubelet.h - the engine for those who embed it: the command line, the server, Lua.
  *
  * An engine owns a libuv loop, a store, a compute worker and a cache of opened models. Graphs are
- * submitted and run in order; what happens is told by events on the loop thread.
+ * submitted and run in order; those that are only to be planned start at once. What happens is told
+ * by events on the loop thread.
  *
  *     tb_engine *e = tb_engine_new(&(tb_engine_options){ 0 }, &err);
  *     tb_run *r = tb_engine_submit(e, &(tb_run_options){ .document = doc, .on_event = show },

@@ -529,6 +529,94 @@ TEST(runs_wait_for_each_other)
     tb_engine_free(&e);
 }
 
+/* Notes the order in which runs end. */
+typedef struct ending {
+    int *clock, at;
+    tb_status status;
+    int planned, other;
+} ending;
+
+static void on_ending(void *ctx, tb_run *run, const tb_event *ev)
+{
+    ending *e = ctx;
+    (void)run;
+    e->planned += ev->kind == TB_EV_PLANNED;
+    e->other += ev->kind != TB_EV_PLANNED && ev->kind != TB_EV_END;
+    if (ev->kind != TB_EV_END)
+        return;
+    e->at = ++*e->clock;
+    e->status = ev->status;
+}
+
+static json_t *parse(const char *text)
+{
+    tb_err err = TB_ERR_INIT;
+    json_t *doc = tb_json_parse(text, strlen(text), "document", &err);
+    REQUIRE(doc);
+    return doc;
+}
+
+static tb_run *submit(tb_engine *e, json_t *doc, const char *until, bool plan_only, ending *at)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_run *r = tb_engine_submit(e,
+                                 &(tb_run_options){ .document = doc,
+                                                    .until = until,
+                                                    .plan_only = plan_only,
+                                                    .on_event = on_ending,
+                                                    .ctx = at },
+                                 NULL, &err);
+    REQUIRE(r);
+    return r;
+}
+
+TEST(plans_do_not_wait_for_runs)
+{
+    tb_engine *e = new_engine(NULL, 0);
+    int clock = 0;
+    ending run_end = { .clock = &clock }, next = { .clock = &clock },
+           plans[4] = {
+               { .clock = &clock }, { .clock = &clock }, { .clock = &clock }, { .clock = &clock }
+           };
+    json_t *slow =
+        parse("{\"graph\":{\"a\":{\"class_type\":\"t_slow\",\"inputs\":{\"a\":1,\"b\":300}}}}");
+    json_t *bad = parse("{\"graph\":{\"a\":{\"class_type\":\"t_inline\",\"inputs\":{\"a\":-13}}}}");
+    submit(e, slow, "a", false, &run_end);
+    submit(e, slow, "a", false, &next);
+    for (int i = 0; i < 3; i++)
+        submit(e, slow, "a", true, &plans[i]);
+    submit(e, bad, "a", true, &plans[3]);
+    uv_run(tb_engine_loop(e), UV_RUN_DEFAULT);
+    for (int i = 0; i < 4; i++) {
+        CHECK(plans[i].at >= 1 && plans[i].at <= 4);
+        CHECK_INT(plans[i].status, i < 3 ? TB_OK : TB_EINVAL);
+        CHECK_INT(plans[i].planned, i < 3);
+        CHECK_INT(plans[i].other, i == 3); /* FAILED */
+    }
+    CHECK_INT(run_end.at, 5);
+    CHECK_INT(next.at, 6);
+    CHECK_INT(run_end.status, TB_OK);
+    json_decref(slow);
+    json_decref(bad);
+    tb_engine_free(&e);
+}
+
+TEST(an_engine_is_freed_with_plans_under_way)
+{
+    tb_engine *e = new_engine(NULL, 0);
+    int clock = 0;
+    ending at[3] = { { .clock = &clock }, { .clock = &clock }, { .clock = &clock } };
+    json_t *slow =
+        parse("{\"graph\":{\"a\":{\"class_type\":\"t_slow\",\"inputs\":{\"a\":1,\"b\":9000}}}}");
+    for (int i = 0; i < 2; i++)
+        submit(e, slow, "a", true, &at[i]);
+    tb_run_cancel(submit(e, slow, "a", false, &at[2]));
+    tb_engine_free(&e);
+    CHECK_INT(clock, 3);
+    CHECK_INT(at[2].status, TB_ECANCELED);
+    json_decref(slow);
+}
+
 #define CHAIN                                                                                     \
     "{'a':{'class_type':'t_slow','inputs':{'a':64,'b':4}},'b':{'class_type':'t_pass','inputs':{'" \
     "x':['a',0],'ms':4}},"                                                                        \
@@ -607,6 +695,8 @@ int main(int argc, char **argv)
         TEST_CASE(what_cannot_fit_is_refused_with_the_numbers),
         TEST_CASE(a_chain_of_100000_nodes_runs),
         TEST_CASE(runs_wait_for_each_other),
+        TEST_CASE(plans_do_not_wait_for_runs),
+        TEST_CASE(an_engine_is_freed_with_plans_under_way),
         TEST_CASE(nothing_is_computed_twice),
         TEST_CASE(the_same_bytes_under_another_key_are_found),
     };

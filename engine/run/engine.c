@@ -188,7 +188,9 @@ void tb_engine_free(tb_engine **ep)
         return;
     for (tb_run *r = e->first; r; r = r->next)
         tb_run_cancel(r);
-    while (e->first)
+    for (tb_run *r = e->plans; r; r = r->next)
+        tb_run_cancel(r);
+    while (e->first || e->plans)
         uv_run(&e->loop, UV_RUN_ONCE);
     stop_worker(e);
     uv_close((uv_handle_t *)&e->wake, NULL);
@@ -222,15 +224,46 @@ const tb_types *tb_engine_types(tb_engine *e)
     return e->types;
 }
 
-void tbi_engine_next(tb_engine *e)
+void tbi_engine_add(tb_engine *e, tb_run *r)
 {
-    tb_run *done = e->first;
-    e->first = done->next;
+    if (r->o.plan_only) {
+        r->next = e->plans;
+        e->plans = r;
+        tbi_run_start(r);
+        return;
+    }
+    if (e->last)
+        e->last->next = r;
+    else
+        e->first = r;
+    e->last = r;
+    if (e->first != r)
+        return;
+    uv_ref((uv_handle_t *)&e->wake);
+    tbi_run_start(r);
+}
+
+static void plan_done(tb_engine *e, tb_run *r)
+{
+    tb_run **at = &e->plans;
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    tbi_run_free(r);
+}
+
+void tbi_engine_done(tb_engine *e, tb_run *r)
+{
+    if (r->o.plan_only) {
+        plan_done(e, r);
+        return;
+    }
+    e->first = r->next;
     if (!e->first) {
         e->last = NULL;
         uv_unref((uv_handle_t *)&e->wake);
     }
-    tbi_run_free(done);
+    tbi_run_free(r);
     if (e->first)
         tbi_run_start(e->first);
 }

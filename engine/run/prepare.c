@@ -45,6 +45,11 @@ tb_status tbi_splice(tb_run *r, int node, const json_t *answer, tb_err *err)
     return st;
 }
 
+static tb_status not_canceled(const tb_run *r, tb_err *err)
+{
+    return atomic_load(&r->cancel) ? tb_err_set(err, TB_ECANCELED, "stopped on request") : TB_OK;
+}
+
 /* Expand composites, and those inside them, until none is left but the deferred. */
 static tb_status expand_all(tb_run *r, tb_err *err)
 {
@@ -58,6 +63,7 @@ static tb_status expand_all(tb_run *r, tb_err *err)
                 p->nodes[i].deferred = true;
                 continue;
             }
+            TB_TRY(not_canceled(r, err));
             TB_TRY(expand_now(r, i, err));
             again = true;
         }
@@ -72,6 +78,7 @@ static tb_status fingerprint(void *ctx, int node, tb_hasher *h, tb_err *err)
 {
     tb_run *r = ctx;
     const tb_pnode *n = &r->program->nodes[node];
+    TB_TRY(not_canceled(r, err));
     tb_job *j = tbi_job_new(r, node, TBI_JOB_PLAN);
     tbi_job_gather(j);
     tb_status st = tbi_job_bind(j, 0, err);
@@ -128,6 +135,7 @@ static void resolve_targets(tb_run *r)
 
 tb_status tbi_prepare(tb_run *r, tb_err *err)
 {
+    TB_TRY(not_canceled(r, err));
     TB_TRY(expand_all(r, err));
     resolve_targets(r);
     TB_TRY(tbi_make_keys(r, err));

@@ -218,15 +218,7 @@ tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *err
         return NULL;
     }
     tb_err_list_free(&own);
-    if (e->last)
-        e->last->next = r;
-    else
-        e->first = r;
-    e->last = r;
-    if (e->first == r) {
-        uv_ref((uv_handle_t *)&e->wake);
-        tbi_run_start(r);
-    }
+    tbi_engine_add(e, r);
     return r;
 }
 
@@ -316,7 +308,7 @@ static void ended(void *arg)
                                  .err = r->err.status == TB_OK ? NULL : &r->err,
                                  .type = r->err_type,
                                  .plan = &r->summary });
-    tbi_engine_next(r->engine);
+    tbi_engine_done(r->engine, r);
 }
 
 void tbi_run_end(tb_run *r)

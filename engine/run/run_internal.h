@@ -48,6 +48,7 @@ struct tb_engine {
     void (*drop_shared)(void *);
 
     tb_run *first, *last; /* in order of submission; the first one is active */
+    tb_run *plans;        /* those that only plan: they wait for nobody */
 };
 
 /* Run fn(arg) on the loop thread soon. Any thread. */
@@ -56,7 +57,8 @@ void tbi_post(tb_engine *e, void (*fn)(void *arg), void *arg);
 void tbi_compute(tb_engine *e, void (*fn)(void *arg), void *arg);
 /* Run fn(arg) on libuv's pool, then after(arg) on the loop. Loop thread. */
 void tbi_pool(tb_engine *e, void (*fn)(void *arg), void (*after)(void *arg), void *arg);
-void tbi_engine_next(tb_engine *e); /* the active run is over: free it, start the next */
+void tbi_engine_add(tb_engine *e, tb_run *r);  /* start the run, or queue it */
+void tbi_engine_done(tb_engine *e, tb_run *r); /* the run is over: free it, start the next */
 
 /* ----------------------------------------------------------------------------------------- run */
 
@@ -139,7 +141,7 @@ struct tb_run {
     int found; /* nodes that were to run, but whose work on the same bytes was found in the store */
 };
 
-void tbi_run_start(tb_run *r); /* becomes the active run: prepare on the pool, then schedule */
+void tbi_run_start(tb_run *r); /* prepare on the pool, then schedule */
 void tbi_run_free(tb_run *r);
 void tbi_run_event(tb_run *r, tb_event ev);
 void tbi_node_event(tb_run *r, tb_event_kind kind, int node, double ms);
