@@ -243,7 +243,7 @@ TEST(errors_name_the_line)
     CHECK_ERROR(HEAD "tb.sample {}",
                 "graphs/x.lua:2: tb.sample makes a node: call it inside build or expand");
     CHECK_ERROR(HEAD "tb.graph { bild = 1 }",
-                "graphs/x.lua:2: tb.graph has no field 'bild'; it takes doc, params, build");
+                "graphs/x.lua:2: tb.graph has no field 'bild'; it takes doc, params, build, view");
     CHECK_ERROR(HEAD "tb.int { default = 'x' }",
                 "graphs/x.lua:2: default must be an integer, got 'x'");
     CHECK_ERROR(HEAD "tb.node { name = 'sample', run = print }",

@@ -83,8 +83,8 @@ static int as_json(cli_source *s, const tb_types *own)
 static int as_lua(const cli_source *s)
 {
     tb_err err = TB_ERR_INIT;
-    char *text = tb_script_to_lua(json_object_get(s->document, "graph"),
-                                  json_string_value(json_object_get(s->info, "doc")), &err);
+    char *text =
+        tb_script_to_lua(s->document, json_string_value(json_object_get(s->info, "doc")), &err);
     if (!text)
         return cli_fail(&err);
     fputs(text, stdout);

@@ -274,6 +274,7 @@ void tbi_host_free(tbi_host **hp)
     json_decref(h->sources);
     json_decref(h->open);
     json_decref(h->params);
+    json_decref(h->view);
     json_decref(h->scratch);
     free(h->doc);
     free(h);

@@ -51,6 +51,7 @@ typedef struct tbi_host {
     bool loading;       /* types may be defined */
     bool used;          /* user code has run in this state */
     json_t *params;     /* declarations of the loaded graph, in order; NULL: none is loaded */
+    json_t *view;       /* { "table": how the loaded graph is drawn } */
     char *doc;
     int next_order;
 

@@ -43,8 +43,9 @@ static void check_graph_keys(lua_State *L)
     while (lua_next(L, 1)) {
         lua_pop(L, 1);
         const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
-        if (strcmp(key, "doc") != 0 && strcmp(key, "params") != 0 && strcmp(key, "build") != 0)
-            tbi_raise(L, "tb.graph has no field '%s'; it takes doc, params, build", key);
+        if (strcmp(key, "doc") != 0 && strcmp(key, "params") != 0 && strcmp(key, "build") != 0 &&
+            strcmp(key, "view") != 0)
+            tbi_raise(L, "tb.graph has no field '%s'; it takes doc, params, build, view", key);
     }
 }
 
@@ -58,6 +59,8 @@ static int make_graph(lua_State *L)
         tbi_raise(L, "tb.graph needs build, a function that makes the nodes");
     if (lua_getfield(L, 1, "doc") != LUA_TNIL && lua_type(L, -1) != LUA_TSTRING)
         tbi_raise(L, "doc of tb.graph must be text");
+    if (lua_getfield(L, 1, "view") != LUA_TNIL && lua_type(L, -1) != LUA_TTABLE)
+        tbi_raise(L, "view of tb.graph must be a table, as the editor writes it");
     if (lua_getfield(L, 1, "params") != LUA_TNIL) {
         json_t *array = tbi_json_keep(&tbi_host_of(L)->scratch, json_array());
         tbi_params_read(L, lua_gettop(L), array, "parameter");

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "script/view.h"
 
 static tbi_request *request_of(lua_State *L)
 {
@@ -43,6 +44,12 @@ static void read_graph(lua_State *L, tbi_host *h)
     tbi_json_keep(&h->params, json_array());
     if (lua_getfield(L, -1, "params") == LUA_TTABLE)
         tbi_params_read(L, lua_gettop(L), h->params, "parameter");
+    lua_pop(L, 1);
+    tbi_json_keep(&h->view, json_object());
+    if (lua_getfield(L, -1, "view") == LUA_TTABLE)
+        tbi_literal_set(L, -1, h->view, "table", "view of tb.graph");
+    if (json_array_size(json_object_get(json_object_get(h->view, "table"), "__value__")) > 0)
+        tbi_raise(L, "view of tb.graph is a table with names, got a list");
     lua_pop(L, 1);
     lua_getfield(L, -1, "build");
     lua_setfield(L, LUA_REGISTRYINDEX, "tb.build");
@@ -234,6 +241,9 @@ int tbi_op_build(lua_State *L)
         tbi_raise(L, "build made no node");
     if (json_array_size(targets) == 0)
         default_targets(h, targets);
+    const json_t *view = json_object_get(h->view, "table");
+    if (!json_object_get(view, "__value__")) /* {} is a list */
+        tbi_view_apply(view, r->answer);
     return 0;
 }
 

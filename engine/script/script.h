@@ -33,8 +33,8 @@ json_t *tb_script_sources(tb_script *s);
 tb_status tb_script_load_sources(tb_script *s, const json_t *sources, tb_err *err);
 
 /* Run build(params): params is an object of literals (strings are converted to the declared types;
- * ranges are checked). Answers { "graph": document, "targets": [id, ...] }; composites stay single
- * nodes. */
+ * ranges are checked). Answers { "graph": document, "targets": [id, ...], "view"?: {...} };
+ * composites stay single nodes. */
 json_t *tb_script_build(tb_script *s, const json_t *params, tb_err *err);
 
 /* Node types defined in Lua: library ones and, after loading, the user's. Array in the format of
@@ -57,6 +57,7 @@ tb_status tb_script_run_node(tb_script *s, const char *type, const tb_value *inp
 #define TB_SCRIPT_CHILD_FD 3
 _Noreturn void tb_script_child_main(int fd);
 
-/* A document as a Lua file: tb.graph with literal nodes, one a line; diffs well, runs, and
- * evaluates to the same document. Freed by free(). */
+/* A document { graph, targets, view } as a Lua file: tb.graph with literal nodes, one a line, and
+ * behind them how an editor draws them (view.h); diffs well, runs, and evaluates to the same
+ * document. Freed by free(). */
 char *tb_script_to_lua(const json_t *document, const char *doc, tb_err *err);

@@ -1,9 +1,10 @@
 /* to_lua.c - a document as a Lua file: one node a line, in an order Lua can run.
  *
  * The text hangs on the document alone: links first, then literals, each by name; nodes in the
- * document's order, but never before what they read. So Lua to document to Lua gives the same
- * bytes, and a change in the editor changes the lines it concerns.
+ * document's order, but never before what they read; how they are drawn, behind them. So Lua to
+ * document to Lua gives the same bytes, and a change in the editor changes the lines it concerns.
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,9 @@
 #include "base/str.h"
 #include "graph/graph.h"
 #include "graph/types.h"
+#include "script/lua_text.h"
 #include "script/script.h"
-
-#define MAX_DEPTH 32
+#include "script/view.h"
 
 typedef struct item {
     const char *id;
@@ -31,160 +32,9 @@ typedef struct writer {
     tb_map *index;
     int *stack;
     size_t stack_cap;
+    json_t *drawn; /* rows of the view, by id, in the order of writing */
     tb_err *err;
 } writer;
-
-/* ------------------------------------------------------------------------------ Lua's tokens */
-
-static bool is_identifier(const char *s)
-{
-    static const char *const words[] = { "and",   "break", "do",       "else", "elseif", "end",
-                                         "false", "for",   "function", "goto", "if",     "in",
-                                         "local", "nil",   "not",      "or",   "repeat", "return",
-                                         "then",  "true",  "until",    "while" };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcmp(s, words[i]) == 0)
-            return false;
-    if (!*s || (*s >= '0' && *s <= '9'))
-        return false;
-    return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
-           strlen(s);
-}
-
-static void put_text(tb_str *b, const char *s, size_t n)
-{
-    tb_str_add(b, "\"");
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char c = (unsigned char)s[i];
-        if (c == '"' || c == '\\')
-            tb_str_addf(b, "\\%c", c);
-        else if (c == '\n')
-            tb_str_add(b, "\\n");
-        else if (c < ' ' || c == 127)
-            tb_str_addf(b, "\\%03d", c);
-        else
-            tb_str_addn(b, &s[i], 1);
-    }
-    tb_str_add(b, "\"");
-}
-
-/* name = or ["odd name"] = */
-static void put_key(tb_str *b, const char *name)
-{
-    if (is_identifier(name)) {
-        tb_str_add(b, name);
-    } else {
-        tb_str_add(b, "[");
-        put_text(b, name, strlen(name));
-        tb_str_add(b, "]");
-    }
-    tb_str_add(b, " = ");
-}
-
-/* base.name or base["odd name"] */
-static void put_field(tb_str *b, const char *base, const char *name)
-{
-    tb_str_add(b, base);
-    if (is_identifier(name)) {
-        tb_str_addf(b, ".%s", name);
-        return;
-    }
-    tb_str_add(b, "[");
-    put_text(b, name, strlen(name));
-    tb_str_add(b, "]");
-}
-
-/* The shortest digits that give the number back, with a point: 5.0 is no integer. */
-static void put_real(tb_str *b, double v)
-{
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    tb_str_addf(b, "%s%s", text, strpbrk(text, ".en") ? "" : ".0");
-}
-
-/* ---------------------------------------------------------------------------------- literals */
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Keys of an object, sorted. Freed by free(). */
-static const char **sorted_keys(const json_t *object, size_t *n)
-{
-    const char **keys = tb_xcalloc(json_object_size(object) + 1, sizeof *keys), *key;
-    json_t *value;
-    *n = 0;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        (void)value;
-        keys[(*n)++] = key;
-    }
-    qsort(keys, *n, sizeof *keys, by_text);
-    return keys;
-}
-
-static tb_status put_literal(tb_str *b, const json_t *v, int depth, tb_err *err);
-
-static tb_status put_list(tb_str *b, const json_t *list, int depth, tb_err *err)
-{
-    size_t i;
-    json_t *element;
-    tb_str_add(b, "{");
-    json_array_foreach(list, i, element)
-    {
-        tb_str_add(b, i ? ", " : " ");
-        TB_TRY(put_literal(b, element, depth + 1, err));
-    }
-    tb_str_add(b, i ? " }" : "}");
-    return TB_OK;
-}
-
-static tb_status put_object(tb_str *b, const json_t *object, int depth, tb_err *err)
-{
-    size_t n;
-    tb_status st = TB_OK;
-    if (json_object_size(object) == 0)
-        return tb_err_set(err, TB_EINVAL,
-                          "an empty object cannot be written as Lua, where it is a list");
-    const char **keys = sorted_keys(object, &n);
-    tb_str_add(b, "{ ");
-    for (size_t i = 0; i < n && st == TB_OK; i++) {
-        tb_str_add(b, i ? ", " : "");
-        put_key(b, keys[i]);
-        st = put_literal(b, json_object_get(object, keys[i]), depth + 1, err);
-    }
-    tb_str_add(b, " }");
-    free(keys);
-    return st;
-}
-
-static tb_status put_literal(tb_str *b, const json_t *v, int depth, tb_err *err)
-{
-    const json_t *wrapped = depth == 0 ? json_object_get(v, "__value__") : NULL;
-    if (depth > MAX_DEPTH)
-        return tb_err_set(err, TB_ELIMIT, "a literal is nested deeper than %d", MAX_DEPTH);
-    switch (json_typeof(v)) {
-    case JSON_TRUE: tb_str_add(b, "true"); break;
-    case JSON_FALSE: tb_str_add(b, "false"); break;
-    case JSON_INTEGER: tb_str_addf(b, "%lld", (long long)json_integer_value(v)); break;
-    case JSON_REAL: put_real(b, json_real_value(v)); break;
-    case JSON_STRING: put_text(b, json_string_value(v), json_string_length(v)); break;
-    case JSON_ARRAY:
-        if (depth == 0)
-            return tb_err_set(err, TB_EINVAL, "a literal list is written { \"__value__\": [...] }");
-        return put_list(b, v, depth, err);
-    case JSON_OBJECT:
-        return wrapped ? put_list(b, wrapped, depth, err) : put_object(b, v, depth, err);
-    case JSON_NULL:
-    default: tb_str_add(b, "tb.null");
-    }
-    return TB_OK;
-}
 
 /* ------------------------------------------------------------------------------------- nodes */
 
@@ -200,28 +50,28 @@ static void put_link(writer *w, const json_t *link)
     const int at = (int)tb_map_get(w->index, json_string_value(json_array_get(link, 0)));
     const int slot = (int)json_integer_value(json_array_get(link, 1));
     const tb_type *t = type_of(w, w->items[at].node);
-    put_field(&w->out, "n", w->items[at].id);
+    tbi_lua_field(&w->out, "n", w->items[at].id);
     if (!t || slot < 0 || slot >= t->output_count)
         tb_str_addf(&w->out, "[%d]", slot + 1);
     else if (t->output_count > 1)
-        put_field(&w->out, "", t->def->outputs[slot].name);
+        tbi_lua_field(&w->out, "", t->def->outputs[slot].name);
 }
 
 static tb_status put_inputs(writer *w, const json_t *inputs, bool links)
 {
     size_t n;
     tb_status st = TB_OK;
-    const char **keys = sorted_keys(inputs, &n);
+    const char **keys = tbi_sorted_keys(inputs, &n);
     for (size_t i = 0; i < n && st == TB_OK; i++) {
         const json_t *v = json_object_get(inputs, keys[i]);
         if (tb_json_is_link(v) != links)
             continue;
         tb_str_add(&w->out, ", ");
-        put_key(&w->out, keys[i]);
+        tbi_lua_key(&w->out, keys[i]);
         if (links)
             put_link(w, v);
         else
-            st = put_literal(&w->out, v, 0, w->err);
+            st = tbi_lua_literal(&w->out, v, w->err);
         tb_err_where(w->err, NULL, keys[i], NULL);
     }
     free(keys);
@@ -237,22 +87,35 @@ static void put_own_key(writer *w, const json_t *node, const char *name)
     tb_str_addf(&w->out, "%s%s = ", taken ? "_" : "", name);
 }
 
-static tb_status put_meta(writer *w, const json_t *node)
+/* What _meta says beside how the node is drawn, which the view has. New reference. */
+static json_t *meta_of(writer *w, const item *it)
 {
-    json_t *rest = json_copy(json_object_get(node, "_meta"));
+    json_t *meta = json_object_get(it->node, "_meta"), *rest = json_object(), *value;
+    json_t *drawn = tbi_view_of_meta(meta);
+    const char *name;
+    if (drawn)
+        json_object_set_new(w->drawn, it->id, drawn);
+    json_object_foreach(meta, name, value) if (!tbi_view_field(name) && strcmp(name, "origin") != 0)
+        json_object_set(rest, name, value);
+    return rest;
+}
+
+static tb_status put_meta(writer *w, const item *it)
+{
+    const json_t *node = it->node;
+    json_t *rest = meta_of(w, it);
     const json_t *title = json_object_get(rest, "title");
     tb_status st = TB_OK;
     if (json_is_string(title)) {
         tb_str_add(&w->out, ", ");
         put_own_key(w, node, "title");
-        put_text(&w->out, json_string_value(title), json_string_length(title));
+        tbi_lua_text(&w->out, json_string_value(title), json_string_length(title));
         json_object_del(rest, "title");
     }
-    json_object_del(rest, "origin");
     if (json_object_size(rest) > 0) {
         tb_str_add(&w->out, ", ");
         put_own_key(w, node, "meta");
-        st = put_object(&w->out, rest, 0, w->err);
+        st = tbi_lua_plain(&w->out, rest, w->err);
     }
     json_decref(rest);
     return st;
@@ -262,13 +125,13 @@ static tb_status put_node(writer *w, const item *it)
 {
     const json_t *inputs = json_object_get(it->node, "inputs");
     tb_str_add(&w->out, "    ");
-    put_field(&w->out, "n", it->id);
+    tbi_lua_field(&w->out, "n", it->id);
     tb_str_add(&w->out, " = ");
-    put_field(&w->out, "tb", json_string_value(json_object_get(it->node, "class_type")));
+    tbi_lua_field(&w->out, "tb", json_string_value(json_object_get(it->node, "class_type")));
     tb_str_add(&w->out, " { ");
     put_own_key(w, it->node, "id");
-    put_text(&w->out, it->id, strlen(it->id));
-    tb_status st = put_meta(w, it->node);
+    tbi_lua_text(&w->out, it->id, strlen(it->id));
+    tb_status st = put_meta(w, it);
     if (st == TB_OK)
         st = put_inputs(w, inputs, true);
     if (st == TB_OK)
@@ -287,7 +150,7 @@ static int next_needed(writer *w, const item *it)
     size_t n;
     int needed = -1;
     const json_t *inputs = json_object_get(it->node, "inputs");
-    const char **keys = sorted_keys(inputs, &n);
+    const char **keys = tbi_sorted_keys(inputs, &n);
     for (size_t i = 0; i < n && needed == -1; i++) {
         const json_t *v = json_object_get(inputs, keys[i]);
         if (!tb_json_is_link(v))
@@ -338,11 +201,11 @@ static tb_status put_after_sources(writer *w, int first)
     return TB_OK;
 }
 
-static tb_status read_items(writer *w, const json_t *document)
+static tb_status read_items(writer *w, const json_t *graph)
 {
     const char *id;
     json_t *node;
-    json_object_foreach((json_t *)(uintptr_t)document, id, node)
+    json_object_foreach((json_t *)(uintptr_t)graph, id, node)
     {
         if (!json_is_string(json_object_get(node, "class_type"))) {
             tb_err_set(w->err, TB_EINVAL, "the node has no class_type");
@@ -355,29 +218,78 @@ static tb_status read_items(writer *w, const json_t *document)
     return TB_OK;
 }
 
+/* --------------------------------------------------------------------------------- the whole */
+
+static bool is_target(const json_t *targets, const char *id)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach(targets, i, t) if (json_is_string(t) &&
+                                          strcmp(json_string_value(t), id) == 0) return true;
+    return false;
+}
+
+/* Are these all output nodes, and no others: what build is for when it returns nothing? */
+static bool are_usual(const writer *w, const json_t *targets)
+{
+    bool any = false, same = true;
+    for (int i = 0; i < w->count; i++) {
+        const tb_type *t = type_of(w, w->items[i].node);
+        const bool output = t && t->def->flags & TB_NODE_TARGET;
+        any |= output;
+        same &= output == is_target(targets, w->items[i].id);
+    }
+    return any && same;
+}
+
+/* return n.video, or a list of several. */
+static void put_targets(writer *w, const json_t *targets)
+{
+    size_t i, n = 0;
+    json_t *t;
+    const bool several = json_array_size(targets) > 1;
+    if (!targets || are_usual(w, targets))
+        return;
+    json_array_foreach(targets, i, t)
+    {
+        const char *id = json_is_string(t) ? json_string_value(t) : "";
+        if (tb_map_get(w->index, id) < 0)
+            continue;
+        tb_str_add(&w->out, n++ ? ", " : several ? "    return { " : "    return ");
+        tbi_lua_field(&w->out, "n", id);
+    }
+    tb_str_add(&w->out, n == 0 ? "" : several ? " }\n" : "\n");
+}
+
 static tb_status put_document(writer *w, const json_t *document, const char *doc)
 {
-    if (!json_is_object(document) || json_object_size(document) == 0)
+    const json_t *graph = json_object_get(document, "graph");
+    if (!json_is_object(graph) || json_object_size(graph) == 0)
         return tb_err_set(w->err, TB_EINVAL, "the document has no nodes");
-    TB_TRY(read_items(w, document));
+    w->items = tb_xcalloc(json_object_size(graph) + 1, sizeof *w->items);
+    TB_TRY(read_items(w, graph));
     tb_str_add(&w->out, "local tb = require \"tubelet\"\n\nreturn tb.graph {\n");
     if (doc && *doc) {
         tb_str_add(&w->out, "  doc = ");
-        put_text(&w->out, doc, strlen(doc));
+        tbi_lua_text(&w->out, doc, strlen(doc));
         tb_str_add(&w->out, ",\n");
     }
     tb_str_add(&w->out, "  build = function()\n    local n = {}\n");
     for (int i = 0; i < w->count; i++)
         TB_TRY(put_after_sources(w, i));
-    tb_str_add(&w->out, "  end,\n}\n");
+    put_targets(w, json_object_get(document, "targets"));
+    tb_str_add(&w->out, "  end,\n");
+    TB_TRY(tbi_view_write(&w->out, w->drawn, json_object_get(document, "view"), w->err));
+    tb_str_add(&w->out, "}\n");
     return TB_OK;
 }
 
 char *tb_script_to_lua(const json_t *document, const char *doc, tb_err *err)
 {
     tb_err own = TB_ERR_INIT;
-    writer w = { .types = tb_types_new(), .index = tb_map_new(), .err = &own };
-    w.items = tb_xcalloc(json_object_size(document) + 1, sizeof *w.items);
+    writer w = {
+        .types = tb_types_new(), .index = tb_map_new(), .drawn = json_object(), .err = &own
+    };
     const tb_status st = put_document(&w, document, doc);
     if (st != TB_OK && err && err->status == TB_OK)
         *err = own;
@@ -385,6 +297,7 @@ char *tb_script_to_lua(const json_t *document, const char *doc, tb_err *err)
     tb_str_free(&w.out);
     tb_types_free(&w.types);
     tb_map_free(&w.index);
+    json_decref(w.drawn);
     free(w.items);
     free(w.stack);
     return text;
