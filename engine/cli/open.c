@@ -9,54 +9,16 @@
 #include "base/str.h"
 #include "cli/set.h"
 #include "formats/media.h"
+#include "graph/document.h"
 
 enum { MAX_GRAPH_BYTES = 64 << 20 };
 
 /* ----------------------------------------------------------------- JSON and what media carries */
 
-static bool is_document(const json_t *j)
-{
-    const json_t *g = json_object_get(j, "graph");
-    return json_is_object(g) && !json_is_string(json_object_get(g, "class_type"));
-}
-
-/* Three shapes are read: our document, a graph in API format, and a request {"prompt": graph}. */
-static json_t *document_of(json_t *j, const char *path, tb_err *err)
-{
-    if (is_document(j))
-        return json_incref(j);
-    json_t *graph = json_object_get(j, "prompt");
-    if (!json_is_object(graph) || json_object_get(graph, "class_type"))
-        graph = j;
-    if (json_is_array(json_object_get(graph, "nodes"))) {
-        tb_err_set(err, TB_EFORMAT,
-                   "%s is a workflow as ComfyUI's editor keeps it; save it with 'Export (API)' and "
-                   "open that file",
-                   path);
-        return NULL;
-    }
-    const char *id;
-    json_t *node;
-    json_object_foreach(graph, id, node) if (!json_is_string(json_object_get(node, "class_type")))
-    {
-        tb_err_set(err, TB_EFORMAT,
-                   "%s is no graph: '%s' has no \"class_type\"; a graph in API format is "
-                   "{\"id\": {\"class_type\": ..., \"inputs\": {...}}}",
-                   path, id);
-        return NULL;
-    }
-    if (!json_is_object(graph) || json_object_size(graph) == 0) {
-        tb_err_set(err, TB_EFORMAT,
-                   "%s holds no nodes; a graph in API format is an object of nodes by id", path);
-        return NULL;
-    }
-    return json_pack("{sO}", "graph", graph);
-}
-
 static tb_status open_json(cli_source *s, tb_err *err)
 {
     json_t *j = tb_json_load(s->path, MAX_GRAPH_BYTES, err);
-    s->document = j ? document_of(j, s->path, err) : NULL;
+    s->document = j ? tb_document_read(j, s->path, NULL, err) : NULL;
     json_decref(j);
     return s->document ? TB_OK : err->status;
 }
@@ -70,7 +32,7 @@ static tb_status open_media(cli_source *s, tb_err *err)
                           "%s carries no graph; only videos and pictures made by tubelet do",
                           s->path);
     json_t *j = tb_json_parse(info.graph, strlen(info.graph), s->path, err);
-    s->document = j ? document_of(j, s->path, err) : NULL;
+    s->document = j ? tb_document_read(j, s->path, NULL, err) : NULL;
     json_decref(j);
     free(info.graph);
     return s->document ? TB_OK : err->status;
