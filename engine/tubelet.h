@@ -81,8 +81,8 @@ typedef struct tb_event {
 } tb_event;
 
 typedef struct tb_run_options {
-    json_t
-        *document; /* { "graph": {...}, "targets": [...], "script": sources or null }; borrowed */
+    json_t *document;  /* { "graph": {...}, "targets": [...], "script": sources or null, "lenient":
+                          true };  borrowed; not changed while the run lives */
     tb_script *script; /* the child that built it, to expand composites; NULL: one is started if
                           needed. Borrowed. */
     const char *title; /* for `tubelet runs` */

@@ -65,6 +65,8 @@ static tb_types *types(void)
     return t;
 }
 
+static bool lenient; /* how documents are checked */
+
 /* The program of a document written with single quotes; REQUIREs that reading works. */
 static tb_program *program(const tb_types *t, const char *text, tb_err_list *errors)
 {
@@ -78,6 +80,7 @@ static tb_program *program(const tb_types *t, const char *text, tb_err_list *err
     if (tb_graph_read(g, j, &err) != TB_OK)
         tb_err_list_add(errors, &err, NULL);
     tb_program *p = tb_program_new(g, t);
+    p->lenient = lenient;
     tb_program_check(p, errors);
     json_decref(j);
     free(s);
@@ -129,6 +132,94 @@ TEST(links_are_checked)
         "node 'k' (t_join): there is no input 'c'; did you mean 'a'?\n"
         "node 'l' (t_join): a must be linked to an output of type INT,IMAGE, got a value\n"
         "node 'm' (t_join): a is not connected; link it to an output of type INT,IMAGE\n");
+}
+
+/* "node.input reason" of all errors of a document, one a line. */
+static void check_reasons(const char *text, const char *want)
+{
+    tb_types *t = types();
+    tb_err_list errors = { 0 };
+    tb_program *p = program(t, text, &errors);
+    char got[4000] = "";
+    for (int i = 0; i < errors.count; i++) {
+        const tb_err *e = &errors.items[i];
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%s.%s %s\n", e->node, e->input,
+                 e->reason ? e->reason : "?");
+    }
+    CHECK_STR(got, want);
+    tb_err_list_free(&errors);
+    tb_program_free(&p);
+    tb_types_free(&t);
+}
+
+TEST(every_error_has_a_place_and_a_reason)
+{
+    check_reasons("{'a':{'class_type':'t_number','inputs':{'value':0,'scale':9,'mode':'left',"
+                  "'on':7}},"
+                  "'b':{'class_type':'t_number','inputs':{'value':'x','scale':-1,'mode':[]}}}",
+                  "b.mode bad_linked_input\na.value value_smaller_than_min\na.scale "
+                  "value_bigger_than_max\na.mode value_not_in_list\na.on invalid_input_type\n"
+                  "b.value invalid_input_type\nb.scale value_smaller_than_min\n");
+    check_reasons("{'n':{'class_type':'t_number','inputs':{}},'b':{'class_type':'no','inputs':{}},"
+                  "'j':{'class_type':'t_join','inputs':{'a':['n',1],'b':['n',0]}},"
+                  "'k':{'class_type':'t_join','inputs':{'a':['x',0],'c':1}},"
+                  "'l':{'class_type':'t_join','inputs':{'a':5}},'m':{'class_type':'t_join'},"
+                  "'o':{'class_type':'t_number','_meta':{'mode':'mute'}},"
+                  "'p':{'class_type':'t_join','inputs':{'a':['o',0]}},"
+                  "'q':{'class_type':'t_join','inputs':{},'_meta':{'mode':'bypass'}}}",
+                  "b. missing_node_type\nj.a exception_during_validation\nj.b "
+                  "return_type_mismatch\nk.a exception_during_validation\nk.c "
+                  "exception_during_validation\nl.a bad_linked_input\nm.a "
+                  "required_input_missing\np.a required_input_missing\nq. "
+                  "required_input_missing\n");
+    check_reasons("{'a':{'class_type':'t_join','inputs':{'a':['b',0]}},"
+                  "'b':{'class_type':'t_join','inputs':{'a':['a',0]}}}",
+                  "a. dependency_cycle\n");
+    check_reasons("{'a':{'inputs':{}}}", "a. missing_node_type\n");
+}
+
+TEST(lenient_graphs_are_taken_as_comfyui_takes_them)
+{
+    static const char text[] =
+        "{'a':{'class_type':'t_number','inputs':{'value':2.9,'scale':' 1.5 ','on':'no','new':3}},"
+        "'b':{'class_type':'t_number','inputs':{'value':' 7','scale':true,'on':0.0}},"
+        "'c':{'class_type':'t_join','inputs':{'a':['a',0],'path':2.5}},"
+        "'d':{'class_type':'t_join','inputs':{'a':['a',0],'path':5.0}},"
+        "'e':{'class_type':'t_join','inputs':{'a':['a',0],'path':true}},"
+        "'f':{'class_type':'t_number','inputs':{'value':true,'scale':0.1}}}";
+    tb_types *t = types();
+    tb_err_list errors = { 0 };
+    lenient = true;
+    tb_program *p = program(t, text, &errors);
+    for (int i = 0; i < errors.count; i++)
+        CHECK_STR(errors.items[i].message, "");
+    const tb_arg *a = p->nodes[0].args, *b = p->nodes[1].args;
+    CHECK_INT(tb_value_as_int(a[0].literal), 2);
+    CHECK_NEAR(tb_value_as_float(a[1].literal), 1.5, 0);
+    CHECK(tb_value_as_bool(a[3].literal));
+    CHECK_INT(tb_value_as_int(b[0].literal), 7);
+    CHECK_NEAR(tb_value_as_float(b[1].literal), 1, 0);
+    CHECK(!tb_value_as_bool(b[3].literal));
+    CHECK_STR(tb_value_as_string(p->nodes[2].args[2].literal), "2.5");
+    CHECK_STR(tb_value_as_string(p->nodes[3].args[2].literal), "5.0");
+    CHECK_STR(tb_value_as_string(p->nodes[4].args[2].literal), "True");
+    CHECK_INT(tb_value_as_int(p->nodes[5].args[0].literal), 1);
+    tb_err_list_free(&errors);
+    tb_program_free(&p);
+    tb_types_free(&t);
+    /* what Python refuses, and links that nothing declares, stay errors */
+    check_reasons(
+        "{'a':{'class_type':'t_number','inputs':{'value':'two','scale':{},'mode':'left'}},"
+        "'b':{'class_type':'t_number','inputs':{'value':10.9,'new':['a',0]}},"
+        "'c':{'class_type':'t_number','inputs':{'value':11.1}}}",
+        "a.value invalid_input_type\na.scale invalid_input_type\na.mode "
+        "value_not_in_list\nb.new exception_during_validation\nc.value "
+        "value_bigger_than_max\n");
+    lenient = false;
+    check_reasons(text, "a.value invalid_input_type\na.scale invalid_input_type\n"
+                        "a.on invalid_input_type\na.new exception_during_validation\n"
+                        "b.scale invalid_input_type\nb.on invalid_input_type\n"
+                        "e.path invalid_input_type\nf.value invalid_input_type\n");
 }
 
 TEST(a_cycle_is_named)
@@ -304,6 +395,8 @@ int main(int argc, char **argv)
     static const struct tb_test tests[] = {
         TEST_CASE(all_errors_are_reported_at_once_with_their_place),
         TEST_CASE(links_are_checked),
+        TEST_CASE(every_error_has_a_place_and_a_reason),
+        TEST_CASE(lenient_graphs_are_taken_as_comfyui_takes_them),
         TEST_CASE(a_cycle_is_named),
         TEST_CASE(muted_and_bypassed_nodes_are_resolved),
         TEST_CASE(malformed_documents_are_refused),

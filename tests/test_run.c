@@ -243,7 +243,7 @@ static const tb_node_def *const defs[] = { &add_def,   &inline_def, &io_def,    
 /* ------------------------------------------------------------------------------------- harness */
 
 typedef struct outcome {
-    int started, finished, cached, ended, stored;
+    int started, finished, cached, ended, stored, failed;
     int64_t seen; /* sum of the first numbers in the outputs of FINISHED and CACHED */
     double share;
     tb_status status;
@@ -270,6 +270,7 @@ static void on_event(void *ctx, tb_run *run, const tb_event *ev)
     o->finished += ev->kind == TB_EV_FINISHED;
     o->cached += ev->kind == TB_EV_CACHED;
     o->stored += ev->kind == TB_EV_STORED;
+    o->failed += ev->kind == TB_EV_FAILED;
     o->seen += first_number(ev);
     if (ev->kind == TB_EV_PLANNED)
         o->plan = *ev->plan;
@@ -649,6 +650,70 @@ TEST(nothing_is_computed_twice)
     CHECK_INT(system(cmd), 0);
 }
 
+TEST(an_error_stops_what_follows_and_keeps_what_was_done)
+{
+    static const char text[] =
+        "{'a':{'class_type':'t_slow','inputs':{'a':64,'b':20}},"
+        "'pick':{'class_type':'t_pick','inputs':{'yes':['a',0],'no':['a',0]}},"
+        "'bad':{'class_type':'t_add','inputs':{'a':['pick',0]}},"
+        "'later':{'class_type':'t_add','inputs':{'a':['bad',0]}}}";
+    char dir[] = "/tmp/tubelet-test-XXXXXX", cmd[80];
+    REQUIRE(mkdtemp(dir));
+    tb_engine *e = new_engine(dir, 0);
+    outcome o = run_in(e, text, "later", (outcome){ 0 });
+    CHECK_STR(o.error, "node 'bad' (t_add): a must be an integer, got a tensor");
+    CHECK_INT(o.failed, 1);
+    CHECK_INT(runs, 1);
+    CHECK_INT(o.stored, 1);
+    o = run_in(e, text, "a", (outcome){ 0 });
+    CHECK_INT(o.cached, 1);
+    CHECK_INT(runs, 0);
+    tb_engine_free(&e);
+    snprintf(cmd, sizeof cmd, "rm -r %s", dir);
+    CHECK_INT(system(cmd), 0);
+}
+
+TEST(nothing_is_started_after_an_error)
+{
+    /* both wait for 'bad' or stand behind it in the queue of the worker */
+    static const char text[] =
+        "{'bad':{'class_type':'t_add','inputs':{'a':-13}},"
+        "'x':{'class_type':'t_add','inputs':{'a':1}},"
+        "'sum':{'class_type':'t_add','inputs':{'a':['bad',0],'b':['x',0]}},"
+        "'sum2':{'class_type':'t_add','inputs':{'a':['x',0],'b':['bad',0]}}}";
+    outcome o = run(text, "sum");
+    CHECK_STR(o.error, "node 'bad' (t_add): a must not be -13");
+    const int first = runs;
+    o = run(text, "sum2");
+    CHECK_STR(o.error, "node 'bad' (t_add): a must not be -13");
+    CHECK_INT(first + runs, 1); /* x comes before bad in one of them */
+}
+
+TEST(a_lenient_run_takes_what_a_strict_one_refuses)
+{
+    static const char text[] = "{'graph':{'a':{'class_type':'t_add','inputs':{'a':2.5,'b':'3',"
+                               "'other':1}}},'until':'a','lenient':%s}";
+    tb_engine *e = new_engine(NULL, 0);
+    tb_err err = TB_ERR_INIT;
+    for (int lenient = 0; lenient < 2; lenient++) {
+        char *s = tb_xasprintf(text, lenient ? "true" : "false");
+        for (char *c = s; *c; c++)
+            *c = *c == '\'' ? '"' : *c;
+        json_t *doc = parse(s);
+        outcome o = { .watch = "a" };
+        tb_run *r = tb_engine_submit(
+            e, &(tb_run_options){ .document = doc, .on_event = on_event, .ctx = &o }, NULL, &err);
+        CHECK((r != NULL) == lenient);
+        uv_run(tb_engine_loop(e), UV_RUN_DEFAULT);
+        CHECK_INT(o.value, lenient ? 5 : 0);
+        json_decref(doc);
+        free(s);
+    }
+    CHECK_STR(err.message, "a must be an integer, got 2.5");
+    CHECK_STR(err.reason, "invalid_input_type");
+    tb_engine_free(&e);
+}
+
 TEST(the_same_bytes_under_another_key_are_found)
 {
     char dir[] = "/tmp/tubelet-test-XXXXXX", cmd[80];
@@ -698,6 +763,9 @@ int main(int argc, char **argv)
         TEST_CASE(plans_do_not_wait_for_runs),
         TEST_CASE(an_engine_is_freed_with_plans_under_way),
         TEST_CASE(nothing_is_computed_twice),
+        TEST_CASE(an_error_stops_what_follows_and_keeps_what_was_done),
+        TEST_CASE(nothing_is_started_after_an_error),
+        TEST_CASE(a_lenient_run_takes_what_a_strict_one_refuses),
         TEST_CASE(the_same_bytes_under_another_key_are_found),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));

@@ -87,6 +87,12 @@ void tb_err_where(tb_err *err, const char *node, const char *input, const char *
     fill(err->origin, sizeof err->origin, origin);
 }
 
+void tb_err_reason(tb_err *err, const char *reason)
+{
+    if (err && err->status != TB_OK && !err->reason)
+        err->reason = reason;
+}
+
 char *tb_err_text(const tb_err *err, const char *type, char *buf, unsigned long n)
 {
     char node[300] = "";

@@ -83,6 +83,10 @@ void tb_err_prefix(tb_err *err, const char *fmt, ...) __attribute__((format(prin
 /* Name the place, where it is not named yet. Any argument may be NULL. */
 void tb_err_where(tb_err *err, const char *node, const char *input, const char *origin);
 
+/* Say the reason in the word that programs know, where an error is set and has none yet. `reason`
+ * must be static. */
+void tb_err_reason(tb_err *err, const char *reason);
+
 /* The whole sentence for the user, without newline: "graphs/t2v.lua:14: node 'k1' (sampler): steps
  * ...". `type` is the node's type, or NULL. Writes at most n bytes, always terminated; returns buf.
  */

@@ -74,41 +74,51 @@ static bool integer_of(const tb_value *v, int64_t *out)
     return true;
 }
 
-static tb_value *to_int(const tb_input_def *in, const tb_value *v, tb_err *err)
+static tb_value *wrong_type(const tb_input_def *in, const char *wanted, const tb_value *v,
+                            tb_err *err)
 {
     char buf[128];
+    tb_err_set(err, TB_EINVAL, "%s must be %s, got %s", in->name, wanted, show(v, buf, sizeof buf));
+    tb_err_reason(err, "invalid_input_type");
+    return NULL;
+}
+
+static void out_of_range(bool below, tb_err *err)
+{
+    tb_err_reason(err, below ? "value_smaller_than_min" : "value_bigger_than_max");
+}
+
+static tb_value *to_int(const tb_input_def *in, const tb_value *v, tb_err *err)
+{
     int64_t i = 0;
     if (!integer_of(v, &i))
-        tb_err_set(err, TB_EINVAL, "%s must be an integer, got %s", in->name,
-                   show(v, buf, sizeof buf));
-    else if (i >= in->i_min && i <= in->i_max)
+        return wrong_type(in, "an integer", v, err);
+    if (i >= in->i_min && i <= in->i_max)
         return tb_value_int(i);
-    else if (in->i_max == INT64_MAX)
+    if (in->i_max == INT64_MAX)
         tb_err_set(err, TB_EINVAL, "%s must be %lld or more, got %lld", in->name,
                    (long long)in->i_min, (long long)i);
     else
         tb_err_set(err, TB_EINVAL, "%s must be %lld..%lld, got %lld", in->name,
                    (long long)in->i_min, (long long)in->i_max, (long long)i);
+    out_of_range(i < in->i_min, err);
     return NULL;
 }
 
 static tb_value *to_float(const tb_input_def *in, const tb_value *v, tb_err *err)
 {
-    char buf[128];
     double f = 0;
     if (!number_of(v, &f) || isnan(f))
-        tb_err_set(err, TB_EINVAL, "%s must be a number, got %s", in->name,
-                   show(v, buf, sizeof buf));
-    else if (f >= in->f_min && f <= in->f_max)
+        return wrong_type(in, "a number", v, err);
+    if (f >= in->f_min && f <= in->f_max)
         return tb_value_float(f);
-    else
-        tb_err_set(err, TB_EINVAL, "%s must be %g..%g, got %g", in->name, in->f_min, in->f_max, f);
+    tb_err_set(err, TB_EINVAL, "%s must be %g..%g, got %g", in->name, in->f_min, in->f_max, f);
+    out_of_range(f < in->f_min, err);
     return NULL;
 }
 
 static tb_value *to_bool(const tb_input_def *in, const tb_value *v, tb_err *err)
 {
-    char buf[128];
     const tb_kind k = tb_value_kind(v);
     if (k == TB_BOOLEAN)
         return tb_value_ref(v);
@@ -118,9 +128,7 @@ static tb_value *to_bool(const tb_input_def *in, const tb_value *v, tb_err *err)
         return tb_value_bool(true);
     if (k == TB_STRING && strcmp(tb_value_as_string(v), "false") == 0)
         return tb_value_bool(false);
-    tb_err_set(err, TB_EINVAL, "%s must be true or false, got %s", in->name,
-               show(v, buf, sizeof buf));
-    return NULL;
+    return wrong_type(in, "true or false", v, err);
 }
 
 static bool is_choice(const char *choices, const char *s)
@@ -139,22 +147,19 @@ static tb_value *to_text(const tb_input_def *in, const tb_value *v, tb_err *err)
 {
     char buf[128];
     const tb_kind k = tb_value_kind(v);
-    if (k != TB_STRING && k != TB_INT && k != TB_FLOAT) {
-        tb_err_set(err, TB_EINVAL, "%s must be a text, got %s", in->name, show(v, buf, sizeof buf));
-        return NULL;
-    }
+    if (k != TB_STRING && k != TB_INT && k != TB_FLOAT)
+        return wrong_type(in, "a text", v, err);
     const char *s = k == TB_STRING ? tb_value_as_string(v) : show(v, buf, sizeof buf);
     if (is(in, "COMBO") && in->choices && !is_choice(in->choices, s)) {
         tb_err_set(err, TB_EINVAL, "%s must be one of %s, got '%.60s'", in->name, in->choices, s);
+        tb_err_reason(err, "value_not_in_list");
         return NULL;
     }
     return k == TB_STRING ? tb_value_ref(v) : tb_value_string(s);
 }
 
-tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, tb_err *err)
+static tb_value *convert(const tb_input_def *in, const tb_value *v, tb_err *err)
 {
-    if (!tb_input_is_scalar(in))
-        return tb_value_ref(v);
     if (is(in, "INT"))
         return to_int(in, v, err);
     if (is(in, "FLOAT"))
@@ -162,6 +167,84 @@ tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, tb_err *er
     if (is(in, "BOOLEAN"))
         return to_bool(in, v, err);
     return to_text(in, v, err);
+}
+
+/* ------------------------------------------------------------------------------------- lenient */
+
+/* A number as a text that reads back as it; 5.0 stays a real. */
+static tb_value *text_of_real(double f)
+{
+    char buf[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(buf, sizeof buf, "%.*g", digits, f);
+        if (strtod(buf, NULL) == f)
+            break;
+    }
+    if (!strpbrk(buf, ".en"))
+        strcat(buf, ".0");
+    return tb_value_string(buf);
+}
+
+static tb_value *text_of_bool(bool b)
+{
+    return tb_value_string(b ? "True" : "False");
+}
+
+static tb_value *trimmed(const char *s)
+{
+    s += strspn(s, " \t\r\n");
+    size_t n = strlen(s);
+    while (n && strchr(" \t\r\n", s[n - 1]))
+        n--;
+    char *text = tb_xstrndup(s, n);
+    tb_value *v = tb_value_string(text);
+    free(text);
+    return v;
+}
+
+static bool is_true(const tb_value *v)
+{
+    switch (tb_value_kind(v)) {
+    case TB_NONE: return false;
+    case TB_BOOLEAN: return tb_value_as_bool(v);
+    case TB_INT: return tb_value_as_int(v) != 0;
+    case TB_FLOAT: return tb_value_as_float(v) != 0;
+    case TB_STRING: return *tb_value_as_string(v) != 0;
+    case TB_LIST: return tb_list_count(v) > 0;
+    case TB_RECORD: return tb_record_count(v) > 0;
+    case TB_TENSOR: break;
+    }
+    return true;
+}
+
+/* What ComfyUI's int(), float(), str() and bool() make of a value, before it is checked. */
+static tb_value *soften(const tb_input_def *in, const tb_value *v)
+{
+    const tb_kind k = tb_value_kind(v);
+    const bool number = is(in, "INT") || is(in, "FLOAT");
+    if (is(in, "BOOLEAN"))
+        return tb_value_bool(is_true(v));
+    if (number && k == TB_BOOLEAN)
+        return tb_value_int(tb_value_as_bool(v));
+    if (number && k == TB_STRING)
+        return trimmed(tb_value_as_string(v));
+    if (is(in, "INT") && k == TB_FLOAT)
+        return tb_value_float(trunc(tb_value_as_float(v)));
+    if (is(in, "STRING") && k == TB_FLOAT)
+        return text_of_real(tb_value_as_float(v));
+    if (is(in, "STRING") && k == TB_BOOLEAN)
+        return text_of_bool(tb_value_as_bool(v));
+    return tb_value_ref(v);
+}
+
+tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, bool lenient, tb_err *err)
+{
+    if (!tb_input_is_scalar(in))
+        return tb_value_ref(v);
+    tb_value *given = lenient ? soften(in, v) : tb_value_ref(v);
+    tb_value *converted = convert(in, given, err);
+    tb_value_unref(&given);
+    return converted;
 }
 
 tb_value *tb_input_default(const tb_input_def *in)

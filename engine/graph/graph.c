@@ -148,11 +148,13 @@ static tb_status read_input(tb_graph *g, int i, const char *name, json_t *v, tb_
     if (json_is_array(v)) {
         const tb_graph_node *n = &g->nodes[i];
         tb_err_where(err, n->id, name, n->origin);
-        return tb_err_set(
+        tb_err_set(
             err, TB_EINVAL,
             "input '%s' must be a value or a link [\"node id\", output]; a list of values is "
             "written {\"__value__\": [...]}",
             name);
+        tb_err_reason(err, "bad_linked_input");
+        return TB_EINVAL;
     }
     tb_graph_set_literal_take(g, i, name, json_incref(v));
     return TB_OK;
@@ -165,9 +167,10 @@ static tb_status read_node(tb_graph *g, const char *id, const json_t *node, tb_e
     const char *origin = json_string_value(json_object_get(meta, "origin"));
     if (!type || (inputs && !json_is_object(inputs))) {
         tb_err_where(err, id, NULL, origin);
-        return tb_err_set(
-            err, TB_EINVAL,
-            "a node must be an object with \"class_type\" (text) and \"inputs\" (object)");
+        tb_err_set(err, TB_EINVAL,
+                   "a node must be an object with \"class_type\" (text) and \"inputs\" (object)");
+        tb_err_reason(err, "missing_node_type");
+        return TB_EINVAL;
     }
     const int i = tb_graph_add(g, id, type, origin, meta, err);
     if (i < 0)

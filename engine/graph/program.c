@@ -55,6 +55,9 @@ const char *tb_program_origin(const tb_program *p, int i)
 
 /* ------------------------------------------------------------------------------------- checking */
 
+/* ComfyUI has no better word for links that lead nowhere. */
+static const char unsound[] = "exception_during_validation";
+
 typedef struct checker {
     tb_program *p;
     tb_err_list *errors;
@@ -62,14 +65,15 @@ typedef struct checker {
     int found;
 } checker;
 
-__attribute__((format(printf, 3, 4))) static void report(checker *c, const char *input,
-                                                         const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void report(checker *c, const char *reason,
+                                                         const char *input, const char *fmt, ...)
 {
     tb_err err = TB_ERR_INIT;
     va_list ap;
     va_start(ap, fmt);
     tb_err_setv(&err, TB_EINVAL, fmt, ap);
     va_end(ap);
+    tb_err_reason(&err, reason);
     tb_err_where(&err, c->g->id, input, c->g->origin);
     tb_err_list_add(c->errors, &err, c->g->type);
     c->found++;
@@ -85,6 +89,7 @@ static void unknown_type(checker *c)
     else
         tb_err_set(&err, TB_ENOTFOUND,
                    "unknown node type '%s'; `tubelet nodes` lists those there are", c->g->type);
+    tb_err_reason(&err, "missing_node_type");
     tb_err_where(&err, c->g->id, NULL, c->g->origin);
     tb_err_list_add(c->errors, &err, NULL);
     c->found++;
@@ -94,11 +99,11 @@ static void unknown_input(checker *c, const tb_type *t, const char *name)
 {
     const char *near = tb_type_nearest_input(t, name);
     if (near) {
-        report(c, name, "there is no input '%s'; did you mean '%s'?", name, near);
+        report(c, unsound, name, "there is no input '%s'; did you mean '%s'?", name, near);
         return;
     }
     char *names = tb_type_input_names(t);
-    report(c, name, "there is no input '%s'; the inputs are %s", name, names);
+    report(c, unsound, name, "there is no input '%s'; the inputs are %s", name, names);
     free(names);
 }
 
@@ -108,15 +113,15 @@ static void check_literal(checker *c, const tb_input_def *in, const json_t *lite
     tb_err err = TB_ERR_INIT;
     const json_t *wrapped = json_object_get(literal, "__value__");
     if (!tb_input_is_scalar(in) && strcmp(in->type, "*") != 0 && !wrapped) {
-        report(c, in->name, "%s must be linked to an output of type %s, got a value", in->name,
-               in->type);
+        report(c, "bad_linked_input", in->name,
+               "%s must be linked to an output of type %s, got a value", in->name, in->type);
         return;
     }
     tb_value *v = tb_value_from_json(wrapped ? wrapped : literal, NULL, NULL, &err);
     if (v)
-        arg->literal = tb_input_convert(in, v, &err);
+        arg->literal = tb_input_convert(in, v, c->p->lenient, &err);
     if (!arg->literal)
-        report(c, in->name, "%s", err.message);
+        report(c, err.reason ? err.reason : "invalid_input_type", in->name, "%s", err.message);
     tb_value_unref(&v);
 }
 
@@ -130,8 +135,8 @@ static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_
 {
     const int src = tb_graph_find(c->p->graph, l->src);
     if (src < 0) {
-        report(c, in->name, "%s is linked to node '%s', which is not in the graph", in->name,
-               l->src);
+        report(c, unsound, in->name, "%s is linked to node '%s', which is not in the graph",
+               in->name, l->src);
         return;
     }
     const tb_graph_node *from = tb_graph_at(c->p->graph, src);
@@ -140,21 +145,22 @@ static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_
         return; /* reported at that node */
     if (has_mode(from, "mute")) {
         if (in->required || (!tb_input_is_scalar(in) && !(in->flags & TB_IN_OPTIONAL)))
-            report(c, in->name,
+            report(c, "required_input_missing", in->name,
                    "%s is linked to node '%s', which is muted; unmute it or mute this node too",
                    in->name, l->src);
         return;
     }
     if (l->slot < 0 || l->slot >= t->output_count) {
-        report(c, in->name, "%s is linked to output %d of node '%s' (%s), which has %d output%s",
-               in->name, l->slot, l->src, from->type, t->output_count,
-               t->output_count == 1 ? "" : "s");
+        report(c, unsound, in->name,
+               "%s is linked to output %d of node '%s' (%s), which has %d output%s", in->name,
+               l->slot, l->src, from->type, t->output_count, t->output_count == 1 ? "" : "s");
         return;
     }
     const tb_output_def *out = &t->def->outputs[l->slot];
     if (!tb_port_fits(out->type, in->type)) {
-        report(c, in->name, "%s must be %s, got %s from output '%s' of node '%s' (%s)", in->name,
-               in->type, out->type, out->name, l->src, from->type);
+        report(c, "return_type_mismatch", in->name,
+               "%s must be %s, got %s from output '%s' of node '%s' (%s)", in->name, in->type,
+               out->type, out->name, l->src, from->type);
         return;
     }
     arg->src = src;
@@ -172,10 +178,11 @@ static void check_missing(checker *c, const tb_type *t)
         if (given || in->flags & TB_IN_OPTIONAL || (scalar && !in->required))
             continue;
         if (scalar)
-            report(c, in->name, "%s (%s) is missing; give it a value", in->name, in->type);
+            report(c, "required_input_missing", in->name, "%s (%s) is missing; give it a value",
+                   in->name, in->type);
         else
-            report(c, in->name, "%s is not connected; link it to an output of type %s", in->name,
-                   in->type);
+            report(c, "required_input_missing", in->name,
+                   "%s is not connected; link it to an output of type %s", in->name, in->type);
     }
 }
 
@@ -196,7 +203,7 @@ static void bypass(checker *c, tb_pnode *n)
         }
         if (n->alias[o].src < 0)
             report(
-                c, NULL,
+                c, "required_input_missing", NULL,
                 "the node is bypassed, but has no linked input to stand for its output '%s' (%s)",
                 out->name, out->type);
     }
@@ -220,8 +227,10 @@ static void check_node(checker *c, int i)
     for (int k = 0; k < c->g->input_count; k++) {
         const tb_link *l = &c->g->inputs[k];
         const int at = tb_type_input(t, l->name);
-        if (at < 0)
+        if (at < 0 && !(c->p->lenient && l->literal))
             unknown_input(c, t, l->name);
+        else if (at < 0)
+            continue;
         else if (l->src)
             check_link(c, &t->def->inputs[at], l, &n->args[at]);
         else
@@ -254,7 +263,7 @@ static void report_cycle(checker *c, const int *stack, int depth, int again)
         tb_str_addf(&path, "%s -> ", tb_program_id(c->p, stack[i]));
     tb_str_addf(&path, "%s%s", shown < depth ? "... -> " : "", tb_program_id(c->p, again));
     c->g = tb_graph_at(c->p->graph, again);
-    report(c, NULL, "the links form a cycle: %s; remove one of them", path.s);
+    report(c, "dependency_cycle", NULL, "the links form a cycle: %s; remove one of them", path.s);
     tb_str_free(&path);
 }
 

@@ -32,6 +32,7 @@ typedef struct tb_program {
     tb_pnode *nodes; /* room for TB_GRAPH_MAX_NODES: they never move, workers may hold one */
     int count;
     uint64_t nonce; /* enters the keys of impure nodes */
+    bool lenient;   /* set before check(): as ComfyUI takes graphs (tubelet.h) */
 } tb_program;
 
 /* Takes the graph. Check() has to follow. */
@@ -39,7 +40,7 @@ tb_program *tb_program_new(tb_graph *g_take, const tb_types *types);
 void tb_program_free(tb_program **p);
 
 /* Compile and validate all graph nodes added since the last call: names, links, types, literals,
- * cycles. Every error goes to the list. Returns the number of errors found. */
+ * cycles. Every error goes to the list, with its reason. Returns the number of errors found. */
 int tb_program_check(tb_program *p, tb_err_list *errors);
 
 const char *tb_program_id(const tb_program *p, int i);
@@ -59,8 +60,9 @@ json_t *tb_program_inputs(const tb_program *p, int i, const tb_value *const *val
 tb_status tb_program_splice(tb_program *p, int i, const json_t *answer, tb_err *err);
 
 /* The value of a scalar input from any scalar: converted to the declared type and checked against
- * range and choices. NULL with one sentence on error. New reference. */
-tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, tb_err *err);
+ * range and choices. lenient: conversions may lose something, as Python's do. NULL with one
+ * sentence and its reason on error. New reference. */
+tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, bool lenient, tb_err *err);
 bool tb_input_is_scalar(const tb_input_def *in);
 /* The default as a value; NULL for ports. New reference. */
 tb_value *tb_input_default(const tb_input_def *in);

@@ -67,7 +67,7 @@ static tb_value **known_values(const tb_run *r, int i)
             v = tb_list_count(list) ? tb_list_at(list, 0) : NULL;
         }
         /* a value that cannot be converted stops the node when it is run, with its sentence */
-        values[k] = v ? tb_input_convert(&n->type->def->inputs[k], v, NULL) : NULL;
+        values[k] = v ? tb_input_convert(&n->type->def->inputs[k], v, r->o.lenient, NULL) : NULL;
     }
     return values;
 }

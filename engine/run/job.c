@@ -93,7 +93,7 @@ tb_status tbi_job_bind(tb_job *j, int64_t c, tb_err *err)
             continue;
         const tb_value *v = tb_list_at(list, c < n ? (int)c : n - 1);
         if (tb_input_is_scalar(in)) {
-            v = j->converted[k] = tb_input_convert(in, v, err);
+            v = j->converted[k] = tb_input_convert(in, v, j->run->o.lenient, err);
             if (!v) {
                 tb_err_where(err, NULL, in->name, NULL);
                 return TB_EINVAL;

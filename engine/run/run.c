@@ -160,6 +160,7 @@ static tb_status compile(tb_run *r, const json_t *graph, tb_err_list *errors, tb
     uint64_t nonce = 0;
     uv_random(NULL, NULL, &nonce, sizeof nonce, 0, NULL);
     r->program->nonce = nonce;
+    r->program->lenient = r->o.lenient;
     return tb_program_check(r->program, errors) ? first_of(errors, err) : TB_OK;
 }
 
@@ -178,6 +179,8 @@ static json_t *stored_document(const tb_run *r, const json_t *graph, const json_
         json_object_set(d, "targets", (json_t *)(uintptr_t)targets);
     if (r->until)
         json_object_set_new(d, "until", json_string(r->until));
+    if (r->o.lenient)
+        json_object_set_new(d, "lenient", json_true());
     json_object_set_new(d, "script", sources ? sources : json_null());
     return d;
 }
@@ -192,6 +195,7 @@ static tb_status set_up(tb_run *r, const tb_run_options *o, tb_err_list *errors,
     r->cwd = o->cwd ? tb_xstrdup(o->cwd) : cwd ? tb_xstrdup(cwd) : current_dir();
     r->until = o->until ? tb_xstrdup(o->until) : until ? tb_xstrdup(until) : NULL;
     r->script = o->script;
+    r->o.lenient |= json_is_true(json_object_get(o->document, "lenient"));
     TB_TRY(load_types(r, graph, json_object_get(o->document, "script"), err));
     TB_TRY(compile(r, graph, errors, err));
     TB_TRY(find_targets(r, ids, err));
