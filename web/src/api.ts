@@ -1,0 +1,433 @@
+// api.ts - the routes of docs/api.md, typed. Nothing else in the editor calls fetch.
+
+// ----------------------------------------------------------------------------------------------------------- documents
+
+/** A link to output `[node id, output index]`. */
+export type Link = [string, number];
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+export type InputValue = Json | Link;
+
+export interface NodeMeta {
+  title?: string;
+  /** `file.lua:12`: where a script made the node. */
+  origin?: string;
+  mode?: "mute" | "bypass";
+  pos?: [number, number];
+  size?: [number, number];
+  collapsed?: boolean;
+  pinned?: boolean;
+  colour?: string;
+}
+
+export interface GraphNode {
+  class_type: string;
+  inputs: Record<string, InputValue>;
+  _meta?: NodeMeta;
+}
+
+export type Graph = Record<string, GraphNode>;
+
+export interface Group {
+  id: string;
+  title: string;
+  box: [number, number, number, number];
+  colour?: string;
+}
+
+export interface DocumentView {
+  groups?: Group[];
+  folded?: Record<string, boolean>;
+}
+
+/** What is saved, planned and run. `script` is opaque and passed on. */
+export interface GraphDocument {
+  graph: Graph;
+  targets?: string[];
+  script?: Json;
+  view?: DocumentView;
+}
+
+export function isLink(value: unknown): value is Link {
+  return Array.isArray(value) && value.length === 2 && typeof value[0] === "string" && typeof value[1] === "number";
+}
+
+// ---------------------------------------------------------------------------------------------------------- node types
+
+export interface NodeInput {
+  name: string;
+  /** One type, several with commas between, or `*`. */
+  type: string;
+  doc?: string;
+  default?: Json;
+  min?: number;
+  max?: number;
+  unit?: string;
+  choices?: string[];
+  required?: boolean;
+  optional?: boolean;
+  multiline?: boolean;
+  /** The value is known before the run: no link from a computed output. */
+  literal?: boolean;
+  lazy?: boolean;
+  list?: boolean;
+  /** Not part of the key: changing it recomputes nothing. */
+  unkeyed?: boolean;
+  /** A path of a file. */
+  file?: boolean;
+  upload?: boolean;
+  seed?: boolean;
+}
+
+export interface NodeOutput {
+  name: string;
+  type: string;
+  shape?: string;
+  doc?: string;
+  list?: boolean;
+}
+
+export interface NodeType {
+  name: string;
+  kind: "primitive" | "composite" | "alias" | "lua";
+  version: string;
+  title?: string;
+  category?: string;
+  doc?: string;
+  example?: string;
+  /** Running a graph without targets runs these. */
+  target?: boolean;
+  inputs: NodeInput[];
+  outputs: NodeOutput[];
+}
+
+/** A parameter of a Lua graph. */
+export interface Param {
+  name: string;
+  type: string;
+  default?: Json;
+  min?: number;
+  max?: number;
+  choices?: string[];
+  doc?: string;
+  required?: boolean;
+}
+
+// --------------------------------------------------------------------------------------------------------------- runs
+
+/** One error of a graph: `message` the bare sentence, `text` with its place, `reason` a name for programs. */
+export interface GraphError {
+  node?: string;
+  input?: string;
+  origin?: string;
+  type?: string;
+  message: string;
+  text?: string;
+  reason?: string;
+}
+
+export interface PlanSummary {
+  nodes: number;
+  cached: number;
+  run: number;
+  unknown: number;
+  /** null: nothing is known. */
+  seconds: number | null;
+  seconds_complete: boolean;
+  peak_bytes: number;
+  memory_limit: number;
+}
+
+export interface PlanNode {
+  node: string;
+  type: string;
+  state: "cached" | "run" | "unknown";
+  seconds: number | null;
+  bytes: number;
+  shape?: string;
+  key?: string;
+}
+
+export interface Plan {
+  summary: PlanSummary;
+  nodes: PlanNode[];
+  expanded: Graph;
+  errors: GraphError[];
+}
+
+export type RunState = "pending" | "running" | "done" | "failed" | "canceled";
+
+export interface OutputFile {
+  node: string;
+  filename: string;
+  subfolder: string;
+  type: string;
+  kind: string;
+  key?: string;
+  /** The file in the output folder; a later run may overwrite it. */
+  url: string;
+  /** The stored bytes of this very run. */
+  result_url?: string;
+}
+
+export interface Run {
+  prompt_id: string;
+  /** The store's number; 0 or absent before it runs. */
+  run?: number;
+  title?: string;
+  state: RunState;
+  number: number;
+  position?: number;
+  created_ms: number;
+  started_ms?: number;
+  ended_ms?: number;
+  nodes_total?: number;
+  nodes_cached?: number;
+  nodes_run?: number;
+  outputs?: OutputFile[];
+  error?: GraphError;
+}
+
+export interface RunNode {
+  node: string;
+  type: string;
+  key?: string;
+  state: string;
+  ms?: number;
+}
+
+export interface RunDetail extends Run {
+  document: GraphDocument;
+  expanded?: Graph;
+  nodes?: RunNode[];
+}
+
+export interface RunRequest {
+  document: GraphDocument;
+  title?: string;
+  until?: string;
+  front?: boolean;
+  no_cache?: boolean;
+  client_id?: string;
+}
+
+export interface RunReceipt {
+  prompt_id: string;
+  number: number;
+  errors?: GraphError[];
+}
+
+/** A stored denoising step; `scope` is the sampling node. */
+export interface Step {
+  scope: string;
+  step: number;
+  steps: number;
+  node: string;
+  key: string;
+  ms?: number;
+}
+
+export interface Fork {
+  document: GraphDocument;
+  /** Id of the second half, the one to change. */
+  second: string;
+}
+
+// -------------------------------------------------------------------------------------------------------------- store
+
+export interface Result {
+  key: string;
+  type: string;
+  bytes: number;
+  cost_ms: number;
+  created_ms: number;
+  used_ms: number;
+  pinned: boolean;
+}
+
+export interface ResultOutput {
+  name: string;
+  type: string;
+  kind: string;
+  shape?: number[] | string;
+  dtype?: string;
+  bytes: number;
+  text?: string;
+}
+
+export interface ResultDetail extends Result {
+  outputs: ResultOutput[];
+  frames: number;
+  viewable: boolean;
+}
+
+export interface StoreStats {
+  results: number;
+  blobs: number;
+  bytes: number;
+  cap_bytes: number;
+  pinned: number;
+}
+
+export type ResultOrder = "used" | "created" | "bytes" | "cost";
+
+export interface ServerInfo {
+  version: string;
+  numeric_class: string;
+  threads: number;
+  memory: { limit: number; available: number };
+  store: { path: string; bytes: number; cap: number; results: number };
+  roots: Record<"graphs" | "input" | "output" | "temp" | "models", string>;
+  upload_cap: number;
+}
+
+export interface GraphFile {
+  path: string;
+  kind: "lua" | "json";
+  bytes: number;
+  modified_ms: number;
+}
+
+export interface OpenedGraph {
+  path: string;
+  kind: "lua" | "json";
+  etag: string;
+  modified_ms: number;
+  doc?: string;
+  params?: Param[];
+  values?: Record<string, Json>;
+  document: GraphDocument;
+  source?: string;
+}
+
+export interface OpenedFile {
+  document: GraphDocument;
+  from: "lua" | "api" | "workflow" | "media" | "document";
+  name: string;
+  doc?: string;
+  params?: Param[];
+  source?: string;
+  warnings: string[];
+}
+
+export interface BuiltGraph {
+  doc?: string;
+  params?: Param[];
+  values?: Record<string, Json>;
+  document: GraphDocument;
+}
+
+// ------------------------------------------------------------------------------------------------------------ requests
+
+/** Every failure of a call: `status` 0 when no server answered. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly at: { node?: string; input?: string; origin?: string } = {},
+    readonly errors: GraphError[] = [],
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+}
+
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+const root = "/api/tubelet/";
+
+async function errorOf(answer: Response): Promise<ApiError> {
+  const text = await answer.text().catch(() => "");
+  try {
+    const { error, errors } = JSON.parse(text);
+    return new ApiError(answer.status, error.code, error.message, error.at ?? {}, errors ?? []);
+  } catch {
+    return new ApiError(answer.status, "http", text.trim() || `The server answered ${answer.status}.`);
+  }
+}
+
+async function call(method: string, url: string, body: BodyInit | undefined, options: CallOptions): Promise<Response> {
+  let answer: Response;
+  try {
+    answer = await fetch(url, { method, body, signal: options.signal });
+  } catch (reason) {
+    if (options.signal?.aborted) throw reason;
+    throw new ApiError(0, "offline", "The server does not answer; see whether 'tubelet serve' is still running.");
+  }
+  if (!answer.ok) throw await errorOf(answer);
+  return answer;
+}
+
+/** One call below /api/tubelet/: a JSON body (or a Blob as it is), a JSON answer. Rejects with ApiError, or with the
+ *  signal's reason when the caller gave up. */
+async function request<T>(method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<T> {
+  const content = body === undefined || body instanceof Blob ? body : JSON.stringify(body);
+  const answer = await call(method, root + path, content as BodyInit | undefined, options);
+  const text = await answer.text();
+  return (text ? JSON.parse(text) : undefined) as T;
+}
+
+function query(values: Record<string, string | number | undefined>): string {
+  const pairs = Object.entries(values).filter((pair): pair is [string, string | number] => pair[1] !== undefined);
+  return pairs.length > 0 ? `?${new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]))}` : "";
+}
+
+const encodePath = (path: string) => path.split("/").map(encodeURIComponent).join("/");
+const runPath = (id: string) => `runs/${encodeURIComponent(id)}`;
+
+export const api = {
+  info: (options?: CallOptions) => request<ServerInfo>("GET", "info", undefined, options),
+  nodes: (options?: CallOptions) => request<{ nodes: NodeType[] }>("GET", "nodes", undefined, options),
+
+  graphs: () => request<{ root: string; graphs: GraphFile[] }>("GET", "graphs"),
+  graph: (path: string) => request<OpenedGraph>("GET", `graphs/${encodePath(path)}`),
+  /** Without `etag` a file that is there is left alone (409 `exists`); with it, one that changed is (409 `changed`). */
+  saveGraph: (path: string, body: { document: GraphDocument; doc?: string; etag?: string }) =>
+    request<{ path: string; etag: string }>("PUT", `graphs/${encodePath(path)}`, body),
+  build: (from: { path: string } | { source: string }, params: Record<string, Json>, options?: CallOptions) =>
+    request<BuiltGraph>("POST", "build", { ...from, params }, options),
+  lua: (document: GraphDocument, doc?: string) => request<{ source: string }>("POST", "lua", { document, doc }),
+  open: (file: Blob, name: string) => request<OpenedFile>("POST", `open${query({ name })}`, file),
+  check: (document: GraphDocument, options?: CallOptions) =>
+    request<{ errors: GraphError[] }>("POST", "check", { document }, options),
+  plan: (document: GraphDocument, until?: string, options?: CallOptions) =>
+    request<Plan>("POST", "plan", { document, until }, options),
+
+  run: (body: RunRequest) => request<RunReceipt>("POST", "runs", body),
+  runs: (limit?: number, before?: number) =>
+    request<{ runs: Run[]; more: boolean }>("GET", `runs${query({ limit, before })}`),
+  runDetail: (id: string, options?: CallOptions) => request<RunDetail>("GET", runPath(id), undefined, options),
+  steps: (id: string, options?: CallOptions) =>
+    request<{ steps: Step[] }>("GET", `${runPath(id)}/steps`, undefined, options),
+  fork: (id: string, scope: string, step: number) => request<Fork>("POST", `${runPath(id)}/fork`, { scope, step }),
+  cancel: (id: string) => request<{ canceled: boolean }>("POST", `${runPath(id)}/cancel`, {}),
+  retry: (id: string) => request<RunReceipt>("POST", `${runPath(id)}/retry`, {}),
+  forgetRun: (id: string) => request<void>("DELETE", runPath(id)),
+
+  results: (order: ResultOrder, limit: number, options?: CallOptions) =>
+    request<{ results: Result[]; stats: StoreStats }>("GET", `results${query({ order, limit })}`, undefined, options),
+  result: (key: string, options?: CallOptions) => request<ResultDetail>("GET", `results/${key}`, undefined, options),
+  pin: (key: string, pinned: boolean) => request<{ pinned: boolean }>("POST", `results/${key}/pin`, { pinned }),
+  evict: (key: string) => request<void>("DELETE", `results/${key}`),
+  /** Down to so many bytes; without, to the cap; 0 leaves only what is pinned or in use. */
+  gc: (bytes?: number) => request<{ freed: number }>("POST", "gc", { bytes }),
+};
+
+/** A picture of a stored result; `frame` -1 is the middle one, -2 all of them, as animated WebP. */
+export function previewUrl(key: string, options: { frame?: number; size?: number; format?: string } = {}): string {
+  return `${root}results/${key}/preview${query(options)}`;
+}
+
+export function resultFileUrl(key: string, output = 0, index = 0): string {
+  return `${root}results/${key}/file${query({ output, index })}`;
+}
+
+/** Puts a file into the input folder, under the name the answer gives. ComfyUI's route: ours has none. */
+export async function uploadInput(file: File): Promise<{ name: string; subfolder: string; type: string }> {
+  const form = new FormData();
+  form.append("image", file, file.name);
+  form.append("type", "input");
+  return (await call("POST", "/upload/image", form, {})).json();
+}
