@@ -513,13 +513,13 @@ TEST(newer_store_is_refused_unharmed)
     static const char *const files[] = { "cache.db", "runs.db" };
     for (int i = 0; i < 2; i++) {
         char *dir = make_store(false);
-        sql(dir, files[i], "PRAGMA user_version=2");
+        sql(dir, files[i], "PRAGMA user_version=9");
         char *want = tb_xasprintf(
-            "/%s' was written by a newer tubelet (format 2, this one knows 1); use that version, "
+            "/%s' was written by a newer tubelet (format 9, this one knows %d); use that version, "
             "or another folder with TUBELET_STORE",
-            files[i]);
+            files[i], i + 1);
         refused_unharmed(dir, want);
-        sql(dir, files[i], "PRAGMA user_version=1");
+        sql(dir, files[i], i ? "PRAGMA user_version=2" : "PRAGMA user_version=1");
         tb_store *s = st_open(dir);
         CHECK_INT(st_compare(s, 6, value_of(6)), ST_SAME);
         tb_store_close(&s);

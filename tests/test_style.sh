@@ -57,13 +57,13 @@ forbid '\b(TO''DO|FIX''ME|XX''X|HA''CK)\b' 'finish it, or write an issue' "${tex
 forbid '(^|[^A-Za-z0-9_.$}])/(work|root|home|Users|farm|tmp/wt)/' 'use a path relative to the project, or an option' "${texts[@]}"
 forbid 'https?://[a-z0-9.]*(debian|ubuntu|npmjs|pypi|pythonhosted|crates|huggingface)\.' 'name the package, not its host' "${texts[@]}"
 
-# What the linker sees begins with tb_ (public) or tbi_ (inside the engine); cli_ in the program.
+# What the linker sees begins with tb_ (public) or tbi_ (inside the engine) or tbs_ (inside the server); cli_ in the program.
 build=$(dirname "${TUBELET_BIN:-build/debug/tubelet}")
 if [ -f "$build/libtubelet.a" ]; then
     while read -r name; do
-        fail "libtubelet.a: exports '$name'  <- make it static, or name it tb_noun_verb or tbi_noun_verb"
+        fail "libtubelet.a: exports '$name'  <- make it static, or name it tb_noun_verb, tbi_noun_verb or tbs_noun_verb"
     done < <(nm -g --defined-only "$build/libtubelet.a" 2>/dev/null | awk 'NF == 3 { print $3 }' |
-        grep -vE '^(tbi?_|__|\.|_GLOBAL_|DW\.ref)' | sort -u)
+        grep -vE '^(tb[is]?_|__|\.|_GLOBAL_|DW\.ref)' | sort -u)
 fi
 
 if command -v clang-format-14 >/dev/null; then

@@ -40,6 +40,7 @@ typedef struct tb_prompt {
     char *id, *client_id, *title; /* client_id may be NULL */
     double number;
     bool numbered; /* the number was the client's: echoed as a float */
+    bool no_cache;
     tb_prompt_state state;
     json_t *graph, *document, *extra_data, *outputs;
     int64_t created_ms, started_ms, ended_ms; /* Unix time; 0: not yet */
@@ -62,15 +63,30 @@ typedef enum tb_queue_event_kind {
 typedef void (*tb_queue_fn)(void *ctx, tb_queue_event_kind kind, tb_prompt *p,
                             const tb_event *event);
 
+/* What the server knows and the queue does not. Each may be NULL. */
+typedef struct tb_queue_hooks {
+    /* Before a run is submitted: fill in script, cwd and roots. What o points to has to live until
+     * the run ends. */
+    void (*prepare)(void *ctx, const tb_prompt *p, tb_run_options *o);
+    /* A delivered file as {"filename", "subfolder", "type"}; NULL: outside of all folders. */
+    json_t *(*file)(void *ctx, const char *path);
+    void *ctx;
+} tb_queue_hooks;
+
 /* Reads what an earlier server left; nothing runs until tb_queue_start. */
 tb_queue *tb_queue_new(tb_engine *e, tb_err *err);
+void tb_queue_set_hooks(tb_queue *q, const tb_queue_hooks *h);
 void tb_queue_start(tb_queue *q);
+/* Stops what runs and waits for it; it will go on with the next server, as will the pending ones.
+ * Listeners are not told. */
 void tb_queue_free(tb_queue **q);
 /* Listeners are called in the order they came. */
 void tb_queue_listen(tb_queue *q, tb_queue_fn fn, void *ctx);
 
 /* Durable before it returns. NULL on error. Borrowed. */
 tb_prompt *tb_queue_add(tb_queue *q, const tb_prompt_request *r, tb_err *err);
+/* A pending or running prompt; NULL: none. Borrowed. */
+tb_prompt *tb_queue_find(const tb_queue *q, const char *id);
 /* Pending prompts in order; then NULL. */
 tb_prompt *tb_queue_pending(const tb_queue *q, int i);
 tb_prompt *tb_queue_running(const tb_queue *q);    /* NULL: none */
@@ -86,6 +102,17 @@ json_t *tb_queue_history(tb_queue *q, int64_t limit, int64_t offset, tb_err *err
 /* { id: entry } or {}. */
 json_t *tb_queue_history_of(tb_queue *q, const char *id, tb_err *err);
 void tb_queue_history_remove(tb_queue *q, const char *id); /* NULL: all */
+
+/* A prompt of the history; TB_ENOTFOUND when there is none. The caller frees it. */
+tb_prompt *tb_queue_past(tb_queue *q, const char *id, tb_err *err);
+/* At most `limit` of them (< 0: all), newest first, leaving out the `skip` newest. *list is an
+ * array of *count; free with tb_prompts_free. */
+tb_status tb_queue_past_list(tb_queue *q, int64_t limit, int64_t skip, tb_prompt ***list,
+                             int *count, tb_err *err);
+void tb_prompt_free(tb_prompt **p);
+void tb_prompts_free(tb_prompt ***list, int count);
+/* "pending", "running", "done", "failed", "canceled" */
+const char *tb_prompt_state_name(tb_prompt_state state);
 
 /* The node of the prompt's own graph that stands for this one: "sample" for
  * "sample/step_03/cond". Borrowed from the prompt. */

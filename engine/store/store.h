@@ -125,6 +125,39 @@ tb_status tb_store_run_get(tb_store *s, uint64_t id, tb_run_info *info, tb_err *
 /* Journal rows of a run as JSON: [{node, type, key, state, ms}]. New reference. */
 json_t *tb_store_run_nodes(tb_store *s, uint64_t id, tb_err *err);
 
+/* ------------------------------------------------------------------------------------- prompts */
+
+/* A row of the server's queue and history, in runs.db; server/queue.h gives it its meaning. */
+typedef struct tb_prompt_row {
+    char *id, *client_id, *title;   /* client_id, title: may be NULL */
+    char state[16];                 /* "pending", "running", "done", "failed", "canceled" */
+    double number;                  /* its place in the queue */
+    bool numbered;                  /* the number was the client's */
+    int64_t created_ms, started_ms; /* Unix time; 0: not yet */
+    int64_t ended_ms;               /* not 0: it belongs to the history */
+    uint64_t run;                   /* the run it became; 0: none yet */
+    char *request, *result;         /* JSON; result NULL: none yet */
+} tb_prompt_row;
+void tb_prompt_row_clear(tb_prompt_row *r);
+/* For an array of count rows, which is freed too. */
+void tb_prompt_rows_free(tb_prompt_row **rows, int count);
+
+/* A new row, the youngest; takes the place of one with the same id. Waits for the commit. */
+tb_status tb_store_prompt_add(tb_store *s, const tb_prompt_row *r, tb_err *err);
+/* State, times, run and result of a row that is there. wait: for the commit; else queued. With
+ * ended_ms it enters the history, which keeps the 10,000 newest. */
+tb_status tb_store_prompt_set(tb_store *s, const tb_prompt_row *r, bool wait, tb_err *err);
+/* Delete a row of the history, or else of the queue; id NULL: all of them. Queued. */
+void tb_store_prompt_remove(tb_store *s, const char *id, bool history);
+/* What has not ended, oldest first. *rows is an array of *count. */
+tb_status tb_store_prompts(tb_store *s, tb_prompt_row **rows, int *count, tb_err *err);
+/* History in the order of ending, from offset on; limit < 0: all. */
+tb_status tb_store_prompt_history(tb_store *s, int64_t limit, int64_t offset, tb_prompt_row **rows,
+                                  int *count, tb_err *err);
+tb_status tb_store_prompt_history_count(tb_store *s, int64_t *count, tb_err *err);
+/* TB_ENOTFOUND: there is none. */
+tb_status tb_store_prompt_get(tb_store *s, const char *id, tb_prompt_row *r, tb_err *err);
+
 /* ----------------------------------------------------------------------------- housekeeping */
 
 /* order: "used", "created", "bytes", "cost". */

@@ -14,13 +14,14 @@
 #include "base/map.h"
 #include "store/store.h"
 
-#define TBI_SCHEMA_VERSION 1
-#define TBI_CACHE_APP_ID   0x74626361 /* "tbca" */
-#define TBI_RUNS_APP_ID    0x74627275 /* "tbru" */
-#define TBI_INLINE_MAX     ((size_t)64 << 10)
-#define TBI_BLOB_MAX       ((size_t)4 << 30)
-#define TBI_QUEUE_BYTES    ((uint64_t)256 << 20)
-#define TBI_QUEUE_OPS      65536
+#define TBI_CACHE_VERSION 1
+#define TBI_RUNS_VERSION  2          /* 2: prompt */
+#define TBI_CACHE_APP_ID  0x74626361 /* "tbca" */
+#define TBI_RUNS_APP_ID   0x74627275 /* "tbru" */
+#define TBI_INLINE_MAX    ((size_t)64 << 10)
+#define TBI_BLOB_MAX      ((size_t)4 << 30)
+#define TBI_QUEUE_BYTES   ((uint64_t)256 << 20)
+#define TBI_QUEUE_OPS     65536
 #define TBI_BATCH_BYTES                                                       \
     ((uint64_t)64 << 20) /* about: what is queued behind waits for its commit \
                           */
@@ -40,6 +41,10 @@ void tbi_site(const char *name);
 /* ---------------------------------------------------- connections (store_db.c) */
 
 #define TBI_RUN_COLUMNS "SELECT id,status,started_ms,ended_ms,title,error,pid,pid_start,boot"
+
+#define TBI_PROMPT_COLUMNS                                                                     \
+    "SELECT id,state,number,numbered,client,title,created_ms,started_ms,ended_ms,run,request," \
+    "result FROM prompt "
 
 #define TBI_LIST_COLUMNS \
     "SELECT key,type,bytes,cost_ms,created_ms,used_ms,pinned FROM result ORDER BY "
@@ -114,6 +119,21 @@ void tbi_site(const char *name);
       "WHERE run=?1")                                                                             \
     X(TBI_Q_RUN_LIVE, "SELECT id,pid,pid_start,boot FROM run WHERE status='running'")             \
     X(TBI_Q_NODE_KEYS, "SELECT key FROM run_node WHERE run=?1 AND key IS NOT NULL")               \
+    X(TBI_Q_PROMPT_ADD,                                                                           \
+      "INSERT OR REPLACE INTO prompt(id,state,number,numbered,client,title,created_ms,"           \
+      "started_ms,ended_ms,run,place,request,result) VALUES(?1,?2,?3,?4,?5,?6,?7,0,0,0,0,?8,"     \
+      "NULL)")                                                                                    \
+    X(TBI_Q_PROMPT_SET,                                                                           \
+      "UPDATE prompt SET state=?2,started_ms=?3,ended_ms=?4,run=?5,result=?6,place=CASE WHEN ?4 " \
+      "THEN (SELECT coalesce(max(place),0)+1 FROM prompt) ELSE 0 END WHERE id=?1")                \
+    X(TBI_Q_PROMPT_PRUNE, "DELETE FROM prompt WHERE place>0 AND place<="                          \
+                          "(SELECT max(place) FROM prompt)-?1")                                   \
+    X(TBI_Q_PROMPT_LIVE, TBI_PROMPT_COLUMNS "WHERE place=0 ORDER BY age")                         \
+    X(TBI_Q_PROMPT_PAST, TBI_PROMPT_COLUMNS "WHERE place>0 ORDER BY place LIMIT ?1 OFFSET ?2")    \
+    X(TBI_Q_PROMPT_GET, TBI_PROMPT_COLUMNS "WHERE id=?1")                                         \
+    X(TBI_Q_PROMPT_COUNT, "SELECT count(*) FROM prompt WHERE place>0")                            \
+    X(TBI_Q_PROMPT_DROP, "DELETE FROM prompt WHERE id=?1 AND (place>0)=?2")                       \
+    X(TBI_Q_PROMPT_CLEAR, "DELETE FROM prompt WHERE (place>0)=?1")                                \
     X(TBI_Q_RUN_PRUNE, "DELETE FROM run WHERE (status<>'running' OR boot<>?2) AND id NOT IN "     \
                        "(SELECT id FROM run ORDER BY id DESC LIMIT ?1)")
 
@@ -268,6 +288,10 @@ void tbi_mark_damaged(tb_store *s, const char *why);
 /* Under the folder's lock: makes what is missing, refuses foreign and newer files, sets damage
  * aside. */
 tb_status tbi_schema_prepare(tb_store *s, tb_err *err);
+/* Bring runs.db, opened for writing, to TBI_RUNS_VERSION: a copy beside it first, then one
+ * transaction a step (store_migrate.c). */
+tb_status tbi_runs_migrate(tb_store *s, tb_err *err);
+extern const char tbi_prompt_schema[];
 /* The name of a network file system by statfs type, or NULL. */
 const char *tbi_network_fs(long type);
 

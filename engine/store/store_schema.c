@@ -59,13 +59,13 @@ static const char runs_schema[] =
 
 typedef struct file_kind {
     const char *name;
-    int app_id;
-    const char *schema;
+    int app_id, version;
+    const char *schema, *more;
 } file_kind;
 
 static const file_kind kinds[2] = {
-    { "cache.db", TBI_CACHE_APP_ID, cache_schema },
-    { "runs.db", TBI_RUNS_APP_ID, runs_schema },
+    { "cache.db", TBI_CACHE_APP_ID, TBI_CACHE_VERSION, cache_schema, "" },
+    { "runs.db", TBI_RUNS_APP_ID, TBI_RUNS_VERSION, runs_schema, tbi_prompt_schema },
 };
 
 typedef enum verdict { ABSENT, OURS, NEWER, FOREIGN, UNREADABLE } verdict;
@@ -94,7 +94,7 @@ static int query_int(sqlite3 *db, const char *sql, int64_t *v)
     return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
-static verdict judge(const char *path, int app_id, int64_t *version)
+static verdict judge(const char *path, const file_kind *k, int64_t *version)
 {
     struct stat sb;
     if (stat(path, &sb) != 0 || sb.st_size == 0)
@@ -114,9 +114,9 @@ static verdict judge(const char *path, int app_id, int64_t *version)
     free(uri);
     if (rc != SQLITE_OK)
         return UNREADABLE;
-    if (id != app_id)
+    if (id != k->app_id)
         return FOREIGN;
-    return *version > TBI_SCHEMA_VERSION ? NEWER : OURS;
+    return *version > k->version ? NEWER : OURS;
 }
 
 static tb_status sync_folder(const char *dir, tb_err *err)
@@ -132,9 +132,9 @@ static tb_status fill(tbi_db *d, const file_kind *k, tb_err *err)
 {
     char *sql = tb_xasprintf(
         "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL;"
-        "BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s COMMIT;"
+        "BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s%s COMMIT;"
         "PRAGMA journal_mode=WAL;",
-        k->app_id, TBI_SCHEMA_VERSION, k->schema);
+        k->app_id, k->version, k->schema, k->more);
     const int rc = sqlite3_exec(d->db, sql, NULL, NULL, NULL);
     free(sql);
     return rc == SQLITE_OK ? TB_OK : tbi_db_error(d, rc, err);
@@ -202,7 +202,7 @@ static tb_status refuse(const tb_store *s, const file_kind *k, verdict v, int64_
             err, TB_ESTORE,
             "'%s/%s' was written by a newer tubelet (format %lld, this one knows %d); use that "
             "version, or another folder with TUBELET_STORE",
-            s->path, k->name, (long long)version, TBI_SCHEMA_VERSION);
+            s->path, k->name, (long long)version, k->version);
     if (v == FOREIGN)
         return tb_err_set(
             err, TB_ESTORE,
@@ -301,7 +301,9 @@ static tb_status open_runs(tb_store *s, tb_err *err)
     const tb_status st = check_writable(s, &s->runs, &why);
     if (s->runs.damaged)
         return refuse(s, &kinds[1], UNREADABLE, 0, err);
-    return st == TB_OK ? TB_OK : tb_err_set(err, st, "%s", why.message);
+    if (st != TB_OK)
+        return tb_err_set(err, st, "%s", why.message);
+    return s->read_only ? TB_OK : tbi_runs_migrate(s, err);
 }
 
 static tb_status make_missing(tb_store *s, const verdict v[2], tb_err *err)
@@ -322,7 +324,7 @@ tb_status tbi_schema_prepare(tb_store *s, tb_err *err)
     int64_t version[2] = { 0, 0 };
     for (int i = 0; i < 2; i++) {
         char *path = tbi_path(s, "%s", kinds[i].name);
-        v[i] = judge(path, kinds[i].app_id, &version[i]);
+        v[i] = judge(path, &kinds[i], &version[i]);
         free(path);
     }
     const bool ours =

@@ -1,0 +1,59 @@
+/* queue_internal.h - what the files of the queue share. */
+#pragma once
+
+#include "base/map.h"
+#include "server/queue.h"
+
+typedef struct tbs_entry {
+    tb_prompt p; /* first: a tb_prompt of the queue is an entry */
+    uint64_t age;
+    bool resumed; /* it ran when the last server died: goes before all others */
+    bool interrupted;
+    tb_map *ran;   /* ids of p.executed */
+    char *current; /* node that was started last, as the run calls it; NULL: none */
+    struct tbs_entry *next;
+} tbs_entry;
+
+typedef struct tbs_listener {
+    tb_queue_fn fn;
+    void *ctx;
+} tbs_listener;
+
+struct tb_queue {
+    tb_engine *engine;
+    tb_store *store;
+    tb_queue_hooks hooks;
+    tbs_listener *listeners;
+    size_t listener_count, listener_cap;
+    tbs_entry *first; /* pending, in order */
+    tbs_entry *running;
+    double counter; /* number of the next prompt that brings none */
+    uint64_t age;
+    uv_timer_t kick; /* starts the next one, not before the caller has answered */
+    bool started, closing;
+};
+
+/* queue.c */
+void tbs_queue_tell(tb_queue *q, tb_queue_event_kind kind, tbs_entry *e, const tb_event *event);
+void tbs_entry_free(tbs_entry **e);
+/* Start the next prompt soon, if none runs. */
+void tbs_queue_kick(tb_queue *q);
+
+/* queue_run.c */
+void tbs_queue_run_next(tb_queue *q);
+
+/* queue_rows.c: prompts as rows of the store; request: with what was asked for, which never
+ * changes. Cleared by the caller. */
+tb_prompt_row tbs_row_of(const tb_prompt *p, bool request);
+/* A damaged row becomes a prompt without a graph that has FAILED with a sentence. */
+void tbs_prompt_from_row(tb_prompt *p, const tb_prompt_row *r);
+void tbs_prompt_clear(tb_prompt *p);
+
+/* queue_messages.c: what history and clients are told */
+void tbs_message_start(tb_prompt *p);
+void tbs_message_cached(tb_prompt *p);
+void tbs_message_end(const tbs_entry *e, tb_prompt *p);
+
+/* queue_cached.c: ids of nodes of the prompt's graph that will not run, for they or what they feed
+ * is stored. New reference. */
+json_t *tbs_cached_nodes(const tb_prompt *p);

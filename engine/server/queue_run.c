@@ -1,0 +1,154 @@
+/* queue_run.c - the prompt that runs: from submission to its place in the history. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/queue_internal.h"
+
+static void save(tb_queue *q, const tb_prompt *p, bool wait)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_prompt_row row = tbs_row_of(p, false);
+    if (tb_store_prompt_set(q->store, &row, wait, &err) != TB_OK)
+        tb_log(TB_LOG_WARN, "the prompt %s could not be written to the store: %s", p->id,
+               err.message);
+    tb_prompt_row_clear(&row);
+}
+
+/* ---------------------------------------------------------------------------------------- over */
+
+/* The entry is in the history before anybody is told. */
+static void finish(tb_queue *q, tbs_entry *e, tb_prompt_state state)
+{
+    tb_prompt *p = &e->p;
+    p->state = state;
+    p->ended_ms = tb_clock_wall_ms();
+    p->run = NULL;
+    tbs_message_end(e, p);
+    save(q, p, true);
+    q->running = NULL;
+    tbs_queue_tell(q, TB_QUEUE_ENDED, e, NULL);
+    tbs_entry_free(&e);
+    tbs_queue_kick(q);
+}
+
+static void ended(tb_queue *q, tbs_entry *e, const tb_event *ev)
+{
+    if (ev->status == TB_ECANCELED && !e->interrupted) {
+        /* the server stops: "running" stays in the store, and the next server goes on with it */
+        q->running = NULL;
+        tbs_entry_free(&e);
+        return;
+    }
+    if (ev->err)
+        e->p.err = *ev->err;
+    finish(q, e,
+           ev->status == TB_OK          ? TB_PROMPT_DONE
+           : ev->status == TB_ECANCELED ? TB_PROMPT_CANCELED
+                                        : TB_PROMPT_FAILED);
+}
+
+/* -------------------------------------------------------------------------------------- events */
+
+static void planned(tb_queue *q, tbs_entry *e)
+{
+    json_decref(e->p.cached);
+    e->p.run_id = tb_run_id(e->p.run);
+    e->p.cached = tbs_cached_nodes(&e->p);
+    tbs_message_cached(&e->p);
+    save(q, &e->p, false);
+}
+
+static void ran(tbs_entry *e, const char *node)
+{
+    const char *shown = tb_prompt_display_node(&e->p, node);
+    if (!shown || tb_map_get(e->ran, shown) >= 0)
+        return;
+    tb_map_set(e->ran, shown, 1);
+    json_array_append_new(e->p.executed, json_string(shown));
+}
+
+static void delivered(tb_queue *q, tbs_entry *e, const tb_event *ev)
+{
+    const char *node = tb_prompt_display_node(&e->p, ev->node);
+    json_t *file = q->hooks.file ? q->hooks.file(q->hooks.ctx, ev->path) : NULL;
+    if (!file)
+        return;
+    json_t *ui = json_object_get(e->p.ui, node);
+    if (!ui) {
+        ui = json_pack("{s[]}", "images");
+        json_object_set_new(e->p.ui, node, ui);
+    }
+    json_array_append_new(json_object_get(ui, "images"), file);
+    if (strcmp(ev->file_kind, "video") == 0 || strcmp(ev->file_kind, "animation") == 0)
+        json_object_set_new(ui, "animated", json_pack("[b]", 1));
+}
+
+static void note(tb_queue *q, tbs_entry *e, const tb_event *ev)
+{
+    switch (ev->kind) {
+    case TB_EV_PLANNED: planned(q, e); break;
+    case TB_EV_STARTED:
+        free(e->current);
+        e->current = tb_xstrdup(ev->node);
+        ran(e, ev->node);
+        break;
+    case TB_EV_FINISHED: ran(e, ev->node); break;
+    case TB_EV_DELIVERED: delivered(q, e, ev); break;
+    case TB_EV_CACHED:
+    case TB_EV_PROGRESS:
+    case TB_EV_FAILED:
+    case TB_EV_STORED:
+    case TB_EV_WARNING:
+    case TB_EV_END: break;
+    }
+}
+
+static void on_event(void *ctx, tb_run *run, const tb_event *ev)
+{
+    tb_queue *q = ctx;
+    tbs_entry *e = q->running;
+    (void)run;
+    note(q, e, ev);
+    tbs_queue_tell(q, TB_QUEUE_RUN, e, ev);
+    if (ev->kind == TB_EV_END)
+        ended(q, e, ev);
+}
+
+/* ----------------------------------------------------------------------------------- the start */
+
+static tb_status submit(tb_queue *q, tbs_entry *e)
+{
+    tb_run_options o = { .document = e->p.document,
+                         .title = e->p.title,
+                         .no_cache = e->p.no_cache,
+                         .resume = e->p.run_id,
+                         .on_event = on_event,
+                         .ctx = q };
+    if (e->p.err.status != TB_OK) /* a damaged row */
+        return e->p.err.status;
+    if (q->hooks.prepare)
+        q->hooks.prepare(q->hooks.ctx, &e->p, &o);
+    e->p.run = tb_engine_submit(q->engine, &o, NULL, &e->p.err);
+    return e->p.run ? TB_OK : e->p.err.status;
+}
+
+void tbs_queue_run_next(tb_queue *q)
+{
+    tbs_entry *e = q->first;
+    if (!e || q->running || q->closing)
+        return;
+    q->first = e->next;
+    e->next = NULL;
+    q->running = e;
+    e->ran = tb_map_new();
+    e->p.state = TB_PROMPT_RUNNING;
+    e->p.started_ms = tb_clock_wall_ms();
+    tbs_message_start(&e->p);
+    save(q, &e->p, false);
+    tbs_queue_tell(q, TB_QUEUE_STARTED, e, NULL);
+    if (submit(q, e) != TB_OK)
+        finish(q, e, TB_PROMPT_FAILED);
+}
