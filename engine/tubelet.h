@@ -43,6 +43,8 @@ void tb_engine_free(tb_engine **e);
 uv_loop_t *tb_engine_loop(tb_engine *e);
 tb_store *tb_engine_store(tb_engine *e); /* NULL with no_store */
 const tb_types *tb_engine_types(tb_engine *e);
+/* Give memory back: results kept between runs at once, opened models when no run uses them. */
+void tb_engine_release(tb_engine *e, bool results, bool models);
 
 /* ------------------------------------------------------------------------------------- running */
 

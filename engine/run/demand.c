@@ -132,6 +132,11 @@ static void ask_one(tb_run *r, int i)
         return;
     tbi_node *n = &r->nodes[i];
     n->asked = 0;
+    if (tbi_recall(r, i)) {
+        tbi_node_event(r, TB_EV_CACHED, i, 0);
+        tbi_node_done(r, i);
+        return;
+    }
     n->state = TBI_WAITING;
     n->load = tbi_is_stored(r, i);
     if (n->load && n->target)

@@ -166,6 +166,7 @@ tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err)
     e->wake.data = e;
     uv_unref((uv_handle_t *)&e->wake);
     e->types = tb_types_new();
+    e->memory = tbi_memory_new(o->memory_cache);
     e->own_nodes = o->nodes;
     tb_types_add_defs(e->types, o->nodes);
     return e;
@@ -179,6 +180,14 @@ static void stop_worker(tb_engine *e)
     pthread_mutex_unlock(&e->lock);
     if (e->worker_started)
         pthread_join(e->worker, NULL);
+}
+
+static void drop_models(tb_engine *e)
+{
+    if (e->shared)
+        e->drop_shared(e->shared);
+    e->shared = NULL;
+    e->unload = false;
 }
 
 void tb_engine_free(tb_engine **ep)
@@ -196,9 +205,9 @@ void tb_engine_free(tb_engine **ep)
     uv_close((uv_handle_t *)&e->wake, NULL);
     uv_run(&e->loop, UV_RUN_DEFAULT);
     uv_loop_close(&e->loop);
-    if (e->shared)
-        e->drop_shared(e->shared);
+    drop_models(e);
     tb_compute_free(&e->compute);
+    tbi_memory_free(&e->memory);
     if (e->own_store)
         tb_store_close(&e->store);
     tb_types_free(&e->types);
@@ -243,6 +252,15 @@ void tbi_engine_add(tb_engine *e, tb_run *r)
     tbi_run_start(r);
 }
 
+void tb_engine_release(tb_engine *e, bool results, bool models)
+{
+    if (results)
+        tbi_memory_clear(e->memory);
+    e->unload |= models;
+    if (e->unload && !e->first)
+        drop_models(e);
+}
+
 static void plan_done(tb_engine *e, tb_run *r)
 {
     tb_run **at = &e->plans;
@@ -264,6 +282,8 @@ void tbi_engine_done(tb_engine *e, tb_run *r)
         uv_unref((uv_handle_t *)&e->wake);
     }
     tbi_run_free(r);
+    if (e->unload)
+        drop_models(e);
     if (e->first)
         tbi_run_start(e->first);
 }

@@ -1,4 +1,4 @@
-/* keep.c - results into the store and back. */
+/* keep.c - results into the store and back; what is not worth it, into memory. */
 #include <stdlib.h>
 
 #include "base/map.h"
@@ -106,8 +106,10 @@ void tbi_run_keep(tb_run *r, const tb_job *j)
     const tb_node_def *def = j->type->def;
     const tbi_node *n = &r->nodes[j->node];
     if (!s || def->flags & (TB_NODE_INLINE | TB_NODE_FORGET | TB_NODE_IMPURE) ||
-        r->program->nodes[j->node].impure)
+        r->program->nodes[j->node].impure) {
+        tbi_remember(r, j->node);
         return;
+    }
     size_t bytes = 0;
     for (int k = 0; k < j->type->output_count; k++)
         bytes += tb_value_bytes(n->out[k]);
@@ -115,6 +117,7 @@ void tbi_run_keep(tb_run *r, const tb_job *j)
     tbi_signature(r, j->node, signature, sizeof signature);
     if (!worth_keeping(def, j->ms, bytes) && !n->target) {
         note_cost(r, signature, j->ms);
+        tbi_remember(r, j->node);
         return;
     }
     stored_note *note = tb_xcalloc(1, sizeof *note);

@@ -93,7 +93,8 @@ static uint64_t wanted_now(const tb_pnode *n)
     return wanted;
 }
 
-/* Push the producers of an open node that were not seen. */
+/* Push the producers of an open node that were not seen; of a node that is in memory those that are
+ * there too: nobody needs the others. */
 static void push_producers(walk *w, int i)
 {
     const tb_program *p = w->r->program;
@@ -103,7 +104,9 @@ static void push_producers(walk *w, int i)
         if (n->args[k].src < 0 || !(wanted >> k & 1))
             continue;
         const int src = tb_program_resolve(p, n->args[k].src, n->args[k].slot).src;
-        if (src >= 0 && w->seen[src] == UNSEEN)
+        if (src < 0 || w->seen[src] != UNSEEN)
+            continue;
+        if (w->through || !w->r->nodes[i].recalled || tbi_recall(w->r, src))
             tbi_push(&w->stack, src);
     }
 }
@@ -116,9 +119,10 @@ static void walk_from(walk *w, int root)
         const int i = w->stack.items[w->stack.count - 1];
         if (w->seen[i] == UNSEEN) {
             w->seen[i] = OPEN;
-            if (!w->through)
-                w->r->nodes[i].stored = tbi_is_stored(w->r, i);
-            if (w->through || !w->r->nodes[i].stored)
+            tbi_node *n = &w->r->nodes[i];
+            if (!w->through && !n->recalled && !tbi_recall(w->r, i))
+                n->stored = tbi_is_stored(w->r, i);
+            if (w->through || !n->stored)
                 push_producers(w, i);
             continue;
         }
@@ -169,6 +173,7 @@ static tb_status run_now(tb_job *j, tb_err *err)
     }
     n->state = TBI_DONE;
     n->target = true; /* held to the end: it costs nothing */
+    tbi_remember(j->run, j->node);
     return TB_OK;
 }
 
@@ -176,9 +181,9 @@ static tb_status plan_node(tb_run *r, int i, tb_err *err)
 {
     const tb_pnode *n = &r->program->nodes[i];
     const tb_node_def *def = n->type->def;
-    if (n->type->kind != TB_PRIMITIVE || r->nodes[i].state == TBI_DONE)
+    if (n->type->kind != TB_PRIMITIVE)
         return TB_OK;
-    const bool trivial = def->flags & (TB_NODE_INLINE | TB_NODE_FORGET);
+    const bool trivial = def->flags & (TB_NODE_INLINE | TB_NODE_FORGET) && !r->nodes[i].recalled;
     if (!def->plan && !trivial)
         return TB_OK;
     tb_job *j = tbi_job_new(r, i, TBI_JOB_PLAN);
@@ -281,9 +286,8 @@ tb_status tbi_plan(tb_run *r, tb_err *err)
     r->plan_count = 0;
     for (int i = 0; i < needed.count; i++) {
         const int node = needed.items[i];
-        const char state = r->nodes[node].stored              ? 'c'
-                           : r->program->nodes[node].deferred ? 'u'
-                                                              : 'r';
+        const bool there = r->nodes[node].stored || r->nodes[node].recalled;
+        const char state = there ? 'c' : r->program->nodes[node].deferred ? 'u' : 'r';
         add_row(r, node, state);
         runs |= state != 'c';
     }

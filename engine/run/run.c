@@ -35,12 +35,15 @@ void tbi_node_event(tb_run *r, tb_event_kind kind, int node, double ms)
     tbi_run_event(r, ev);
 }
 
-/* Trivial nodes that the plan has run already are told of like the others. */
+/* What the plan found in memory, and trivial nodes that it has run already, are told of like the
+ * others. */
 static void tell_planned(tb_run *r)
 {
-    for (int i = 0; i < r->plan_count; i++)
-        if (r->plan[i].state == 'r' && r->nodes[r->plan[i].node].state == TBI_DONE)
-            tbi_node_event(r, TB_EV_FINISHED, r->plan[i].node, 0);
+    for (int i = 0; i < r->plan_count; i++) {
+        const int node = r->plan[i].node;
+        if (r->nodes[node].state == TBI_DONE)
+            tbi_node_event(r, r->nodes[node].recalled ? TB_EV_CACHED : TB_EV_FINISHED, node, 0);
+    }
 }
 
 void tbi_run_fail(tb_run *r, int node, const tb_err *cause)

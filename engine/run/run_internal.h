@@ -25,6 +25,8 @@ typedef struct tbi_mailbox {
     tbi_letter *first, **end;
 } tbi_mailbox;
 
+typedef struct tbi_memory tbi_memory; /* memory.c */
+
 struct tb_engine {
     uv_loop_t loop;
     uv_async_t wake;
@@ -40,12 +42,14 @@ struct tb_engine {
     bool own_store;
     tb_types *types;
     const tb_node_def *const *own_nodes;
+    tbi_memory *memory; /* results between runs; NULL: none */
     int threads;
     size_t memory_limit;
     pthread_mutex_t compute_lock; /* guards the making of what follows */
     tb_compute *compute;
     void *shared; /* tb_job_shared */
     void (*drop_shared)(void *);
+    bool unload; /* drop it when the active run is over */
 
     tb_run *first, *last; /* in order of submission; the first one is active */
     tb_run *plans;        /* those that only plan: they wait for nobody */
@@ -84,6 +88,7 @@ typedef struct tbi_node {
     bool target, delivered;
     bool stored;         /* as the plan found it */
     bool load;           /* stored: waits only for what its delivery needs, then loads */
+    bool recalled;       /* its outputs come from the engine's memory */
     bool no_load;        /* a stored result turned out to be unusable: compute */
     tb_shape shape;      /* of the main output, from plan(); n = -1: unknown */
     size_t plan_bytes;   /* all outputs, from plan() */
@@ -189,10 +194,24 @@ tb_status tbi_load(tb_job *j, const tb_key *key);
 /* The same work on the same bytes was done before, in another graph: load it. Worker. */
 bool tbi_found_by_content(tb_job *j);
 
+/* memory.c: any thread. cap 0: NULL, which all take for a memory that holds nothing. */
+tbi_memory *tbi_memory_new(size_t cap);
+void tbi_memory_free(tbi_memory **m);
+void tbi_memory_clear(tbi_memory *m);
+void tbi_memory_put(tbi_memory *m, const tb_key *key, tb_value *const *out, int count);
+/* A new array of new references, if the key is there with so many outputs; else NULL. */
+tb_value **tbi_memory_get(tbi_memory *m, const tb_key *key, int count);
+/* Give the node its outputs from memory, if they are there: it is done then. */
+bool tbi_recall(tb_run *r, int node);
+/* Keep the outputs the node holds. */
+void tbi_remember(tb_run *r, int node);
+
 /* schedule.c: on the loop */
 void tbi_schedule_begin(tb_run *r);
 void tbi_schedule(tb_run *r);
 void tbi_start_load(tb_run *r, int node);
+/* The node has its outputs: deliver them, let go of its inputs, tell who waits. */
+void tbi_node_done(tb_run *r, int node);
 void tbi_finish_if_over(tb_run *r);
 
 /* ----------------------------------------------------------------------------------------- job */

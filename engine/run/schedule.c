@@ -79,7 +79,7 @@ static void take_outputs(tb_run *r, tb_job *j)
     n->state = TBI_DONE;
 }
 
-static void node_done(tb_run *r, int i)
+void tbi_node_done(tb_run *r, int i)
 {
     if (r->nodes[i].target && is_target(r, i))
         target_done(r, i);
@@ -154,7 +154,7 @@ static void run_finished(tb_run *r, tb_job *j)
         tbi_run_keep(r, j);
         tbi_node_event(r, TB_EV_FINISHED, j->node, j->ms);
     }
-    node_done(r, j->node);
+    tbi_node_done(r, j->node);
 }
 
 static void load_finished(tb_run *r, tb_job *j)
@@ -170,7 +170,7 @@ static void load_finished(tb_run *r, tb_job *j)
         tb_store_run_node(r->engine->store, r->id, tb_program_id(r->program, j->node),
                           j->type->def->name, &r->program->nodes[j->node].key, "cached", 0);
     tbi_node_event(r, TB_EV_CACHED, j->node, 0);
-    node_done(r, j->node);
+    tbi_node_done(r, j->node);
 }
 
 static void finished(void *arg)
