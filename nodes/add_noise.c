@@ -1,7 +1,7 @@
 /* add_noise.c - the state that sampling starts from.
  *
- * A clean latent is mixed with its noise for the first level of the schedule: alpha x + sigma
- * noise. Pure noise, and the state of a run that stopped on the way, pass as they are.
+ * A clean latent is mixed with its noise for the level of the step to come: alpha x + sigma noise.
+ * Pure noise, and the state of a run that stopped on the way, pass as they are.
  */
 #include <string.h>
 
@@ -14,6 +14,7 @@
 
 typedef struct params {
     const tb_value *latent, *sigmas, *conditioning;
+    int64_t step;
 } params;
 
 static const tb_input_def inputs[] = {
@@ -21,11 +22,16 @@ static const tb_input_def inputs[] = {
     TB_IN_PORT(params, sigmas, "SIGMAS", 0, "The schedule that will run."),
     TB_IN_PORT(params, conditioning, "CONDITIONING", TB_IN_OPTIONAL,
                "Its known frames are set in the state, too."),
+    TB_IN_INT(params, step, 0, 0, 1000000, "",
+              "The step to start with, an index into the schedule."),
     { 0 },
 };
 
 static const tb_output_def outputs[] = {
-    { .name = "latent", .type = "LATENT", .shape = "C,T,H,W", .doc = "The state of step 0." },
+    { .name = "latent",
+      .type = "LATENT",
+      .shape = "C,T,H,W",
+      .doc = "The state before that step." },
     { 0 },
 };
 
@@ -89,7 +95,10 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     const tb_schedule table = {
         s.betas ? TB_BETAS : TB_FLOW, s.steps, s.sigma, s.timestep, s.beta, NULL
     };
-    const tb_noise_level level = tb_schedule_level(&table, 0);
+    if (p->step >= s.steps)
+        return tb_err_set(err, TB_EINVAL, "step must be 0..%d with this schedule, got %lld",
+                          s.steps - 1, (long long)p->step);
+    const tb_noise_level level = tb_schedule_level(&table, (int)p->step);
     TB_TRY(check(p->latent, noise, &k, level.alpha, err));
     const bool clean = strcmp(tb_record_text(p->latent, "state", "partial"), "clean") == 0;
     TB_TRY(mix(x, noise, level, clean, &y, err));
@@ -109,7 +118,7 @@ const tb_node_def tb_node_add_noise = {
     .name = "add_noise",
     .title = "Add noise",
     .category = "sampling",
-    .doc = "Brings a latent to the first noise level of a schedule.",
+    .doc = "Brings a latent to the noise level of a schedule's first step, or a later one.",
     .params_size = sizeof(params),
     .inputs = inputs,
     .outputs = outputs,

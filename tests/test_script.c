@@ -285,9 +285,9 @@ TEST(sample_makes_a_node_for_each_step)
     tb_script *s = start();
     json_t *e = expand_sample(s, "{}");
     CHECK_JSON(e, "outputs", "[[\"sample/step_03/step\",0]]");
-    CHECK_JSON(
-        e, "graph.sample/start.inputs",
-        "{\"conditioning\":[\"p\",0],\"latent\":[\"x\",0],\"sigmas\":[\"sample/sigmas\",0]}");
+    CHECK_JSON(e, "graph.sample/start.inputs",
+               "{\"conditioning\":[\"p\",0],\"latent\":[\"x\",0],\"sigmas\":[\"sample/"
+               "sigmas\",0],\"step\":0}");
     CHECK_JSON(
         e, "graph.sample/step_01/cond.inputs",
         "{\"conditioning\":[\"p\",0],\"latent\":[\"sample/step_00/step\",0],\"model\":[\"m\",0],"
@@ -322,6 +322,21 @@ TEST(sample_gives_histories_to_those_that_read_them)
     CHECK_JSON(e, "graph.sample/step_01/cond_2.inputs.latent", "[\"sample/step_01/mid\",0]");
     CHECK_JSON(e, "graph.sample/step_01/step.inputs.previous", "[\"sample/step_00/step\",0]");
     CHECK_JSON(e, "graph.sample/step_01/step.inputs.stage", "1");
+    json_decref(e);
+    tb_script_stop(&s);
+}
+
+/* So that a run cut in two finds the steps of the whole. */
+TEST(sample_takes_the_steps_of_the_whole_schedule)
+{
+    tb_script *s = start();
+    json_t *e = expand_sample(s, "{\"start_step\": 2, \"end_step\": 3}");
+    CHECK_JSON(e, "graph.sample/sigmas.inputs.steps", "4");
+    CHECK_JSON(e, "graph.sample/sigmas.inputs.end_step", "none");
+    CHECK_JSON(e, "graph.sample/start.inputs.step", "2");
+    CHECK_JSON(e, "graph.sample/step_02/cond.inputs.step", "2");
+    CHECK_JSON(e, "graph.sample/step_02/step.inputs.step", "2");
+    CHECK_JSON(e, "graph.sample/step_03/step.inputs", "none");
     json_decref(e);
     tb_script_stop(&s);
 }
@@ -428,6 +443,7 @@ static const struct tb_test tests[] = {
     TEST_CASE(errors_name_the_line),
     TEST_CASE(sample_makes_a_node_for_each_step),
     TEST_CASE(sample_gives_histories_to_those_that_read_them),
+    TEST_CASE(sample_takes_the_steps_of_the_whole_schedule),
     TEST_CASE(sample_refuses_ranges_without_a_step),
     TEST_CASE(modules_of_the_library),
     TEST_CASE(shipped_graphs_are_valid),

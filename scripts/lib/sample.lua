@@ -3,6 +3,9 @@
 -- Each dit_step, guidance and sampler_step has its own key, so a killed run continues at the step it had
 -- reached, and any step can be the start of a branch. With cfg = 1, or without `negative`, the
 -- unconditional pass is left out.
+--
+-- Steps are counted on the whole schedule, also by a part of a run (start_step, end_step): its steps
+-- are those of the whole run, in the store too, so a run that is cut in two repeats nothing.
 
 local tb = require "tubelet"
 
@@ -90,16 +93,14 @@ return tb.sample {
       error(("start_step must be below the last step, %d, got %d"):format(stop, inp.start_step), 0)
     end
     local sigmas = tb.schedule { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
-                                 steps = inp.steps, shift = inp.shift, denoise = inp.denoise,
-                                 start_step = inp.start_step, end_step = inp.end_step }
+                                 steps = inp.steps, shift = inp.shift, denoise = inp.denoise }
     local latent = tb.add_noise { id = "start", latent = inp.latent, sigmas = sigmas,
-                                  conditioning = inp.positive }
+                                  conditioning = inp.positive, step = inp.start_step }
     local previous
-    local count = stop - inp.start_step
-    local name = "step_%0" .. math.max(2, #tostring(count - 1)) .. "d"
-    for step = 0, count - 1 do
+    local name = "step_%0" .. math.max(2, #tostring(inp.steps - 1)) .. "d"
+    for step = inp.start_step, stop - 1 do
       tb.scope(name:format(step), function()
-        local last = step == count - 1 and stop == inp.steps
+        local last = step == inp.steps - 1
         previous, latent = latent, one_step(inp, sigmas, latent, previous, step, last)
       end)
     end
