@@ -11,6 +11,7 @@ set -euo pipefail
 packages=(
     gcc libc6-dev cmake ninja-build pkg-config
     liblua5.4-dev libuv1-dev libsqlite3-dev libjansson-dev libxxhash-dev nettle-dev
+    libwebsockets-dev libwebsockets-evlib-uv
     libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
     libopenblas0-pthread
 )

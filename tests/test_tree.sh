@@ -28,6 +28,7 @@ nodes           base/* compute/* formats/* models/* graph/value*.h graph/records
 libraries='
 lua*.h        engine/script/* engine/cli/doctor.c
 lauxlib.h     engine/script/*
+libwebsockets.h engine/server/web*
 sqlite3.h     engine/store/* engine/cli/*
 uv.h          engine/run/* engine/script/* engine/server/* engine/cli/* engine/tubelet.h
 libav*        engine/formats/media_module*

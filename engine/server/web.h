@@ -30,6 +30,7 @@ enum {
     TB_ROUTE_API = 1 << 0,       /* answers under /api too */
     TB_ROUTE_MULTIPART = 1 << 1, /* the body is a form with files, streamed to temporary files */
     TB_ROUTE_FILE = 1 << 2,      /* the body as it is, streamed to one temporary file */
+    TB_ROUTE_BODY_OPTIONAL = 1 << 3, /* no Content-Length means no body, instead of 411 */
 };
 
 typedef struct tb_route {
@@ -93,6 +94,8 @@ const char *tb_request_file(const tb_request *q);
 
 /* --------------------------------------------------------------------------------------- reply */
 
+/* One more header of the answer; before it is replied. Replaces our own Cache-Control. */
+void tb_reply_header(tb_request *q, const char *name, const char *value);
 void tb_reply_json_take(tb_request *q, int status, json_t *j);
 void tb_reply_text(tb_request *q, int status, const char *text); /* text/plain */
 void tb_reply_empty(tb_request *q, int status);
