@@ -1,0 +1,367 @@
+// state.ts - what the server is doing, as hooks.
+//
+// The socket is opened by the first hook that is used. One run at a time is tracked, whoever started it; its node states
+// are shown on the open document when the run is of that document: started here, reopened from the history, or with the
+// same graph. Run state never enters the document.
+
+import { api, type GraphError, type PlanSummary, type Run, type RunDetail } from "../api";
+import { toApi } from "../document/convert";
+import { currentDoc } from "../document/session";
+import { createStore, useStore } from "../store";
+import {
+  connectEvents,
+  type Connection,
+  type EventSocket,
+  type NodeChange,
+  type Preview,
+  type ServerEvent,
+} from "./events";
+import { createKeyed, useKeyed } from "./keyed";
+import { log, logLevel } from "./log";
+import { downstreamOf, meaning } from "./meaning";
+import { createPreviewUrls } from "./previews";
+import { createTracker, idle, scopesOf, type NodeState, type Tracker } from "./tracker";
+
+export type { NodeState } from "./tracker";
+
+export interface RunningRun {
+  run: Run;
+  summary?: PlanSummary;
+  /** 0..1 */
+  share: number;
+  secondsLeft: number | null;
+}
+
+export interface Runs {
+  connection: Connection;
+  /** Pending and running, in order. */
+  queue: Run[];
+  running: RunningRun | null;
+  /** The run whose states the nodes of the document show. */
+  shown: string | null;
+}
+
+const connection = createStore<Connection>({ connected: false, retryAt: null });
+const queue = createStore<Run[]>([]);
+const running = createStore<RunningRun | null>(null);
+const shownId = createStore<string | null>(null);
+const nodeStates = createKeyed<NodeState>(idle);
+const previews = createPreviewUrls();
+/** Bumped when a run has ended: lists of runs and results are out of date. */
+const endings = createStore<Run | null>(null);
+const graphChange = createStore<{ path: string; etag: string } | null>(null);
+const serverId = createStore<string | null>(null);
+
+// ------------------------------------------------------------------------------------------------------- the document
+
+/** Prompts started from the document that is open. */
+const ours = new Set<string>();
+let tracked: Tracker | null = null;
+let trackedSince = 0;
+let shown: Tracker | null = null;
+let failure: { display: string; error: GraphError; blocked: Set<string> } | null = null;
+/** Seconds a node is expected to take, of the newest plan and of the run that is tracked. */
+let expectedNow: ReadonlyMap<string, number> = new Map();
+let expected: ReadonlyMap<string, number> = expectedNow;
+
+const inDocument = (id: string) => currentDoc().nodes.has(id);
+
+function equal(a: NodeState, b: NodeState): boolean {
+  const names = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof NodeState>;
+  return [...names].every((name) => Object.is(a[name], b[name]) || (name === "steps" && String(a[name]) === String(b[name])));
+}
+
+function stateOf(id: string): NodeState {
+  let state = shown?.state(id) ?? idle;
+  if (failure && (failure.display === id || failure.error.node === id)) {
+    state = { ...state, state: "error", error: failure.error };
+  } else if (failure?.blocked.has(id) && (state.state === "queued" || state.state === "idle")) {
+    state = { state: "blocked", waitsFor: failure.display };
+  }
+  const previewUrl = previews.get(id);
+  return previewUrl ? { ...state, previewUrl } : state;
+}
+
+function publish(ids: Iterable<string>): void {
+  for (const id of ids) {
+    const next = stateOf(id);
+    if (!equal(nodeStates.get(id), next)) nodeStates.set(id, next);
+  }
+}
+
+function publishAll(): void {
+  publish(new Set([...nodeStates.keys(), ...(shown?.ids() ?? []), ...(failure?.blocked ?? [])]));
+}
+
+function show(tracker: Tracker | null): void {
+  if (shown === tracker) return;
+  shown = tracker;
+  failure = null;
+  shownId.set(tracker?.promptId ?? null);
+  publishAll();
+}
+
+/** Another document is open now: nothing on it has run yet. */
+export function forgetDocumentRuns(): void {
+  ours.clear();
+  previews.clear();
+  show(null);
+  if (tracked) void adopt(tracked);
+}
+
+/** A run was started from the document; `nodes` are those of its plan. */
+export function runStarted(promptId: string, nodes: Record<string, [string, string]>): void {
+  ours.add(promptId);
+  if (tracked?.promptId === promptId) {
+    show(tracked);
+  } else if (!shown || shown.phase === "ended") {
+    const waiting = createTracker({ prompt_id: promptId }, inDocument);
+    waiting.plan(nodes);
+    show(waiting);
+  }
+}
+
+const known = new Set(["cached", "running", "done", "failed"]);
+
+function changesOf(detail: RunDetail): Record<string, NodeChange> {
+  const nodes: Record<string, NodeChange> = {};
+  for (const { node, state, ms } of detail.nodes ?? []) {
+    if (known.has(state)) nodes[node] = { state: state as NodeChange["state"], ms };
+  }
+  return nodes;
+}
+
+function learn(tracker: Tracker, detail: RunDetail): void {
+  const graph = Object.entries(detail.expanded ?? {});
+  tracker.plan(Object.fromEntries(graph.map(([id, node]) => [id, [node.class_type, tracker.display(id)]])));
+}
+
+function fail(tracker: Tracker, error: GraphError): void {
+  const display = error.node ? tracker.display(error.node) : "";
+  failure = { display, error, blocked: display ? downstreamOf(currentDoc(), display) : new Set() };
+}
+
+/** The document was opened from this run: show how it went. */
+export function showRun(detail: RunDetail): void {
+  ours.add(detail.prompt_id);
+  if (tracked?.promptId === detail.prompt_id) {
+    show(tracked);
+    return;
+  }
+  const tracker = createTracker(detail, (id) => id in detail.document.graph);
+  learn(tracker, detail);
+  tracker.apply(changesOf(detail));
+  tracker.phase = detail.state === "pending" ? "pending" : "ended";
+  show(tracker);
+  if (detail.error) fail(tracker, detail.error);
+  publishAll();
+}
+
+/** A run we did not start: show it when it is of the graph that is open. Without its plan, learn that too. */
+async function adopt(tracker: Tracker, needsPlan = false): Promise<void> {
+  const mine = ours.has(tracker.promptId);
+  if (mine) show(tracker);
+  if (mine && !needsPlan) return;
+  const detail = await api.runDetail(tracker.promptId).catch(() => null);
+  if (!detail || tracker !== tracked) return;
+  if (needsPlan) learn(tracker, detail);
+  if (ours.has(tracker.promptId) || meaning(detail.document) === meaning(toApi(currentDoc()))) show(tracker);
+  publishAll();
+}
+
+// -------------------------------------------------------------------------------------------------------------- events
+
+function track(promptId: string, needsPlan = false): Tracker {
+  if (tracked?.promptId === promptId) return tracked;
+  tracked = createTracker({ prompt_id: promptId }, inDocument);
+  tracked.phase = "running";
+  trackedSince = Date.now();
+  expected = expectedNow;
+  void adopt(tracked, needsPlan);
+  return tracked;
+}
+
+/** From the pace so far, once there is one; before, from the plan. */
+function secondsLeft(share: number, summary: PlanSummary | undefined): number | null {
+  const elapsed = (Date.now() - trackedSince) / 1000;
+  if (share > 0.1) return (elapsed * (1 - share)) / share;
+  return summary?.seconds != null ? summary.seconds * (1 - share) : null;
+}
+
+function progress(summary = running.get()?.summary): void {
+  const run = queue.get().find((entry) => entry.prompt_id === tracked?.promptId);
+  if (!tracked || !run) {
+    running.set(null);
+    return;
+  }
+  const share = tracked.share(expected);
+  running.set({ run, summary, share, secondsLeft: secondsLeft(share, summary) });
+}
+
+function setQueue(next: Run[], needsPlan = false): void {
+  queue.set(next);
+  const run = next.find((entry) => entry.state === "running");
+  if (!run) {
+    tracked = null;
+  } else if (tracked?.promptId !== run.prompt_id) {
+    track(run.prompt_id, needsPlan);
+    if (needsPlan && run.started_ms) trackedSince = run.started_ms;
+    running.set(null);
+  }
+  progress();
+}
+
+/** It ended while we were not connected. */
+async function catchUp(promptId: string): Promise<void> {
+  const detail = await api.runDetail(promptId).catch(() => null);
+  if (!detail || shown?.promptId !== promptId || detail.state === "running") return;
+  showRun(detail);
+  endings.set(detail);
+}
+
+function onSnapshot(event: Extract<ServerEvent, { type: "snapshot" }>): void {
+  if (serverId.get() !== event.server) tracked = null;
+  serverId.set(event.server);
+  setQueue(event.queue, true);
+  if (event.running && tracked?.promptId === event.running.prompt_id) {
+    tracked.apply(event.running.nodes);
+    progress(event.running.summary);
+    if (shown === tracked) publishAll();
+  }
+  const waiting = shown && shown.phase !== "ended" && !event.queue.some((run) => run.prompt_id === shown?.promptId);
+  if (shown && waiting) void catchUp(shown.promptId);
+}
+
+function onPlanned(event: Extract<ServerEvent, { type: "planned" }>): void {
+  const tracker = track(event.prompt_id);
+  tracker.plan(event.expanded);
+  progress(event.summary);
+  if (shown === tracker) publishAll();
+}
+
+function onNodes(event: Extract<ServerEvent, { type: "nodes" }>): void {
+  if (tracked?.promptId !== event.prompt_id) return;
+  const touched = tracked.apply(event.nodes);
+  if (shown === tracked) publish(touched);
+  progress();
+}
+
+function onFailed(event: Extract<ServerEvent, { type: "failed" }>): void {
+  const { error } = event;
+  log("error", error.text || error.message, { node: error.node });
+  if (shown?.promptId !== event.prompt_id) return;
+  fail(shown, error);
+  publishAll();
+}
+
+function onEnded(event: Extract<ServerEvent, { type: "ended" }>): void {
+  if (tracked?.promptId === event.prompt_id) tracked.phase = "ended";
+  if (shown?.promptId === event.prompt_id) {
+    shown.phase = "ended";
+    publishAll();
+  }
+  endings.set(event.run);
+}
+
+function onEvent(event: ServerEvent): void {
+  switch (event.type) {
+    case "snapshot":
+      return onSnapshot(event);
+    case "queue":
+      return setQueue(event.queue);
+    case "planned":
+      return onPlanned(event);
+    case "nodes":
+      return onNodes(event);
+    case "failed":
+      return onFailed(event);
+    case "ended":
+      return onEnded(event);
+    case "delivered":
+      return log("info", `Written: ${event.file.filename}`, { node: event.file.node });
+    case "warning":
+      return log("warning", event.text);
+    case "graph_changed":
+      return graphChange.set({ path: event.path, etag: event.etag });
+    case "log":
+      return log(logLevel(event.level), event.text, { timeMs: event.time_ms });
+  }
+}
+
+function onPreview({ node, run, blob }: Preview): void {
+  if (!shown || shown !== tracked) return;
+  const number = running.get()?.run.run;
+  if (number && run && number !== run) return;
+  const ids = [node, ...scopesOf(node), shown.display(node)];
+  previews.put(blob, ids);
+  publish(ids);
+}
+
+function onConnection(next: Connection): void {
+  const before = connection.get();
+  if (before.connected && !next.connected) log("warning", "The connection to the server is lost; trying again.");
+  if (!before.connected && next.connected && serverId.get() !== null) log("info", "Connected again.");
+  connection.set(next);
+}
+
+let socket: EventSocket | null = null;
+
+/** Opens the socket; further calls do nothing. */
+export function connect(): void {
+  socket ??= connectEvents({ event: onEvent, preview: onPreview, connection: onConnection });
+}
+
+export function retryConnection(): void {
+  socket?.retry();
+}
+
+/** What nodes cost according to the newest plan, by expanded id: weighs the progress of the next run. */
+export function expectSeconds(seconds: ReadonlyMap<string, number>): void {
+  expectedNow = seconds;
+}
+
+// --------------------------------------------------------------------------------------------------------------- hooks
+
+const whole = <T>(value: T) => value;
+
+/** A node of the document, a scope, or an expanded node. */
+export function useNodeState(id: string): NodeState {
+  return useKeyed(nodeStates, id);
+}
+
+export function useConnection(): Connection {
+  return useStore(connection, whole);
+}
+
+export function useQueue(): Run[] {
+  return useStore(queue, whole);
+}
+
+export function useRunning(): RunningRun | null {
+  return useStore(running, whole);
+}
+
+export function useShownRun(): string | null {
+  return useStore(shownId, whole);
+}
+
+/** The run that ended last; its identity changes with every end. */
+export function useLastEnded(): Run | null {
+  return useStore(endings, whole);
+}
+
+/** The newest change of a file in the graphs folder. */
+export function useGraphChange(): { path: string; etag: string } | null {
+  return useStore(graphChange, whole);
+}
+
+export function useServerId(): string | null {
+  return useStore(serverId, whole);
+}
+
+export function useRuns(): Runs {
+  return { connection: useConnection(), queue: useQueue(), running: useRunning(), shown: useShownRun() };
+}
+
+/** For code that is not a component. */
+export const runState = { queue, connection, shown: shownId, ended: endings };
