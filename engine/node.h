@@ -200,11 +200,16 @@ size_t tb_job_memory_limit(const tb_job *job);
  */
 void *tb_job_shared(tb_job *job, void *(*make)(void), void (*drop)(void *));
 
-/* The run's own graph document as JSON text, to be embedded in files. Borrowed. */
+/* The run's own graph document as JSON text, to be embedded in files; NULL: nothing is to be
+ * embedded. Borrowed. */
 const char *tb_job_document(const tb_job *job);
-/* A path given by the user, made absolute against the folder the run was started in. Freed by
- * free(). */
-char *tb_job_path(const tb_job *job, const char *path);
+/* Paths given by the user, made absolute; freed by free(). A server limits them to its folders:
+ * NULL then, with a sentence that names those. tb_job_path: a file to be read; relative to the
+ * folder the run was started in, or to the first of the server's in which it is.
+ * tb_job_target_path: a file to be written. tb_job_model_path: a model, which may be anywhere. */
+char *tb_job_path(const tb_job *job, const char *path, tb_err *err);
+char *tb_job_target_path(const tb_job *job, const char *path, tb_err *err);
+char *tb_job_model_path(const tb_job *job, const char *path);
 /* plan: could a file be written to `path`? TB_EINVAL when a folder is there or a file is where a
  * folder must be, TB_EIO when the folder may not be written: told before the work, not after. */
 tb_status tb_job_check_target(tb_job *job, const char *path, tb_err *err);

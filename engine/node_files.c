@@ -62,8 +62,10 @@ static tb_status write_file(tb_job *job, const tb_value *file, const char *path,
         format && graph ? tb_media_embed(bytes, format, graph, err) : tb_tensor_ref(bytes);
     if (!with)
         return err->status;
-    char *full = tb_job_path(job, path);
-    const tb_status st = tb_fs_write(full, tb_tensor_data(with), tb_tensor_bytes(with), false, err);
+    char *full = tb_job_target_path(job, path, err);
+    const tb_status st =
+        full ? tb_fs_write(full, tb_tensor_data(with), tb_tensor_bytes(with), false, err)
+             : err->status;
     if (st == TB_OK)
         tb_job_delivered(job, full, kind);
     free(full);
@@ -91,7 +93,9 @@ static tb_status check_parent(const char *full, tb_err *err)
 
 tb_status tb_job_check_target(tb_job *job, const char *path, tb_err *err)
 {
-    char *full = tb_job_path(job, path);
+    char *full = tb_job_target_path(job, path, err);
+    if (!full)
+        return err->status;
     const tb_status st =
         tb_fs_is_dir(full)
             ? tb_err_set(err, TB_EINVAL, "path must name a file, but '%s' is a folder", full)

@@ -34,8 +34,8 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
     tb_media_info info;
     if (!tb_job_plan_known(job, "path"))
         return TB_OK;
-    char *path = tb_job_path(job, p->path);
-    const tb_status st = tb_media_probe(path, &info, err);
+    char *path = tb_job_path(job, p->path, err);
+    const tb_status st = path ? tb_media_probe(path, &info, err) : err->status;
     free(path);
     if (st != TB_OK)
         return st;
@@ -48,8 +48,8 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
-    char *path = tb_job_path(job, p->path);
-    tb_tensor *raw = tb_media_read(path, 0, 1, NULL, tb_job_cancel_flag(job), err);
+    char *path = tb_job_path(job, p->path, err);
+    tb_tensor *raw = path ? tb_media_read(path, 0, 1, NULL, tb_job_cancel_flag(job), err) : NULL;
     free(path);
     if (!raw)
         return err->status;

@@ -64,7 +64,7 @@ static tb_status take_part(tb_job *job, const char *given, const char *input, co
     tb_model_info found;
     if (!*given)
         return TB_OK;
-    char *path = tb_job_path(job, given);
+    char *path = tb_job_model_path(job, given);
     tb_status st = tb_model_probe(path, &found, err);
     if (st == TB_OK) {
         char **from = (char **)(void *)((char *)&found + offset);
@@ -92,7 +92,7 @@ static tb_status find_base(tb_job *job, const params *p, tb_model_info *info, tb
     if (!*p->path && (*p->transformer || *p->vae || *p->text_encoder || *p->tokenizer))
         return TB_OK;
     if (*p->path)
-        path = tb_job_path(job, p->path);
+        path = tb_job_model_path(job, p->path);
     else
         TB_TRY(tb_model_bundled(&path, err));
     const tb_status st = tb_model_probe(path, info, err);
@@ -111,7 +111,7 @@ static tb_status find_parts(tb_job *job, const params *p, tb_model_info *info, t
     TB_TRY(take_part(job, p->text_encoder, "text_encoder", "text encoder",
                      offsetof(tb_model_info, text_encoder), info, err));
     if (*p->tokenizer) {
-        char *path = tb_job_path(job, p->tokenizer);
+        char *path = tb_job_model_path(job, p->tokenizer);
         replace(&info->tokenizer, &path);
     }
     return TB_OK;

@@ -59,8 +59,8 @@ static tb_tensor *find(const tb_safetensors *f, const params *p, tb_err *err)
 
 static tb_tensor *load(tb_job *job, const params *p, tb_err *err)
 {
-    char *path = tb_job_path(job, p->path);
-    tb_safetensors *f = tb_safetensors_open(path, err);
+    char *path = tb_job_path(job, p->path, err);
+    tb_safetensors *f = path ? tb_safetensors_open(path, err) : NULL;
     tb_tensor *t = f ? find(f, p, err) : NULL;
     tb_safetensors_close(&f);
     free(path);

@@ -44,11 +44,11 @@ static int64_t frames_of(const params *p, const tb_media_info *info)
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
-    tb_media_info info;
+    tb_media_info info = { 0 };
     if (!tb_job_plan_known(job, "path"))
         return TB_OK;
-    char *path = tb_job_path(job, p->path);
-    tb_status st = tb_media_probe(path, &info, err);
+    char *path = tb_job_path(job, p->path, err);
+    tb_status st = path ? tb_media_probe(path, &info, err) : err->status;
     if (st == TB_OK && info.frames >= 0 && p->first >= info.frames)
         st = tb_err_set(
             err, TB_EINVAL, "first must be 0..%lld for the %lld frames of '%s', got %lld",
@@ -68,8 +68,9 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
     double fps = 0;
-    char *path = tb_job_path(job, p->path);
-    tb_tensor *raw = tb_media_read(path, p->first, p->frames, &fps, tb_job_cancel_flag(job), err);
+    char *path = tb_job_path(job, p->path, err);
+    tb_tensor *raw =
+        path ? tb_media_read(path, p->first, p->frames, &fps, tb_job_cancel_flag(job), err) : NULL;
     free(path);
     if (!raw)
         return err->status;

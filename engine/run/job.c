@@ -285,12 +285,7 @@ void *tb_job_shared(tb_job *job, void *(*make)(void), void (*drop)(void *))
 
 const char *tb_job_document(const tb_job *job)
 {
-    return job->run->graph_text;
-}
-
-char *tb_job_path(const tb_job *job, const char *path)
-{
-    return tb_fs_join(job->run->cwd, path);
+    return job->run->o.no_metadata ? NULL : job->run->graph_text;
 }
 
 void tb_job_delivered(tb_job *job, const char *path, const char *kind)

@@ -87,8 +87,8 @@ static tb_status fingerprint(void *ctx, int node, tb_hasher *h, tb_err *err)
         if (!v || tb_value_kind(v) != TB_STRING)
             continue;
         tb_digest d;
-        char *path = tb_job_path(j, tb_value_as_string(v));
-        st = tb_job_file_digest(j, path, &d, err);
+        char *path = tb_job_path(j, tb_value_as_string(v), err);
+        st = path ? tb_job_file_digest(j, path, &d, err) : err->status;
         if (st == TB_OK)
             tb_hasher_bytes(h, d.b, sizeof d.b);
         else

@@ -196,6 +196,7 @@ static tb_status set_up(tb_run *r, const tb_run_options *o, tb_err_list *errors,
     const char *until = json_string_value(json_object_get(o->document, "until"));
     r->title = tb_xstrdup(o->title ? o->title : "graph");
     r->cwd = o->cwd ? tb_xstrdup(o->cwd) : cwd ? tb_xstrdup(cwd) : current_dir();
+    tbi_paths_set(&r->paths, o, r->cwd);
     r->until = o->until ? tb_xstrdup(o->until) : until ? tb_xstrdup(until) : NULL;
     r->script = o->script;
     r->o.lenient |= json_is_true(json_object_get(o->document, "lenient"));
@@ -358,6 +359,7 @@ void tbi_run_free(tb_run *r)
     free(r->title);
     free(r->until);
     free(r->cwd);
+    tbi_paths_clear(&r->paths);
     free(r);
 }
 

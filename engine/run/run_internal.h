@@ -110,11 +110,17 @@ typedef struct tbi_plan_row {
     double seconds; /* < 0: not known */
 } tbi_plan_row;
 
+typedef struct tbi_paths { /* a server's guard; NULL: no limit */
+    char *write_root;
+    char **read_roots; /* the run's folder first; ends with NULL */
+} tbi_paths;
+
 struct tb_run {
     tb_engine *engine;
     tb_run *next;
     tb_run_options o; /* the pointers in it are not used after submission; copies follow */
     char *title, *until, *cwd;
+    tbi_paths paths;
     char *graph_text; /* the graph document as it is embedded in files */
     json_t *document; /* as stored for resuming */
     tb_script *script, *own_script;
@@ -164,6 +170,10 @@ json_t *tbi_expansion(tb_run *r, const char *type, const char *id, const json_t 
                       tb_err *err);
 tb_status tbi_splice(tb_run *r, int node, const json_t *answer, tb_err *err);
 tb_status tbi_make_keys(tb_run *r, tb_err *err);
+
+/* paths.c */
+void tbi_paths_set(tbi_paths *p, const tb_run_options *o, const char *cwd);
+void tbi_paths_clear(tbi_paths *p);
 
 /* plan.c: what is cached, what will run, for how long, with how much memory */
 tb_status tbi_plan(tb_run *r, tb_err *err);
