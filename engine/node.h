@@ -64,6 +64,7 @@ typedef struct tb_input_def {
     double f_default, f_min, f_max;
     const char *s_default; /* STRING, COMBO; NULL: required */
     const char *choices;   /* COMBO: "euler|heun|ddim" */
+    const char *files;     /* COMBO: the kind of files it offers (base/folders.h), not choices */
     const char *unit;      /* "pixels", "" */
     const char *doc;       /* one sentence */
     bool required;         /* a literal without default */
@@ -205,7 +206,8 @@ void *tb_job_shared(tb_job *job, void *(*make)(void), void (*drop)(void *));
 const char *tb_job_document(const tb_job *job);
 /* Paths given by the user, made absolute; freed by free(). A server limits them to its folders:
  * NULL then, with a sentence that names those. tb_job_path: a file to be read; relative to the
- * folder the run was started in, or to the first of the server's in which it is.
+ * folder the run was started in, or to the first of the server's in which it is. All may name a
+ * folder: "input:photo.png", "output:clip.mp4", "vae:wan.safetensors" (base/folders.h).
  * tb_job_target_path: a file to be written. tb_job_model_path: a model, which may be anywhere. */
 char *tb_job_path(const tb_job *job, const char *path, tb_err *err);
 char *tb_job_target_path(const tb_job *job, const char *path, tb_err *err);
@@ -214,7 +216,9 @@ char *tb_job_model_path(const tb_job *job, const char *path);
  * folder must be, TB_EIO when the folder may not be written: told before the work, not after. */
 tb_status tb_job_check_target(tb_job *job, const char *path, tb_err *err);
 /* deliver: write the FILEs of an output (of all elements, when the node ran over a list): one
- * exactly to `path`, several to "name_00001.png", ... or where the path has a %05d. The graph is
+ * exactly to `path`, several to "name_00001.png", ... or where the path has a %05d. A path with a
+ * run of '#' in its name is numbered on from the files that are there (base/numbered.h); %year%,
+ * %month%, %day%, %hour%, %minute%, %second% stand for now. The graph is
  * put into those that have a place for it. Tells the user of each, as of `kind`. */
 tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const char *kind,
                                tb_err *err);

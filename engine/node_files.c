@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/numbered.h"
 #include "base/str.h"
 #include "formats/media.h"
 #include "node.h"
@@ -51,6 +53,55 @@ static char *numbered(const char *path, int number)
     return tb_str_take(&s);
 }
 
+/* %year% %month% %day% %hour% %minute% %second%: when the file is written. New string. */
+static char *dated(const char *path)
+{
+    const time_t now = time(NULL);
+    struct tm tm;
+    localtime_r(&now, &tm);
+    const struct {
+        const char *name;
+        int value;
+    } parts[] = { { "%year%", tm.tm_year + 1900 }, { "%month%", tm.tm_mon + 1 },
+                  { "%day%", tm.tm_mday },         { "%hour%", tm.tm_hour },
+                  { "%minute%", tm.tm_min },       { "%second%", tm.tm_sec } };
+    tb_str s = TB_STR_INIT;
+    while (*path) {
+        size_t i = 0;
+        while (i < sizeof parts / sizeof *parts && !tb_str_starts(path, parts[i].name))
+            i++;
+        if (i < sizeof parts / sizeof *parts)
+            tb_str_addf(&s, "%02d", parts[i].value);
+        else
+            tb_str_addn(&s, path, 1);
+        path += i < sizeof parts / sizeof *parts ? strlen(parts[i].name) : 1;
+    }
+    return tb_str_take(&s);
+}
+
+static tb_status write_bytes(const char *path, const tb_tensor *bytes, tb_err *err)
+{
+    return tb_fs_write(path, tb_tensor_data(bytes), tb_tensor_bytes(bytes), false, err);
+}
+
+/* To the path itself, or where it is numbered to the next of its names. A file that holds the same
+ * is told again instead: who runs a graph once more gets the files of the first time, as ComfyUI's
+ * clients expect. *written: freed by the caller. */
+static tb_status write_to(const char *path, const tb_tensor *bytes, char **written, tb_err *err)
+{
+    bool held = false;
+    if (!tb_numbered(path)) {
+        *written = tb_xstrdup(path);
+        return write_bytes(path, bytes, err);
+    }
+    TB_TRY(tb_numbered_claim(path, tb_tensor_data(bytes), tb_tensor_bytes(bytes), written, &held,
+                             err));
+    const tb_status st = held ? TB_OK : write_bytes(*written, bytes, err);
+    if (st != TB_OK)
+        unlink(*written);
+    return st;
+}
+
 static tb_status write_file(tb_job *job, const tb_value *file, const char *path, const char *kind,
                             tb_err *err)
 {
@@ -62,12 +113,11 @@ static tb_status write_file(tb_job *job, const tb_value *file, const char *path,
         format && graph ? tb_media_embed(bytes, format, graph, err) : tb_tensor_ref(bytes);
     if (!with)
         return err->status;
-    char *full = tb_job_target_path(job, path, err);
-    const tb_status st =
-        full ? tb_fs_write(full, tb_tensor_data(with), tb_tensor_bytes(with), false, err)
-             : err->status;
+    char *full = tb_job_target_path(job, path, err), *written = NULL;
+    const tb_status st = full ? write_to(full, with, &written, err) : err->status;
     if (st == TB_OK)
-        tb_job_delivered(job, full, kind);
+        tb_job_delivered(job, written, kind);
+    free(written);
     free(full);
     tb_tensor_unref(&with);
     return st;
@@ -104,20 +154,30 @@ tb_status tb_job_check_target(tb_job *job, const char *path, tb_err *err)
     return st;
 }
 
-tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const char *kind,
-                               tb_err *err)
+static tb_status deliver_all(tb_job *job, const tb_value *files, const char *path, const char *kind,
+                             tb_err *err)
 {
-    tb_value *files = tb_value_list();
-    collect(tb_job_outputs(job, slot), files);
     const int count = tb_list_count(files);
     size_t len;
-    const bool single = count == 1 && !find_number(path, &len);
+    const bool as_is = tb_numbered(path) || (count == 1 && !find_number(path, &len));
     tb_status st = TB_OK;
     for (int i = 0; i < count && st == TB_OK; i++) {
-        char *name = single ? tb_xstrdup(path) : numbered(path, i + 1);
+        char *name = as_is ? tb_xstrdup(path) : numbered(path, i + 1);
         st = write_file(job, tb_list_at(files, i), name, kind, err);
         free(name);
     }
+    return st;
+}
+
+tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const char *kind,
+                               tb_err *err)
+{
+    TB_TRY(tb_job_check_target(job, path, err));
+    tb_value *files = tb_value_list();
+    char *name = dated(path);
+    collect(tb_job_outputs(job, slot), files);
+    const tb_status st = deliver_all(job, files, name, kind, err);
+    free(name);
     tb_value_unref(&files);
     return st;
 }

@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "base/err.h"
+#include "base/folders.h"
 #include "base/json.h"
 #include "graph/graph.h"
 #include "graph/types.h"
@@ -45,6 +46,9 @@ tb_store *tb_engine_store(tb_engine *e); /* NULL with no_store */
 const tb_types *tb_engine_types(tb_engine *e);
 /* Give memory back: results kept between runs at once, opened models when no run uses them. */
 void tb_engine_release(tb_engine *e, bool results, bool models);
+/* Where paths like "input:photo.png" lead. To be set up before the first run; at first it knows the
+ * bundled model alone, as "tubelet-tiny". Borrowed. */
+tb_folders *tb_engine_folders(tb_engine *e);
 
 /* ------------------------------------------------------------------------------------- running */
 

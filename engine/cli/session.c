@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
@@ -348,6 +349,21 @@ static void close_loop(session *s)
     uv_run(tb_engine_loop(s->engine), UV_RUN_NOWAIT);
 }
 
+/* Models from --models before those of the environment; previews where nobody has to tidy up. */
+static void set_folders(const session *s)
+{
+    tb_folders *f = tb_engine_folders(s->engine);
+    const cli_args *args = s->o->args;
+    char *cache = tb_fs_cache_dir(), *temp = tb_fs_join(cache, "temp");
+    for (int i = 0; i < args->given_count; i++)
+        if (strcmp(args->given[i].option->name, "models") == 0)
+            tb_folders_add_root(f, args->given[i].value);
+    tb_folders_add_usual_roots(f);
+    tb_folders_set(f, "temp", temp);
+    free(temp);
+    free(cache);
+}
+
 static int submit_and_wait(session *s, tb_err *err)
 {
     tb_err_list errors = { 0 };
@@ -395,6 +411,7 @@ int cli_session(const cli_session_options *o)
                              &err);
     if (!s.engine)
         return cli_fail(cli_store_error(&err));
+    set_folders(&s);
     if (!s.json && !o->plan_only)
         s.progress = cli_progress_new(stderr, isatty(STDERR_FILENO));
     const int code = submit_and_wait(&s, &err);

@@ -32,6 +32,11 @@ int cli_run_graph(cli_args *args, bool plan_only);
     {                                                                                         \
         "store", "DIR", "Keep results here (default: $TUBELET_STORE, else the cache folder)." \
     }
+#define CLI_MODELS_OPTION                                                                  \
+    {                                                                                      \
+        "models", "DIR",                                                                   \
+            "Look for diffusion_models/, text_encoders/, vae/, ... here; may be repeated." \
+    }
 #define CLI_MEMORY_OPTION                                                                     \
     {                                                                                         \
         "memory", "SIZE", "Refuse what needs more, e.g. 12G (default: 90 % of what is free)." \
@@ -41,8 +46,8 @@ int cli_run_graph(cli_args *args, bool plan_only);
         { "no-cache", NULL, "Compute all anew; results are still stored." },            \
         { "no-store", NULL, "Neither read nor keep results." },                         \
         { "until", "NODE", "Run this node and what it needs, and stop there." },        \
-        { "threads", "N", "Compute threads (default: all cores)." }, CLI_MEMORY_OPTION, \
-        CLI_STORE_OPTION
+        { "threads", "N", "Compute threads (default: all cores)." }, CLI_MODELS_OPTION, \
+        CLI_MEMORY_OPTION, CLI_STORE_OPTION
 
 /* One line for a value: "7", "\"a ball\"", "F32 [16,1,4,4]", "{ samples = F32 [16,1,4,4], seed = 7
  * }",

@@ -107,6 +107,19 @@ static void unknown_input(checker *c, const tb_type *t, const char *name)
     free(names);
 }
 
+/* A COMBO of files takes the names that are there now. */
+static void check_file(checker *c, const tb_input_def *in, const tb_value *v)
+{
+    const tb_folders *folders = tb_types_folders(c->p->types);
+    tb_err err = TB_ERR_INIT;
+    if (!in->files || !folders || !tb_folders_knows(folders, in->files) || !v)
+        return;
+    char *path = tb_folders_find(folders, in->files, tb_value_as_string(v), &err);
+    if (!path)
+        report(c, "value_not_in_list", in->name, "%s: %s", in->name, err.message);
+    free(path);
+}
+
 /* A literal, unwrapped and converted, into the argument. */
 static void check_literal(checker *c, const tb_input_def *in, const json_t *literal, tb_arg *arg)
 {
@@ -122,6 +135,7 @@ static void check_literal(checker *c, const tb_input_def *in, const json_t *lite
         arg->literal = tb_input_convert(in, v, c->p->lenient, &err);
     if (!arg->literal)
         report(c, err.reason ? err.reason : "invalid_input_type", in->name, "%s", err.message);
+    check_file(c, in, arg->literal);
     tb_value_unref(&v);
 }
 

@@ -26,6 +26,7 @@ struct tb_types {
     int count;
     size_t cap;
     tb_map *index;
+    const tb_folders *folders;
 };
 
 static int count_inputs(const tb_input_def *in)
@@ -158,19 +159,21 @@ static const char *choices_of(entry *e, const json_t *list)
     return kept;
 }
 
+static const struct {
+    const char *name;
+    unsigned flag;
+} flag_tab[] = {
+    { "optional", TB_IN_OPTIONAL },   { "lazy", TB_IN_LAZY },       { "list", TB_IN_LIST },
+    { "multiline", TB_IN_MULTILINE }, { "literal", TB_IN_LITERAL }, { "file", TB_IN_FILE },
+    { "unkeyed", TB_IN_UNKEYED },     { "upload", TB_IN_UPLOAD },   { "seed", TB_IN_SEED },
+};
+
 static unsigned flags_of(const json_t *j)
 {
-    static const struct {
-        const char *name;
-        unsigned flag;
-    } tab[] = { { "optional", TB_IN_OPTIONAL }, { "lazy", TB_IN_LAZY },
-                { "list", TB_IN_LIST },         { "multiline", TB_IN_MULTILINE },
-                { "literal", TB_IN_LITERAL },   { "file", TB_IN_FILE },
-                { "unkeyed", TB_IN_UNKEYED } };
     unsigned flags = 0;
-    for (size_t i = 0; i < sizeof tab / sizeof *tab; i++)
-        if (json_is_true(json_object_get(j, tab[i].name)))
-            flags |= tab[i].flag;
+    for (size_t i = 0; i < sizeof flag_tab / sizeof *flag_tab; i++)
+        if (json_is_true(json_object_get(j, flag_tab[i].name)))
+            flags |= flag_tab[i].flag;
     return flags;
 }
 
@@ -190,6 +193,7 @@ static void input_from_json(entry *e, tb_input_def *in, const json_t *j)
         .f_max = json_is_number(hi) ? json_number_value(hi) : DBL_MAX,
         .s_default = keep_text(e, json_string_value(def)),
         .choices = choices_of(e, json_object_get(j, "choices")),
+        .files = text_of(e, j, "files"),
         .unit = text_of(e, j, "unit"),
         .doc = text_of(e, j, "doc"),
         .required = json_is_true(json_object_get(j, "required")),
@@ -255,6 +259,16 @@ tb_status tb_types_add(tb_types *t, const json_t *array, tb_err *err)
     }
     reindex(t);
     return TB_OK;
+}
+
+void tb_types_set_folders(tb_types *t, const tb_folders *folders)
+{
+    t->folders = folders;
+}
+
+const tb_folders *tb_types_folders(const tb_types *t)
+{
+    return t->folders;
 }
 
 /* ------------------------------------------------------------------------------------- look-ups */
@@ -406,18 +420,12 @@ static json_t *input_to_json(const tb_input_def *in)
         }
         json_object_set_new(j, "choices", list);
     }
+    set_text(j, "files", in->files);
     set_text(j, "unit", in->unit);
     set_text(j, "doc", in->doc);
-    static const struct {
-        unsigned flag;
-        const char *name;
-    } tab[] = { { TB_IN_OPTIONAL, "optional" }, { TB_IN_LAZY, "lazy" },
-                { TB_IN_LIST, "list" },         { TB_IN_MULTILINE, "multiline" },
-                { TB_IN_LITERAL, "literal" },   { TB_IN_FILE, "file" },
-                { TB_IN_UNKEYED, "unkeyed" } };
-    for (size_t i = 0; i < sizeof tab / sizeof *tab; i++)
-        if (in->flags & tab[i].flag)
-            json_object_set_new(j, tab[i].name, json_true());
+    for (size_t i = 0; i < sizeof flag_tab / sizeof *flag_tab; i++)
+        if (in->flags & flag_tab[i].flag)
+            json_object_set_new(j, flag_tab[i].name, json_true());
     if (in->required)
         json_object_set_new(j, "required", json_true());
     return j;

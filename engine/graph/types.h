@@ -3,12 +3,14 @@
  * JSON of a type (from Lua, for the editor, for `tubelet nodes --json`):
  *   { "name", "kind": "primitive"|"lua"|"composite", "title", "category", "doc", "example",
  * "version": str, "target": bool, "inputs": [ { "name", "type", "default", "min", "max", "choices":
- * [str], "unit", "doc", "optional", "lazy", "list", "literal", "multiline", "required" } ],
+ * [str], "unit", "doc", "optional", "lazy", "list", "literal", "multiline", "required", "upload",
+ * "seed", "files": the kind of files a COMBO offers (base/folders.h) instead of "choices" } ],
  * "outputs": [ { "name", "type", "list", "doc" } ] } Inputs of scalar types (INT FLOAT STRING
  * BOOLEAN COMBO) take literals or links, all others links only.
  */
 #pragma once
 
+#include "base/folders.h"
 #include "base/json.h"
 #include "node.h"
 
@@ -34,6 +36,10 @@ void tb_types_add_defs(tb_types *t, const tb_node_def *const *defs);
  * replaced. */
 tb_status tb_types_add(tb_types *t, const json_t *array, tb_err *err);
 const tb_type *tb_types_find(const tb_types *t, const char *name);
+/* Where COMBOs of files look: a literal of such an input is then checked with the graph. Borrowed;
+ * NULL: not checked. */
+void tb_types_set_folders(tb_types *t, const tb_folders *folders);
+const tb_folders *tb_types_folders(const tb_types *t);
 /* The nearest known name, or NULL when none is near. */
 const char *tb_types_nearest(const tb_types *t, const char *name);
 int tb_types_count(const tb_types *t);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/folders.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "compute/compute.h"
@@ -84,6 +85,9 @@ json_t *tb_model_describe(const char *path, tb_err *err);
 /* The bundled model: $TUBELET_MODEL, else examples/tiny near the program. TB_ENOTFOUND names the
  * places. *path is freed by free(). */
 tb_status tb_model_bundled(char **path, tb_err *err);
+
+/* The bundled model's parts under the name "tubelet-tiny"; nothing when it is not there. */
+void tb_model_add_bundled(tb_folders *f);
 
 /* ------------------------------------------------------------------------------- what is open */
 

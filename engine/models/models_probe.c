@@ -244,3 +244,15 @@ tb_status tb_model_bundled(char **path, tb_err *err)
     free(dir);
     return *path ? TB_OK : TB_ENOTFOUND;
 }
+
+void tb_model_add_bundled(tb_folders *f)
+{
+    static const char *const kinds[] = { "checkpoints", "diffusion_models", "text_encoders",
+                                         "vae" };
+    char *path = NULL;
+    if (tb_model_bundled(&path, NULL) != TB_OK)
+        return;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        tb_folders_add_model(f, kinds[i], "tubelet-tiny", path);
+    free(path);
+}

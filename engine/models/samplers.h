@@ -51,6 +51,11 @@ tb_status tb_schedule_make(const char *scheduler, int steps, double shift, tb_sc
 /* Betas for `train_steps` training steps, respaced to `steps` of them. */
 tb_status tb_schedule_make_betas(bool cosine, int train_steps, int steps, tb_schedule *s,
                                  tb_err *err);
+/* Noise levels of a flow as ComfyUI's schedulers of these names space them (samplers_levels.c), 0
+ * at the end; 1..1000 steps. */
+#define TB_LEVELS "simple|normal|sgm_uniform|beta|karras|exponential|kl_optimal|linear_quadratic"
+tb_status tb_schedule_make_levels(const char *name, int steps, double shift, tb_schedule *s,
+                                  tb_err *err);
 /* Keep steps first..last-1. 0 <= first < last <= steps (asserted). */
 void tb_schedule_cut(tb_schedule *s, int first, int last);
 void tb_schedule_clear(tb_schedule *s);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "models/models.h"
 #include "run/run_internal.h"
 
 static void mailbox_put(tbi_mailbox *m, void (*fn)(void *arg), void *arg)
@@ -167,6 +168,9 @@ tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err)
     uv_unref((uv_handle_t *)&e->wake);
     e->types = tb_types_new();
     e->memory = tbi_memory_new(o->memory_cache);
+    e->folders = tb_folders_new();
+    tb_model_add_bundled(e->folders);
+    tb_types_set_folders(e->types, e->folders);
     e->own_nodes = o->nodes;
     tb_types_add_defs(e->types, o->nodes);
     return e;
@@ -211,6 +215,7 @@ void tb_engine_free(tb_engine **ep)
     if (e->own_store)
         tb_store_close(&e->store);
     tb_types_free(&e->types);
+    tb_folders_free(&e->folders);
     pthread_mutex_destroy(&e->lock);
     pthread_mutex_destroy(&e->compute_lock);
     pthread_cond_destroy(&e->work_there);
@@ -226,6 +231,11 @@ uv_loop_t *tb_engine_loop(tb_engine *e)
 tb_store *tb_engine_store(tb_engine *e)
 {
     return e->store;
+}
+
+tb_folders *tb_engine_folders(tb_engine *e)
+{
+    return e->folders;
 }
 
 const tb_types *tb_engine_types(tb_engine *e)

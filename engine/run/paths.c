@@ -1,5 +1,8 @@
 /* paths.c - which files a run may touch: where a user's path leads, and a server's guard before it.
  *
+ * A path may name a folder, "input:photo.png" (base/folders.h); what it stands for is guarded
+ * alike.
+ *
  * With a guard a path is followed through all its links first, so that neither "..", nor a link,
  * nor an absolute path leads out of the folders that are allowed.
  */
@@ -91,12 +94,19 @@ static tb_status refuse_read(const tbi_paths *p, const char *path, bool outside,
     return st;
 }
 
-char *tb_job_path(const tb_job *job, const char *path, tb_err *err)
+/* NULL: the path names no folder. */
+static char *named(const tb_job *job, const char *path)
 {
-    const tbi_paths *p = &job->run->paths;
+    char *where = tb_folders_named(job->run->engine->folders, job->run->cwd, path);
+    char *full = where ? tb_fs_join(job->run->cwd, where) : NULL;
+    free(where);
+    return full;
+}
+
+/* NULL: not found, or outside; told of `asked`. */
+static char *guarded(const tbi_paths *p, const char *path, const char *asked, tb_err *err)
+{
     bool outside = *path == '/' || climbs(path);
-    if (!p->read_roots)
-        return tb_fs_join(job->run->cwd, path);
     for (char **root = p->read_roots; *root; root++) {
         char *full = tb_fs_join(*root, path), *real = realpath(full, NULL);
         free(full);
@@ -105,13 +115,25 @@ char *tb_job_path(const tb_job *job, const char *path, tb_err *err)
         outside |= real != NULL;
         free(real);
     }
-    refuse_read(p, path, outside, err);
+    refuse_read(p, asked, outside, err);
     return NULL;
+}
+
+char *tb_job_path(const tb_job *job, const char *path, tb_err *err)
+{
+    const tbi_paths *p = &job->run->paths;
+    char *where = named(job, path), *found;
+    found = p->read_roots ? guarded(p, where ? where : path, path, err)
+            : where       ? tb_xstrdup(where)
+                          : tb_fs_join(job->run->cwd, path);
+    free(where);
+    return found;
 }
 
 char *tb_job_model_path(const tb_job *job, const char *path)
 {
-    return tb_fs_join(job->run->cwd, path);
+    char *where = named(job, path);
+    return where ? where : tb_fs_join(job->run->cwd, path);
 }
 
 /* ----------------------------------------------------------------------------------- writing */
@@ -137,7 +159,16 @@ static bool may_write(const char *root, const char *full)
 char *tb_job_target_path(const tb_job *job, const char *path, tb_err *err)
 {
     const char *root = job->run->paths.write_root;
-    char *full = tb_fs_join(root ? root : job->run->cwd, path);
+    char *full = named(job, path);
+    if (!full && tb_folders_leaves(path)) {
+        tb_err_set(err, TB_EINVAL, "path must stay inside the %.*s folder, got '%s'",
+                   (int)strcspn(path, ":"), path, strchr(path, ':') + 1);
+        return NULL;
+    }
+    if (full && tb_str_starts(path, "temp:"))
+        root = tb_folders_temp(job->run->engine->folders);
+    if (!full)
+        full = tb_fs_join(root ? root : job->run->cwd, path);
     if (!root || may_write(root, full))
         return full;
     free(full);

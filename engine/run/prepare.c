@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "run/run_internal.h"
 
 json_t *tbi_expansion(tb_run *r, const char *type, const char *id, const json_t *inputs,
@@ -114,20 +115,40 @@ static void add_target(tb_run *r, tbi_stack *targets, int node)
     r->nodes[node].target = true;
 }
 
-/* A target that was expanded stands for what its outputs stand for; each is one target only. */
+/* The output nodes inside a composite that has no outputs. */
+static void add_inner_targets(tb_run *r, int node, tbi_stack *targets)
+{
+    const tb_program *p = r->program;
+    char *prefix = tb_xasprintf("%s/", tb_program_id(p, node));
+    for (int i = 0; i < p->count; i++)
+        if (p->nodes[i].type->def->flags & TB_NODE_TARGET && !p->nodes[i].alias &&
+            !p->nodes[i].muted && tb_str_starts(tb_program_id(p, i), prefix))
+            add_target(r, targets, i);
+    free(prefix);
+}
+
+void tbi_add_targets(tb_run *r, int node, tbi_stack *targets)
+{
+    const tb_pnode *n = &r->program->nodes[node];
+    if (!n->type->output_count)
+        add_inner_targets(r, node, targets);
+    for (int k = 0; k < n->type->output_count; k++) {
+        const int src = tb_program_resolve(r->program, node, k).src;
+        if (src >= 0)
+            add_target(r, targets, src);
+    }
+}
+
+/* Each is one target only. */
 static void resolve_targets(tb_run *r)
 {
     tbi_stack resolved = { 0 };
     for (int i = 0; i < r->targets.count; i++) {
         const int at = r->targets.items[i];
-        const tb_pnode *n = &r->program->nodes[at];
-        if (!n->alias)
+        if (r->program->nodes[at].alias)
+            tbi_add_targets(r, at, &resolved);
+        else
             add_target(r, &resolved, at);
-        for (int k = 0; n->alias && k < n->type->output_count; k++) {
-            const int src = tb_program_resolve(r->program, at, k).src;
-            if (src >= 0)
-                add_target(r, &resolved, src);
-        }
     }
     free(r->targets.items);
     r->targets = resolved;

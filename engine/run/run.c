@@ -103,6 +103,7 @@ static tb_status load_types(tb_run *r, const json_t *graph, const json_t *source
         return err->status;
     r->own_types = tb_types_new();
     tb_types_add_defs(r->own_types, r->engine->own_nodes);
+    tb_types_set_folders(r->own_types, r->engine->folders);
     const tb_status st = tb_types_add(r->own_types, types, err);
     json_decref(types);
     return st;

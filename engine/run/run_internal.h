@@ -41,6 +41,7 @@ struct tb_engine {
     tb_store *store;
     bool own_store;
     tb_types *types;
+    tb_folders *folders;
     const tb_node_def *const *own_nodes;
     tbi_memory *memory; /* results between runs; NULL: none */
     int threads;
@@ -169,6 +170,9 @@ tb_status tbi_prepare(tb_run *r, tb_err *err);
 json_t *tbi_expansion(tb_run *r, const char *type, const char *id, const json_t *inputs,
                       tb_err *err);
 tb_status tbi_splice(tb_run *r, int node, const json_t *answer, tb_err *err);
+/* The nodes that an expanded target stands for become targets: the producers of its outputs, or,
+ * without outputs, the output nodes inside. Those that are not targets yet go onto the stack. */
+void tbi_add_targets(tb_run *r, int node, tbi_stack *targets);
 tb_status tbi_make_keys(tb_run *r, tb_err *err);
 
 /* paths.c */

@@ -99,17 +99,11 @@ static void expanded(tb_run *r, int i, const json_t *answer)
     tbi_redirect_waiters(r, i);
     if (!is_target(r, i))
         return;
-    /* the target is now whatever the outputs stand for */
-    r->targets_left--;
-    for (int k = 0; k < r->program->nodes[i].type->output_count; k++) {
-        const int src = tb_program_resolve(r->program, i, k).src;
-        if (src < 0 || r->nodes[src].target)
-            continue;
-        r->nodes[src].target = true;
-        tbi_push(&r->targets, src);
-        r->targets_left++;
-        tbi_push(&r->asking, src);
-    }
+    const int before = r->targets.count;
+    tbi_add_targets(r, i, &r->targets);
+    r->targets_left += r->targets.count - before - 1;
+    for (int t = before; t < r->targets.count; t++)
+        tbi_push(&r->asking, r->targets.items[t]);
 }
 
 /* -------------------------------------------------------------------------------------- jobs */

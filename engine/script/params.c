@@ -46,6 +46,7 @@ static const option options[] = {
     { "choices", LUA_TTABLE },    { "doc", LUA_TSTRING },        { "unit", LUA_TSTRING },
     { "optional", LUA_TBOOLEAN }, { "literal", LUA_TBOOLEAN },   { "lazy", LUA_TBOOLEAN },
     { "list", LUA_TBOOLEAN },     { "multiline", LUA_TBOOLEAN }, { "file", LUA_TBOOLEAN },
+    { "upload", LUA_TBOOLEAN },   { "seed", LUA_TBOOLEAN },      { "files", LUA_TSTRING },
 };
 
 static const option *find_option(const char *name)
@@ -86,7 +87,7 @@ static void read_options(lua_State *L, int index, json_t *spec)
         if (!o)
             tbi_raise(L,
                       "a declaration has no option '%s'; it takes default, min, max, choices, doc, "
-                      "unit, optional, literal, lazy, list, multiline, file",
+                      "unit, optional, literal, lazy, list, multiline, file, upload, seed, files",
                       name ? name : luaL_typename(L, -2));
         if (o->lua_type != LUA_TNONE && lua_type(L, -1) != o->lua_type)
             tbi_raise(L, "option '%s' must be a %s, got a %s", o->name,
@@ -131,7 +132,8 @@ static int declare(lua_State *L)
     read_options(L, 1, p->spec);
     if (lua_toboolean(L, lua_upvalueindex(2)))
         json_object_set_new(p->spec, "path", json_true());
-    if (strcmp(type, "COMBO") == 0 && !json_object_get(p->spec, "choices"))
+    if (strcmp(type, "COMBO") == 0 && !json_object_get(p->spec, "choices") &&
+        !json_object_get(p->spec, "files"))
         tbi_raise(L, "tb.choice needs its choices: tb.choice { \"a\", \"b\", default = \"a\" }");
     settle_default(L, p->spec);
     return 1;

@@ -99,6 +99,8 @@ static json_t *convert_choice(const json_t *spec, const json_t *given, tb_err *e
     size_t i;
     json_t *choice;
     const json_t *list = json_object_get(spec, "choices");
+    if (!list && json_is_string(given)) /* of files: looked for when the graph is checked */
+        return json_incref((json_t *)(uintptr_t)given);
     json_array_foreach(list, i, choice)
     {
         if (json_equal(choice, given)) {

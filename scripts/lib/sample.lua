@@ -6,6 +6,10 @@
 --
 -- Steps are counted on the whole schedule, also by a part of a run (start_step, end_step): its steps
 -- are those of the whole run, in the store too, so a run that is cut in two repeats nothing.
+--
+--   require "sample".unroll(settings, sigmas, latent, first, stop, steps)
+--
+-- makes the steps for other composites (comfy.lua).
 
 local tb = require "tubelet"
 
@@ -43,11 +47,25 @@ local function one_step(inp, sigmas, latent, previous, step, last)
   return advance(inp, sigmas, "step", latent, v, multistep[inp.sampler] and previous or nil, step, 0)
 end
 
+-- Steps first .. stop-1 of a schedule of `steps` from a latent that is at the first one's level.
+-- settings: model, positive, negative, cfg, sampler, and seed, eta, variance if any.
+local function unroll(settings, sigmas, latent, first, stop, steps)
+  local previous
+  local name = "step_%0" .. math.max(2, #tostring(steps - 1)) .. "d"
+  for step = first, stop - 1 do
+    tb.scope(name:format(step), function()
+      local last = step == steps - 1
+      previous, latent = latent, one_step(settings, sigmas, latent, previous, step, last)
+    end)
+  end
+  return latent
+end
+
 tb.composite {
   name = "sample",
   title = "Sample",
   category = "sampling",
-  doc = "Denoises a latent in steps, each of which is stored and can be branched from.",
+  doc = "Denoises a latent in steps that are stored and can be branched from.",
   example = [[
 local m = tb.load_model {}
 return tb.sample {
@@ -96,14 +114,8 @@ return tb.sample {
                                  steps = inp.steps, shift = inp.shift, denoise = inp.denoise }
     local latent = tb.add_noise { id = "start", latent = inp.latent, sigmas = sigmas,
                                   conditioning = inp.positive, step = inp.start_step }
-    local previous
-    local name = "step_%0" .. math.max(2, #tostring(inp.steps - 1)) .. "d"
-    for step = inp.start_step, stop - 1 do
-      tb.scope(name:format(step), function()
-        local last = step == inp.steps - 1
-        previous, latent = latent, one_step(inp, sigmas, latent, previous, step, last)
-      end)
-    end
-    return latent
+    return unroll(inp, sigmas, latent, inp.start_step, stop, inp.steps)
   end,
 }
+
+return { unroll = unroll }
