@@ -10,8 +10,8 @@
 #include "script/script.h"
 
 const cli_command *const cli_commands[] = {
-    &cli_run,   &cli_plan,    &cli_resume, &cli_runs,       &cli_graph, &cli_nodes, &cli_model,
-    &cli_cache, &cli_preview, &cli_doctor, &cli_completion, &cli_help,  NULL,
+    &cli_run,   &cli_serve, &cli_plan,    &cli_resume, &cli_runs,       &cli_graph, &cli_nodes,
+    &cli_model, &cli_cache, &cli_preview, &cli_doctor, &cli_completion, &cli_help,  NULL,
 };
 
 const cli_command *cli_command_find(const char *name)

@@ -11,10 +11,15 @@ struct tb_server {
     char *url, *token;
     char *base_dir, *input_dir, *output_dir, *temp_dir, *graphs_dir; /* absolute */
     tb_server_options o;
-    tb_script *library; /* a child that knows scripts/lib and the node files; one call at a time */
-    tb_types *types;    /* the engine's, the library's and those of node files */
-    struct tbs_comfy *comfy;   /* comfy_*.c: clients of /ws */
-    struct tbs_editor *editor; /* editor_*.c: clients of /api/tubelet/events */
+    const char *read_roots[5]; /* what runs may read below; ends with NULL */
+    int temp_lock;             /* -1: another server uses the temp folder */
+    uint64_t upload_cap;       /* bytes */
+    tb_route *routes;          /* all tables, joined */
+    tb_endpoint endpoints[3];
+    struct tbs_library *library; /* library.c */
+    tb_types *types;             /* made by tbs_types */
+    struct tbs_comfy *comfy;     /* comfy_*.c: clients of /ws */
+    struct tbs_editor *editor;   /* editor_*.c: clients of /api/tubelet/events */
 };
 
 /* Handlers get the server as ctx. Each table ends with { 0 }. */
@@ -29,8 +34,12 @@ void tbs_comfy_close(tb_server *s);
 void tbs_editor_open(tb_server *s);
 void tbs_editor_close(tb_server *s);
 
-/* All node types a document may use here; from the library child on first use. NULL on error. */
+/* All node types a document may use here: the engine's, the library's and those of node files.
+ * NULL on error. */
 const tb_types *tbs_types(tb_server *s, tb_err *err);
+/* The child that knows scripts/lib and the node files; one call at a time. NULL: it could not be
+ * started. Both wait for the child, which is started beside the first requests. */
+tb_script *tbs_library_script(tb_server *s);
 
 /* paths.c: a client's name of a file, below one of our folders and nowhere else: no "..", no
  * absolute path, no link that leads out. type: "input", "output", "temp"; subfolder may be "". A

@@ -1,0 +1,139 @@
+/* library.c - the library child: started off the loop, waited for by whoever needs it first. */
+#include "server/library.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { MAX_NODE_FILE = 1 << 20 };
+
+struct tbs_library {
+    uv_work_t work;
+    const char *const *node_files;
+    uv_sem_t ready; /* posted once, when what follows is there */
+    bool waited;    /* the loop has taken it over; below belongs to the loop from then on */
+    bool over;      /* `work` is */
+    tb_script *script;
+    json_t *types; /* NULL: err */
+    tb_err err;
+};
+
+/* ------------------------------------------------------------------------------------ the pool */
+
+/* The files become modules of a graph that is empty: "nodes/NAME.lua". */
+static tb_status add_file(json_t *files, tb_str *main, const char *path, tb_err *err)
+{
+    char *text = NULL, *key = tb_xasprintf("nodes/%s", tb_fs_basename(path));
+    size_t n = 0;
+    tb_status st = TB_OK;
+    if (!tb_str_ends(key, ".lua"))
+        st = tb_err_set(err, TB_EINVAL, "a file of nodes is a Lua file, got %s", path);
+    else if (json_object_get(files, key))
+        st = tb_err_set(err, TB_EINVAL, "two files of nodes are named %s", tb_fs_basename(path));
+    else
+        st = tb_fs_read(path, MAX_NODE_FILE, &text, &n, err);
+    json_t *j = st == TB_OK ? json_stringn(text, n) : NULL;
+    if (j) {
+        json_object_set_new(files, key, j);
+        tb_str_addf(main, "require \"%.*s\"\n", (int)strlen(key) - 4, key);
+    } else if (st == TB_OK) {
+        st = tb_err_set(err, TB_EFORMAT, "%s is not text in UTF-8", path);
+    }
+    free(text);
+    free(key);
+    return st;
+}
+
+static tb_status load_node_files(tb_script *script, const char *const *paths, tb_err *err)
+{
+    json_t *files = json_object();
+    tb_str main = TB_STR_INIT;
+    tb_status st = TB_OK;
+    for (; paths && *paths && st == TB_OK; paths++)
+        st = add_file(files, &main, *paths, err);
+    if (st == TB_OK && json_object_size(files)) {
+        tb_str_add(&main, "return require(\"tubelet\").graph { build = function() end }\n");
+        json_object_set_new(files, "nodes.lua", json_string(main.s));
+        json_t *sources = json_pack("{sssO}", "main", "nodes.lua", "files", files);
+        st = tb_script_load_sources(script, sources, err);
+        json_decref(sources);
+    }
+    json_decref(files);
+    tb_str_free(&main);
+    return st;
+}
+
+static void warm_up(uv_work_t *work)
+{
+    struct tbs_library *l = work->data;
+    l->script = tb_script_start(&l->err);
+    if (l->script && load_node_files(l->script, l->node_files, &l->err) == TB_OK)
+        l->types = tb_script_types(l->script, &l->err);
+    uv_sem_post(&l->ready);
+}
+
+static void warmed_up(uv_work_t *work, int status)
+{
+    struct tbs_library *l = work->data;
+    (void)status;
+    l->over = true;
+}
+
+/* ------------------------------------------------------------------------------------ the loop */
+
+void tbs_library_open(tb_server *s)
+{
+    struct tbs_library *l = tb_xcalloc(1, sizeof *l);
+    l->node_files = s->o.node_files;
+    l->work.data = l;
+    uv_sem_init(&l->ready, 0);
+    uv_queue_work(tb_engine_loop(s->engine), &l->work, warm_up, warmed_up);
+    s->library = l;
+}
+
+static struct tbs_library *wait_for(tb_server *s)
+{
+    struct tbs_library *l = s->library;
+    if (!l->waited)
+        uv_sem_wait(&l->ready);
+    l->waited = true;
+    return l;
+}
+
+tb_script *tbs_library_script(tb_server *s)
+{
+    return wait_for(s)->script;
+}
+
+const tb_types *tbs_types(tb_server *s, tb_err *err)
+{
+    if (s->types)
+        return s->types;
+    struct tbs_library *l = wait_for(s);
+    if (!l->types) {
+        *err = l->err;
+        return NULL;
+    }
+    s->types = tb_types_new();
+    if (tb_types_add(s->types, l->types, err) != TB_OK)
+        tb_types_free(&s->types);
+    return s->types;
+}
+
+void tbs_library_close(tb_server *s)
+{
+    struct tbs_library *l = s->library;
+    s->library = NULL;
+    tb_types_free(&s->types);
+    if (!l)
+        return;
+    while (!l->over)
+        uv_run(tb_engine_loop(s->engine), UV_RUN_ONCE);
+    uv_sem_destroy(&l->ready);
+    tb_script_stop(&l->script);
+    json_decref(l->types);
+    free(l);
+}
