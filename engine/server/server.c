@@ -56,6 +56,21 @@ static tb_status open_folders(tb_server *s, tb_err *err)
     return TB_OK;
 }
 
+/* "input:photo.png" and the names of models lead to these. */
+static void name_folders(tb_server *s)
+{
+    tb_folders *f = tb_engine_folders(s->engine);
+    char *models = tb_fs_join(s->base_dir, "models");
+    tb_folders_set(f, "input", s->input_dir);
+    tb_folders_set(f, "output", s->output_dir);
+    tb_folders_set(f, "temp", s->temp_dir);
+    tb_folders_add_root(f, models);
+    for (const char *const *m = s->o.models_dirs; m && *m; m++)
+        tb_folders_add_root(f, *m);
+    tb_folders_add_usual_roots(f);
+    free(models);
+}
+
 /* --------------------------------------------------------------------------------------- runs */
 
 /* A run reads below our folders and writes to the output folder alone. */
@@ -185,6 +200,7 @@ static void name_url(tb_server *s)
 static tb_status start(tb_server *s, tb_err *err)
 {
     TB_TRY(open_folders(s, err));
+    name_folders(s);
     s->read_roots[0] = s->input_dir;
     s->read_roots[1] = s->output_dir;
     s->read_roots[2] = s->temp_dir;
