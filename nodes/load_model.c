@@ -10,8 +10,10 @@
  *   CLIP  { kind "clip"; path; id; tokenizer; tokenizer_id; text_dim, text_len, ffn_dim, heads,
  *           head_dim, layers INT }
  *   VAE   { kind "vae"; path; id; z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT }
- * A part that the model lacks has the path "" and sizes of 0. Widths and weight_bytes (as f32) are
- * what memory is planned with; results do not depend on them.
+ * MODEL and VAE have latent_rgb, a list of numbers, where the VAE's config says how latents look:
+ * the map of models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part
+ * that the model lacks has the path "" and sizes of 0. Widths and weight_bytes (as f32) are what
+ * memory is planned with; results do not depend on them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +206,18 @@ static void set_int(tb_value *r, const char *name, int64_t v)
     tb_record_set_take(r, name, tb_value_int(v));
 }
 
+static void set_rgb(tb_value *r, const tb_latent_rgb *m)
+{
+    if (!m->channels)
+        return;
+    tb_value *list = tb_value_list();
+    for (int64_t i = 0; i < 3 * m->channels; i++)
+        tb_list_append_take(list, tb_value_float((double)m->factors[i / 3][i % 3]));
+    for (int i = 0; i < 3; i++)
+        tb_list_append_take(list, tb_value_float((double)m->bias[i]));
+    tb_record_set_take(r, "latent_rgb", list);
+}
+
 static tb_value *reference(const char *kind, const char *path, const char *id)
 {
     tb_value *r = tb_value_record();
@@ -213,9 +227,10 @@ static tb_value *reference(const char *kind, const char *path, const char *id)
     return r;
 }
 
-static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_dit_sizes *s,
+static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_model_sizes *sizes,
                               tb_err *err)
 {
+    const tb_dit_sizes *s = &sizes->dit;
     char id[TB_KEY_HEX];
     TB_TRY(part_id(job, info->transformer, false, id, err));
     tb_value *r = reference("model", info->transformer, id);
@@ -231,6 +246,7 @@ static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_d
     set_int(r, "weight_bytes", s->weight_bytes);
     tb_record_set_take(r, "shift", tb_value_float(info->shift));
     tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
+    set_rgb(r, &sizes->vae.rgb);
     tb_job_set_take(job, 0, r);
     return TB_OK;
 }
@@ -267,6 +283,7 @@ static tb_status vae_record(tb_job *job, const tb_model_info *info, const tb_vae
     set_int(r, "dim", s->dim);
     set_int(r, "dec_dim", s->dec_dim);
     set_int(r, "weight_bytes", s->weight_bytes);
+    set_rgb(r, &s->rgb);
     tb_job_set_take(job, 2, r);
     return TB_OK;
 }
@@ -277,7 +294,7 @@ static tb_status set_records(tb_job *job, const tb_model_info *info, tb_err *err
 {
     tb_model_sizes s;
     TB_TRY(tb_model_read_sizes(info, &s, err));
-    TB_TRY(model_record(job, info, &s.dit, err));
+    TB_TRY(model_record(job, info, &s, err));
     TB_TRY(clip_record(job, info, &s, err));
     return vae_record(job, info, &s.vae, err);
 }
@@ -294,7 +311,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
 
 const tb_node_def tb_node_load_model = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "load_model",
     .title = "Load model",
     .category = "model",

@@ -120,6 +120,19 @@ static tb_status draw(tb_job *job, const tb_shape *shape, int64_t seed, tb_tenso
     return st;
 }
 
+/* How the latent looks (load_model.c) travels with it. */
+static void set_rgb(tb_value *latent, const params *p)
+{
+    const tb_value *const from[] = { p->latent, p->vae, p->model };
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+        const tb_value *rgb = from[i] ? tb_record_get(from[i], "latent_rgb") : NULL;
+        if (!rgb)
+            continue;
+        tb_record_set_take(latent, "latent_rgb", tb_value_ref(rgb));
+        return;
+    }
+}
+
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
@@ -141,13 +154,14 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     tb_record_set_take(latent, "noise", tb_value_tensor_take(noise));
     tb_record_set_take(latent, "seed", tb_value_int(p->seed));
     tb_record_set_take(latent, "state", tb_value_string(given ? "clean" : "noise"));
+    set_rgb(latent, p);
     tb_job_set_take(job, 0, latent);
     return TB_OK;
 }
 
 const tb_node_def tb_node_noise_init = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "noise_init",
     .title = "Noise",
     .category = "latent",

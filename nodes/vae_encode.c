@@ -134,13 +134,15 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     tb_value *latent = tb_value_record();
     tb_record_set_take(latent, "samples", tb_value_tensor_take(samples));
     tb_record_set_take(latent, "state", tb_value_string("clean"));
+    if (tb_record_get(p->vae, "latent_rgb"))
+        tb_record_set_take(latent, "latent_rgb", tb_value_ref(tb_record_get(p->vae, "latent_rgb")));
     tb_job_set_take(job, 0, latent);
     return TB_OK;
 }
 
 const tb_node_def tb_node_vae_encode = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "vae_encode",
     .title = "VAE encode",
     .category = "latent",

@@ -1,12 +1,13 @@
 /* records.h - reading the records that nodes of a diffusion pipeline exchange.
  *
- *   LATENT        { samples f32 [C,T,H,W]; noise the same shape; seed INT;
- *                   state STRING: "noise" (nothing but noise), "clean" (no noise in it) or
- * "partial"; x0, hat: of the sampler's last step } CONDITIONING  { text f32 [tokens,dim]; image f32
- * [rows,dim]; known f32 [C,T,H,W]; mask f32 [T,H,W], 1 where known; hold BOOLEAN: the state keeps
- * to known latents; keep BOOLEAN: the model is shown known latents also where the mask is 0 }
- *   SIGMAS        { kind STRING "flow"|"betas"; sigmas f64 [n+1]; timesteps f64 [n]; betas f64 [n]
- * }
+ *   LATENT
+ *     samples f32 [C,T,H,W]; noise the same shape; seed INT; state STRING: "noise" (nothing but
+ * noise), "clean" (no noise in it) or "partial"; x0, hat: of the sampler's last step; latent_rgb
+ * LIST: how it looks (models/latent_rgb.h), where the model says so CONDITIONING text f32
+ * [tokens,dim]; image f32 [rows,dim]; known f32 [C,T,H,W]; mask f32 [T,H,W], 1 where known; hold
+ * BOOLEAN: the state keeps to known latents; keep BOOLEAN: the model is shown known latents also
+ * where the mask is 0 SIGMAS kind STRING "flow"|"betas"; sigmas f64 [n+1]; timesteps f64 [n]; betas
+ * f64 [n]
  *
  * Everything returned is borrowed from the value. A script may make any record, so all is checked.
  */

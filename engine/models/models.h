@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "compute/compute.h"
 #include "formats/tokenizer.h"
+#include "models/latent_rgb.h"
 #include "models/umt5.h"
 #include "models/wan_dit.h"
 #include "models/wan_vae.h"
@@ -51,6 +52,7 @@ typedef struct tb_vae_sizes {
     int64_t z, stride_t, stride_hw;
     int64_t patch, dim, dec_dim; /* as in tb_wan_vae_config; 0 for a half that is not there */
     int64_t weight_bytes;        /* as f32 */
+    tb_latent_rgb rgb;           /* of its config; channels = 0: none */
 } tb_vae_sizes;
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err);
 tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err);

@@ -161,6 +161,7 @@ tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err)
                          .dim = rows_of(w, "encoder.conv1.weight", "encoder.conv_in.weight"),
                          .dec_dim = decoder ? tb_tensor_dim(pixels, 1) : 0,
                          .weight_bytes = f32_bytes(w) };
+    s->rgb = tb_latent_rgb_read(tb_weights_config(w), s->z);
     return TB_OK;
 }
 

@@ -1,0 +1,290 @@
+/* preview.c - the pictures in a value: found, taken from it, made small, encoded. */
+#include "server/preview.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "formats/media.h"
+#include "models/latent_rgb.h"
+
+#define MAX_SIDE     512 /* pixels, as ComfyUI's previews */
+#define LATENT_SCALE 8   /* pixels a cell of a latent is shown as */
+#define STILL_FPS    16  /* frames of an IMAGE have no rate of their own */
+#define LATENT_FPS   4   /* a latent frame stands for four of them */
+#define JPEG_QUALITY 90
+
+typedef enum kind { NOTHING, LATENT, IMAGE, MASK, MEDIA } kind;
+
+/* What can be seen of a value; all borrowed. */
+typedef struct sight {
+    kind kind;
+    const tb_tensor
+        *tensor; /* LATENT f32 [C,T,H,W], IMAGE [N,H,W,3], MASK [N,H,W], MEDIA u8 bytes */
+    double fps;
+    tb_latent_rgb map; /* LATENT */
+} sight;
+
+/* ------------------------------------------------------------------------------------- finding */
+
+static bool is_f32(const tb_tensor *t, int rank)
+{
+    return t && tb_tensor_dtype(t) == TB_F32 && tb_tensor_shape(t)->n == rank &&
+           tb_tensor_count(t) > 0;
+}
+
+static bool read_numbers(const tb_value *list, float *out, int n)
+{
+    if (!list || tb_value_kind(list) != TB_LIST || tb_list_count(list) != n)
+        return false;
+    for (int i = 0; i < n; i++) {
+        const tb_value *v = tb_list_at(list, i);
+        if (tb_value_kind(v) != TB_FLOAT && tb_value_kind(v) != TB_INT)
+            return false;
+        out[i] = (float)tb_value_as_float(v);
+    }
+    return true;
+}
+
+/* The latent's own map: factors row by row, then the bias; else that of the public model. */
+static tb_latent_rgb map_of(const tb_value *record, int64_t channels)
+{
+    float n[3 * (TB_LATENT_RGB_CHANNELS + 1)];
+    tb_latent_rgb m = { 0 };
+    if (channels > TB_LATENT_RGB_CHANNELS)
+        return m;
+    if (read_numbers(tb_record_get(record, "latent_rgb"), n, 3 * ((int)channels + 1))) {
+        m.channels = channels;
+        memcpy(m.factors, n, (size_t)channels * sizeof *m.factors);
+        memcpy(m.bias, n + 3 * channels, sizeof m.bias);
+        return m;
+    }
+    return tb_latent_rgb_public(channels) ? *tb_latent_rgb_public(channels) : m;
+}
+
+/* While noise is left, what the last step took for the clean latent shows more than its state. */
+static sight see_latent(const tb_value *record)
+{
+    const tb_tensor *samples = tb_record_tensor(record, "samples"),
+                    *x0 = tb_record_tensor(record, "x0");
+    const tb_value *state = tb_record_get(record, "state");
+    const bool partial = state && tb_value_kind(state) == TB_STRING &&
+                         strcmp(tb_value_as_string(state), "partial") == 0;
+    const tb_tensor *t = partial && is_f32(x0, 4) ? x0 : samples;
+    sight s = { NOTHING };
+    if (!is_f32(t, 4))
+        return s;
+    s.map = map_of(record, tb_tensor_dim(t, 0));
+    if (s.map.channels) {
+        s.kind = LATENT;
+        s.tensor = t;
+        s.fps = LATENT_FPS;
+    }
+    return s;
+}
+
+static sight see_tensor(const tb_tensor *t, double fps)
+{
+    const kind k = is_f32(t, 4) && tb_tensor_dim(t, 3) == 3 ? IMAGE : is_f32(t, 3) ? MASK : NOTHING;
+    return (sight){ .kind = k, .tensor = t, .fps = fps };
+}
+
+static sight see_file(const tb_value *record)
+{
+    const tb_value *name = tb_record_get(record, "name");
+    const tb_tensor *bytes = tb_record_tensor(record, "bytes");
+    const bool media = name && tb_value_kind(name) == TB_STRING &&
+                       tb_media_format_of(tb_value_as_string(name)) &&
+                       tb_tensor_dtype(bytes) == TB_U8 && tb_tensor_count(bytes) > 0;
+    return (sight){ .kind = media ? MEDIA : NOTHING, .tensor = bytes };
+}
+
+static sight see(const tb_value *v)
+{
+    if (tb_value_kind(v) == TB_LIST && tb_list_count(v))
+        return see(tb_list_at(v, tb_list_count(v) - 1));
+    if (tb_value_kind(v) == TB_TENSOR)
+        return see_tensor(tb_value_as_tensor(v), STILL_FPS);
+    if (tb_record_tensor(v, "samples"))
+        return see_latent(v);
+    if (tb_record_tensor(v, "bytes"))
+        return see_file(v);
+    const tb_value *fps = tb_record_get(v, "fps");
+    const bool rate = fps && (tb_value_kind(fps) == TB_FLOAT || tb_value_kind(fps) == TB_INT) &&
+                      tb_value_as_float(fps) > 0;
+    return see_tensor(tb_record_tensor(v, "images"), rate ? tb_value_as_float(fps) : STILL_FPS);
+}
+
+static sight first_sight(tb_value *const *outputs, int count)
+{
+    sight s = { NOTHING };
+    for (int k = 0; k < count && s.kind == NOTHING; k++)
+        s = see(outputs[k]);
+    return s;
+}
+
+bool tb_preview_possible(tb_value *const *outputs, int count)
+{
+    return first_sight(outputs, count).kind != NOTHING;
+}
+
+/* ------------------------------------------------------------------------- files, in memory only
+ */
+
+typedef struct memory_file {
+    int fd;
+    char path[40];
+} memory_file;
+
+static tb_status open_memory(const tb_tensor *bytes, memory_file *f, tb_err *err)
+{
+    const char *data = tb_tensor_data(bytes);
+    size_t left = tb_tensor_bytes(bytes);
+    f->fd = memfd_create("tubelet-preview", MFD_CLOEXEC);
+    while (f->fd >= 0 && left) {
+        const ssize_t n = write(f->fd, data, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        data += n;
+        left -= (size_t)n;
+    }
+    if (f->fd < 0 || left) {
+        tb_err_errno(err, errno, "cannot hold a file of %zu bytes for its preview",
+                     tb_tensor_bytes(bytes));
+        if (f->fd >= 0)
+            close(f->fd);
+        return TB_EIO;
+    }
+    snprintf(f->path, sizeof f->path, "/proc/self/fd/%d", f->fd);
+    return TB_OK;
+}
+
+static int64_t media_frames(const tb_tensor *bytes, double *fps)
+{
+    tb_media_info info = { 0 };
+    memory_file f;
+    if (open_memory(bytes, &f, NULL) != TB_OK)
+        return 0;
+    const tb_status st = tb_media_probe(f.path, &info, NULL);
+    close(f.fd);
+    free(info.graph);
+    *fps = info.fps > 0 ? info.fps : STILL_FPS;
+    return st != TB_OK ? 0 : info.frames > 0 ? info.frames : 1;
+}
+
+static tb_tensor *media_images(const tb_tensor *bytes, int64_t first, int64_t count, tb_err *err)
+{
+    memory_file f;
+    if (open_memory(bytes, &f, err) != TB_OK)
+        return NULL;
+    tb_tensor *images = tb_media_read(f.path, first, count, NULL, NULL, err);
+    close(f.fd);
+    return images;
+}
+
+/* ------------------------------------------------------------------------------------- picture */
+
+static int64_t frames_of(sight *s)
+{
+    switch (s->kind) {
+    case NOTHING: break;
+    case LATENT: return tb_tensor_dim(s->tensor, 1);
+    case IMAGE:
+    case MASK: return tb_tensor_dim(s->tensor, 0);
+    case MEDIA: return media_frames(s->tensor, &s->fps);
+    }
+    return 0;
+}
+
+int64_t tb_preview_frames(tb_value *const *outputs, int count)
+{
+    sight s = first_sight(outputs, count);
+    return frames_of(&s);
+}
+
+/* Frames of f32 [N,H,W,channels], 1 or 3, as [count,H,W,3]. */
+static tb_tensor *some_frames(const tb_tensor *t, int channels, int64_t first, int64_t count,
+                              tb_err *err)
+{
+    const int64_t h = tb_tensor_dim(t, 1), w = tb_tensor_dim(t, 2), n = count * h * w;
+    tb_tensor *rgb = tb_tensor_new(TB_F32, &TB_SHAPE(count, h, w, 3), err);
+    if (!rgb)
+        return NULL;
+    const float *from = tb_tensor_f32(t) + first * h * w * channels;
+    float *to = tb_tensor_f32_mut(rgb);
+    for (int64_t i = 0; i < n; i++)
+        for (int k = 0; k < 3; k++)
+            to[3 * i + k] = from[i * channels + (channels == 3 ? k : 0)];
+    return rgb;
+}
+
+static tb_tensor *images_of(const sight *s, int64_t first, int64_t count, tb_err *err)
+{
+    switch (s->kind) {
+    case NOTHING: break;
+    case LATENT: return tb_latent_rgb_apply(&s->map, s->tensor, first, count, err);
+    case IMAGE: return some_frames(s->tensor, 3, first, count, err);
+    case MASK: return some_frames(s->tensor, 1, first, count, err);
+    case MEDIA: return media_images(s->tensor, first, count, err);
+    }
+    return NULL;
+}
+
+/* Within max_side; latents are enlarged to about their pixels. Consumes images. */
+static tb_tensor *fit_take(tb_tensor *images, bool latent, int max_side, tb_err *err)
+{
+    if (!images)
+        return NULL;
+    const int64_t h = tb_tensor_dim(images, 1), w = tb_tensor_dim(images, 2), side = h > w ? h : w,
+                  room = max_side > 0 ? max_side : MAX_SIDE,
+                  full = latent ? side * LATENT_SCALE : side, wanted = full < room ? full : room;
+    const int64_t width = w * wanted / side, height = h * wanted / side;
+    tb_tensor *fitted = tb_media_resize(images, width > 0 ? width : 1, height > 0 ? height : 1,
+                                        wanted > side ? "bilinear" : "area", err);
+    tb_tensor_unref(&images);
+    return fitted;
+}
+
+/* Which frames the options mean. */
+static tb_status choose(const tb_preview_options *o, int64_t frames, int64_t *first, int64_t *count,
+                        tb_err *err)
+{
+    const bool all = o->frame == -2;
+    if (o->frame < -2 || o->frame >= frames)
+        return tb_err_set(err, TB_EINVAL, "frame must be 0..%lld, got %lld", (long long)frames - 1,
+                          (long long)o->frame);
+    if (all && frames > 1 && strcmp(o->format, "webp") != 0)
+        return tb_err_set(err, TB_EINVAL, "only webp shows all frames at once, got format '%s'",
+                          o->format);
+    *first = all ? 0 : o->frame == -1 ? frames / 2 : o->frame;
+    *count = all ? frames : 1;
+    return TB_OK;
+}
+
+tb_tensor *tb_preview_encode(tb_value *const *outputs, int count, const tb_preview_options *o,
+                             tb_err *err)
+{
+    sight s = first_sight(outputs, count);
+    const int64_t frames = frames_of(&s);
+    int64_t first = 0, n = 0;
+    if (!frames) {
+        tb_err_set(err, TB_ENOTFOUND, "there is nothing to see in this result");
+        return NULL;
+    }
+    if (choose(o, frames, &first, &n, err) != TB_OK)
+        return NULL;
+    tb_tensor *images = fit_take(images_of(&s, first, n, err), s.kind == LATENT, o->max_side, err);
+    if (!images)
+        return NULL;
+    const tb_media_options media = { .format = o->format,
+                                     .fps = s.fps,
+                                     .quality = strcmp(o->format, "jpg") == 0 ? JPEG_QUALITY : 0 };
+    tb_tensor *bytes = tb_media_encode(images, &media, NULL, err);
+    tb_tensor_unref(&images);
+    return bytes;
+}
