@@ -15,9 +15,26 @@ packages=(
     libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
     libopenblas0-pthread
 )
+# The editor's bundle. Whoever has node from elsewhere keeps it.
+node=$(node --version 2>/dev/null) || node=v0
+node=${node#v}
+if ! command -v npm >/dev/null || [ "${node%%.*}" -lt 18 ]; then
+    packages+=(nodejs npm)
+fi
+# On Ubuntu chromium is a snap, which containers and servers often cannot run.
+add_chromium() {
+    if grep -qs '^ID=ubuntu' /etc/os-release; then
+        echo "setup.sh: no chromium is installed on Ubuntu, where it is a snap; tests in the browser are skipped without /usr/bin/chromium" >&2
+    else
+        packages+=(chromium)
+    fi
+}
 for arg in "$@"; do
     case $arg in
-    --test) packages+=(clang-format-14) ;;
+    --test)
+        packages+=(clang-format-14)
+        [ -x /usr/bin/chromium ] || add_chromium
+        ;;
     -h | --help)
         sed -n '2,7s/^# \{0,1\}//p' "$0"
         exit 0

@@ -1,6 +1,7 @@
 /* server_internal.h - what the files of server/ share. */
 #pragma once
 
+#include "server/paths.h"
 #include "server/queue.h"
 #include "server/server.h"
 
@@ -49,5 +50,3 @@ char *tbs_file_path(const tb_server *s, const char *type, const char *subfolder,
 /* The other way: an absolute path as {"filename", "subfolder", "type"}, or NULL when it is outside.
  * New reference. */
 json_t *tbs_file_entry(const tb_server *s, const char *path);
-/* The same guard for any root: `name` below `root`. */
-char *tbs_path_below(const char *root, const char *name, bool must_exist, tb_err *err);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -295,6 +296,18 @@ static void copy_options(tb_web *w, const tb_web_options *o)
     w->beyond = !web_is_loopback(w->o.address);
 }
 
+static tb_status check_web_dir(const tb_web *w, tb_err *err)
+{
+    char *page = w->o.web_dir ? tb_fs_join(w->o.web_dir, "index.html") : NULL;
+    const bool there = !page || tb_fs_is_file(page);
+    free(page);
+    return there ? TB_OK
+                 : tb_err_set(err, TB_ENOTFOUND,
+                              "there is no index.html in %s: build the editor into it with 'node "
+                              "web/build.mjs DIR'",
+                              w->o.web_dir);
+}
+
 tb_web *tb_web_listen(uv_loop_t *loop, const tb_web_options *o, const tb_route *routes,
                       const tb_endpoint *endpoints, tb_err *err)
 {
@@ -304,8 +317,8 @@ tb_web *tb_web_listen(uv_loop_t *loop, const tb_web_options *o, const tb_route *
     w->routes = routes;
     w->endpoints = endpoints;
     copy_options(w, o);
-    if (open_listener(w, w->o.address, o->port, err) != TB_OK || start_library(w, err) != TB_OK ||
-        start_listener(w, err) != TB_OK) {
+    if (check_web_dir(w, err) != TB_OK || open_listener(w, w->o.address, o->port, err) != TB_OK ||
+        start_library(w, err) != TB_OK || start_listener(w, err) != TB_OK) {
         tb_web_close(&w);
         return NULL;
     }
