@@ -1,12 +1,62 @@
-import { ReactFlow, ReactFlowProvider } from "@xyflow/react";
+import { ReactFlowProvider } from "@xyflow/react";
+import { useEffect, type ReactNode } from "react";
+import { Canvas } from "./canvas/Canvas";
+import { NodeLibrary } from "./canvas/NodeLibrary";
+import { PopupLayer } from "./canvas/PopupLayer";
+import { DialogLayer } from "./dialogs/DialogLayer";
+import { Inspector } from "./inspector/Inspector";
+import { Announcer } from "./page/Announcer";
+import { ConnectionBanner } from "./page/ConnectionBanner";
+import { watchKeys } from "./page/keys";
+import { NoticeBars } from "./page/NoticeBars";
+import { TopBar } from "./page/TopBar";
+import { setUi, useUi } from "./page/ui";
+import { useLiveReload } from "./page/useLiveReload";
+
+/** A panel beside the canvas; on a narrow page a sheet over it, which a press beside it closes. */
+function Side({ side, label, onClose, children }: { side: "left" | "right"; label: string; onClose: () => void; children: ReactNode }) {
+  return (
+    <>
+      <div className="sheet-shade" aria-hidden="true" onClick={onClose} />
+      <aside className={`side ${side}`} aria-label={label}>
+        {children}
+      </aside>
+    </>
+  );
+}
 
 /** The page: top bar, panels around the canvas, log. */
 export function App() {
+  const { left, right } = useUi();
+  useEffect(watchKeys, []);
+  useLiveReload();
   return (
     <ReactFlowProvider>
-      <main className="canvas" aria-label="Graph">
-        <ReactFlow nodes={[]} edges={[]} />
-      </main>
+      <div className="page">
+        <TopBar />
+        <div className="notices">
+          <ConnectionBanner />
+          <NoticeBars />
+        </div>
+        <div className="middle">
+          {left !== null && (
+            <Side side="left" label="Nodes, queue and results" onClose={() => setUi({ left: null })}>
+              <NodeLibrary />
+            </Side>
+          )}
+          <div className="centre">
+            <Canvas />
+          </div>
+          {right && (
+            <Side side="right" label="Inspector" onClose={() => setUi({ right: false })}>
+              <Inspector />
+            </Side>
+          )}
+        </div>
+      </div>
+      <PopupLayer />
+      <DialogLayer />
+      <Announcer />
     </ReactFlowProvider>
   );
 }

@@ -1,11 +1,23 @@
-import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
+import { loadCatalog } from "./catalog";
+import { watchDrafts } from "./document/drafts";
+import { openFirst } from "./document/files";
+import { notify } from "./page/notices";
+import { startRuns } from "./runs/start";
+
+async function start(): Promise<void> {
+  await loadCatalog();
+  await openFirst();
+}
+
+function tellFailure(reason: Error): void {
+  notify({ id: "start", kind: "error", text: reason.message, actions: [{ label: "Try again", run: () => start().catch(tellFailure) }] });
+}
 
 const root = document.getElementById("app");
 if (!root) throw new Error("index.html has no #app");
-createRoot(root).render(
-  <StrictMode>
-    <App />
-  </StrictMode>,
-);
+createRoot(root).render(<App />);
+watchDrafts();
+startRuns();
+start().catch(tellFailure);

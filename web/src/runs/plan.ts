@@ -1,6 +1,6 @@
 // plan.ts - what a run of the open document would do: asked after every edit that matters, 400 ms after the last one.
 
-import { api, ApiError, type GraphError, type Plan, type PlanSummary } from "../api";
+import { api, ApiError, type Graph, type GraphError, type Plan, type PlanSummary } from "../api";
 import { currentDocument } from "../document/actions";
 import { currentDoc, session } from "../document/session";
 import { createStore, useStore } from "../store";
@@ -35,6 +35,7 @@ export interface NodePlan {
 const debounceMs = 400;
 const none: readonly GraphError[] = [];
 
+const expandedGraph = createStore<Graph>({});
 const plan = createStore<PlanState>({ state: "empty", errors: [] });
 const nodePlans = createKeyed<NodePlan | null>(null);
 const nodeErrors = createKeyed<readonly GraphError[]>(none);
@@ -82,6 +83,7 @@ function showErrors(errors: GraphError[]): void {
 
 function accept(answer: Plan): void {
   newest = answer;
+  expandedGraph.set(answer.expanded);
   replace<NodePlan | null>(nodePlans, sumUp(answer.nodes), null);
   showErrors(answer.errors);
   expectSeconds(new Map(answer.nodes.flatMap((node) => (node.seconds === null ? [] : [[node.node, node.seconds]]))));
@@ -107,6 +109,7 @@ async function ask(): Promise<void> {
   planned = meaning(document);
   if (Object.keys(document.graph).length === 0) {
     newest = null;
+    expandedGraph.set({});
     nodePlans.clear();
     nodeErrors.clear();
     plan.set({ state: "empty", errors: [] });
@@ -151,6 +154,11 @@ export function watchPlan(): void {
 /** Of every expanded node of the newest plan: its type and the node of the document it stands for. */
 export function plannedNodes(): Record<string, [string, string]> {
   return Object.fromEntries((newest?.nodes ?? []).map(({ node, type }) => [node, [type, displayOf(node)]]));
+}
+
+/** The graph that runs, composites unfolded, of the newest plan. */
+export function useExpanded(): Graph {
+  return useStore(expandedGraph, (now) => now);
 }
 
 export const planState = plan;

@@ -1,0 +1,24 @@
+import { commandById } from "../commands";
+import { openPath } from "../document/files";
+import { keyOf } from "../page/keys";
+
+/** An empty canvas says what can be done. */
+export function EmptyHint() {
+  const add = commandById("add");
+  const open = commandById("open");
+  return (
+    <section className="empty-hint" aria-label="Start">
+      <h2>An empty graph</h2>
+      <button type="button" className="button primary" onClick={() => void openPath("text_to_video.lua")}>
+        Open the text to video example
+      </button>
+      <button type="button" className="button" onClick={add.run}>
+        {add.label} <kbd>{keyOf(add)}</kbd>
+      </button>
+      <button type="button" className="button" onClick={open.run}>
+        {open.label} <kbd>{keyOf(open)}</kbd>
+      </button>
+      <p className="dim">A video that tubelet made, dropped here, brings its graph back.</p>
+    </section>
+  );
+}

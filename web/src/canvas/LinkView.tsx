@@ -1,0 +1,17 @@
+import { BaseEdge, getBezierPath, type EdgeProps } from "@xyflow/react";
+import { memo, type CSSProperties } from "react";
+import { portLook } from "../ports";
+import type { FlowLink } from "./flow";
+
+export const LinkView = memo(function LinkView(props: EdgeProps<FlowLink>) {
+  const { sourceX, sourceY, targetX, targetY, sourcePosition, targetPosition, data } = props;
+  const [path] = getBezierPath({ sourceX, sourceY, targetX, targetY, sourcePosition, targetPosition, curvature: 0.3 });
+  return (
+    <BaseEdge
+      path={path}
+      interactionWidth={16}
+      className={data?.faded ? "link faded" : "link"}
+      style={{ "--port": portLook(data?.type ?? "*").colour } as CSSProperties}
+    />
+  );
+});

@@ -1,0 +1,48 @@
+import { NodeResizeControl, type NodeProps } from "@xyflow/react";
+import { memo } from "react";
+import { edit } from "../document/actions";
+import { patchMeta } from "../document/edits";
+import { grid, leastSize } from "../document/geometry";
+import { nodeTitle } from "../document/names";
+import { useNodeState } from "../runs/state";
+import { ScopeSteps } from "../scopes/ScopeSteps";
+import type { GraphFlowNode } from "./flow";
+import { NodeBody } from "./NodeBody";
+import { NodeError } from "./NodeError";
+import { NodeHeader } from "./NodeHeader";
+import { NodePreview } from "./NodePreview";
+
+function Resizer({ node, type }: GraphFlowNode["data"]) {
+  const least = leastSize(type, node);
+  return (
+    <NodeResizeControl
+      className="node-resizer nodrag"
+      position="bottom-right"
+      minWidth={160}
+      minHeight={least.height}
+      onResizeEnd={(_, { width, height }) => {
+        const size: [number, number] = [Math.round(width / grid) * grid, Math.max(least.height, Math.round(height))];
+        edit(patchMeta([node.id], { size }));
+      }}
+    />
+  );
+}
+
+/** A node of the document: sockets, fields, and what its run is doing. */
+export const NodeView = memo(function NodeView({ id, data, selected }: NodeProps<GraphFlowNode>) {
+  const { node, type, unfolded } = data;
+  const { state, share } = useNodeState(id);
+  const { mode, collapsed, pinned, colour } = node.meta;
+  const classes = ["node", `is-${state}`, mode && `is-${mode}`, selected && "selected", !type && "unknown"];
+  return (
+    <div className={classes.filter(Boolean).join(" ")} data-category={type?.category} style={colour ? { backgroundColor: colour } : undefined}>
+      <NodeHeader node={node} type={type} />
+      {state === "running" && <progress className="node-progress" max={1} value={share} aria-hidden="true" />}
+      <NodeBody node={node} type={type} title={nodeTitle(node)} collapsed={Boolean(collapsed)} />
+      {unfolded && <ScopeSteps scope={id} />}
+      {type && !collapsed && <NodePreview id={id} type={type} />}
+      <NodeError id={id} />
+      {selected && !collapsed && !pinned && !unfolded && <Resizer {...data} />}
+    </div>
+  );
+});

@@ -1,0 +1,157 @@
+// useFlow.ts - between React Flow and the document. While a hand drags, places live here; they enter the document when
+// it lets go, so that a gesture is one step of undo.
+
+import { applyEdgeChanges, applyNodeChanges, type EdgeChange, type NodeChange } from "@xyflow/react";
+import { useCallback, useEffect, useRef, useState } from "react";
+import { catalog } from "../catalog";
+import { edit } from "../document/actions";
+import { moveNodes, patchGroup, sequence, type Edit } from "../document/edits";
+import type { Doc, Point } from "../document/model";
+import { currentDoc, session, useDoc } from "../document/session";
+import { nodeTitle } from "../document/names";
+import { announce } from "../page/announce";
+import { isInside, nodesInside, groupOfCanvasId, scopeOfCanvasId } from "../scopes/fold";
+import { useStore } from "../store";
+import { flowLinks, flowNodes, type FlowLink, type FlowNode } from "./flow";
+import { selection, useSelection } from "./selection";
+import { fitView } from "./viewport";
+
+type PositionChange = Extract<NodeChange<FlowNode>, { type: "position" }>;
+
+/** Document nodes that lie in a group's box. */
+function inGroup(doc: Doc, id: string): string[] {
+  const group = doc.groups.find((other) => other.id === id);
+  if (!group) return [];
+  const [x, y, width, height] = group.box;
+  return [...doc.nodes.values()]
+    .filter(({ meta: { pos } }) => pos[0] >= x && pos[1] >= y && pos[0] <= x + width && pos[1] <= y + height)
+    .map((node) => node.id);
+}
+
+/** What moves along with a box. */
+function carriedBy(doc: Doc, canvasId: string): string[] {
+  const group = groupOfCanvasId(canvasId);
+  if (group !== null) return inGroup(doc, group);
+  const scope = scopeOfCanvasId(canvasId);
+  return scope === null ? [] : nodesInside(doc, scope).map((node) => node.id);
+}
+
+/** Positions of the change, and of all that its boxes carry. */
+function withCarried(changes: NodeChange<FlowNode>[], nodes: readonly FlowNode[]): NodeChange<FlowNode>[] {
+  const doc = currentDoc();
+  const moved = new Set(changes.flatMap((change) => (change.type === "position" ? [change.id] : [])));
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const all = [...changes];
+  for (const change of changes) {
+    if (change.type !== "position" || !change.position) continue;
+    const box = byId.get(change.id);
+    if (!box) continue;
+    const dx = change.position.x - box.position.x;
+    const dy = change.position.y - box.position.y;
+    const scope = scopeOfCanvasId(change.id);
+    const inner = scope === null ? [] : nodes.filter((node) => isInside(scopeOfCanvasId(node.id) ?? "", scope)).map((node) => node.id);
+    for (const id of [...carriedBy(doc, change.id), ...inner]) {
+      const node = byId.get(id);
+      if (!node || moved.has(id)) continue;
+      moved.add(id);
+      all.push({ ...change, id, position: { x: node.position.x + dx, y: node.position.y + dy } });
+    }
+  }
+  return all;
+}
+
+/** What a folded scope was moved by moves all it holds. */
+function foldedMoves(doc: Doc, node: FlowNode, places: Map<string, Point>): void {
+  if (node.type !== "scope") return;
+  const inside = nodesInside(doc, node.data.scope);
+  const left = Math.min(...inside.map(({ meta }) => meta.pos[0]));
+  const top = Math.min(...inside.map(({ meta }) => meta.pos[1]));
+  for (const { id, meta } of inside) {
+    places.set(id, [meta.pos[0] + node.position.x - left, meta.pos[1] + node.position.y - top]);
+  }
+}
+
+/** The edit that puts the document where the canvas is. */
+function moveEdit(doc: Doc, nodes: readonly FlowNode[]): Edit {
+  const places = new Map<string, Point>();
+  const groups: Edit[] = [];
+  for (const node of nodes) {
+    const { x, y } = node.position;
+    foldedMoves(doc, node, places);
+    if (node.type === "node") places.set(node.id, [x, y]);
+    if (node.type === "group") {
+      const [left, top, width, height] = node.data.group.box;
+      if (left !== x || top !== y) groups.push(patchGroup(node.data.group.id, { box: [x, y, width, height] }));
+    }
+  }
+  return sequence([moveNodes(places), ...groups]);
+}
+
+/** Where it is after the move; React Flow tells where it was. */
+function sayPlace(nodes: readonly FlowNode[], ids: ReadonlySet<string>): void {
+  const node = nodes.find((other) => ids.has(other.id) && other.type === "node");
+  if (node?.type === "node") {
+    announce(`Moved ${nodeTitle(node.data.node)} to ${Math.round(node.position.x)}, ${Math.round(node.position.y)}.`);
+  }
+}
+
+function nextSelection(now: ReadonlySet<string>, changes: { type: string; id?: string; selected?: boolean }[]): ReadonlySet<string> {
+  const next = new Set(now);
+  for (const { type, id, selected } of changes) {
+    if (type !== "select" || !id) continue;
+    if (selected) next.add(id);
+    else next.delete(id);
+  }
+  return next;
+}
+
+const isPosition = (change: NodeChange<FlowNode>): change is PositionChange => change.type === "position";
+
+export function useFlow() {
+  const doc = useDoc();
+  const types = useStore(catalog, (now) => now.types);
+  const opened = useStore(session, (now) => now.opened);
+  const chosen = useSelection();
+  const [nodes, setNodes] = useState<FlowNode[]>([]);
+  const [links, setLinks] = useState<FlowLink[]>([]);
+  const drawn = useRef(nodes);
+
+  const draw = useCallback((next: FlowNode[]) => {
+    drawn.current = next;
+    setNodes(next);
+  }, []);
+
+  useEffect(() => draw(flowNodes(doc, chosen.nodes, drawn.current)), [doc, types, chosen.nodes, draw]);
+  useEffect(() => setLinks((now) => flowLinks(doc, chosen.links, now)), [doc, types, chosen.links]);
+  useEffect(() => {
+    const timer = setTimeout(() => fitView(), 50);
+    return () => clearTimeout(timer);
+  }, [opened, types]);
+
+  const onNodesChange = useCallback(
+    (changes: NodeChange<FlowNode>[]) => {
+      const marked = changes.filter((change) => change.type === "select");
+      if (marked.length > 0) {
+        selection.set((now) => ({ ...now, inner: null, nodes: nextSelection(now.nodes, marked) }));
+      }
+      const all = withCarried(changes, drawn.current).filter((change) => change.type !== "select" && change.type !== "remove");
+      draw(applyNodeChanges(all, drawn.current));
+      const settled = all.filter(isPosition).filter((change) => !change.dragging);
+      if (settled.length === 0) return;
+      const byKey = settled.some((change) => change.dragging === undefined);
+      edit(moveEdit(currentDoc(), drawn.current), byKey ? "arrow keys" : null);
+      sayPlace(drawn.current, new Set(settled.map((change) => change.id)));
+    },
+    [draw],
+  );
+
+  const onLinksChange = useCallback((changes: EdgeChange<FlowLink>[]) => {
+    const marked = changes.filter((change) => change.type === "select");
+    if (marked.length > 0) {
+      selection.set((now) => ({ ...now, inner: null, links: nextSelection(now.links, marked) }));
+    }
+    setLinks((now) => applyEdgeChanges(changes.filter((change) => change.type !== "select" && change.type !== "remove"), now));
+  }, []);
+
+  return { nodes, links, onNodesChange, onLinksChange };
+}

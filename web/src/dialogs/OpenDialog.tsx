@@ -1,0 +1,72 @@
+import { useEffect, useRef, useState } from "react";
+import { api, type GraphFile } from "../api";
+import { newDocument } from "../document/actions";
+import { openFile, openPath } from "../document/files";
+import { age, bytes } from "../runs/format";
+import { closeDialog } from "./dialogs";
+import { Modal } from "./DialogLayer";
+
+export function OpenDialog() {
+  const [graphs, setGraphs] = useState<GraphFile[] | null>(null);
+  const [problem, setProblem] = useState("");
+  const chooser = useRef<HTMLInputElement>(null);
+
+  useEffect(() => {
+    api.graphs().then(
+      (answer) => setGraphs(answer.graphs),
+      (reason: Error) => setProblem(reason.message),
+    );
+  }, []);
+
+  return (
+    <Modal title="Open">
+      {problem && <p role="alert">{problem}</p>}
+      {graphs?.length === 0 && <p className="hint">There is no graph in the graphs folder yet.</p>}
+      <ul className="file-list" aria-label="Graphs">
+        {graphs?.map(({ path, bytes: size, modified_ms }) => (
+          <li key={path}>
+            <button
+              type="button"
+              onClick={() => {
+                closeDialog();
+                void openPath(path);
+              }}
+            >
+              <span>{path}</span>
+              <span className="dim">
+                {bytes(size)}, {age(modified_ms)}
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <footer className="dialog-footer">
+        <button type="button" className="button primary" onClick={() => chooser.current?.click()}>
+          From this computer…
+        </button>
+        <button
+          type="button"
+          className="button"
+          onClick={() => {
+            closeDialog();
+            newDocument();
+          }}
+        >
+          New graph
+        </button>
+        <input
+          ref={chooser}
+          type="file"
+          hidden
+          aria-label="File to open"
+          onChange={(event) => {
+            const file = event.target.files?.[0];
+            closeDialog();
+            if (file) void openFile(file);
+          }}
+        />
+      </footer>
+      <p className="dim">Lua, API or workflow JSON, or a video or picture that carries its graph.</p>
+    </Modal>
+  );
+}

@@ -1,0 +1,74 @@
+// drafts.ts - unsaved changes survive a closed tab: kept in the browser, one draft a file, and offered again.
+
+import type { GraphDocument } from "../api";
+import { dismiss, notify } from "../page/notices";
+import { clock } from "../runs/format";
+import { toApi } from "./convert";
+import { isDirty, session, type Origin, type Session } from "./session";
+
+interface Draft {
+  document: GraphDocument;
+  origin: Origin;
+  savedMs: number;
+}
+
+const delayMs = 400;
+const placeOf = (origin: Origin) => `tubelet.draft:${origin.path ?? origin.name}`;
+
+export function readDraft(origin: Origin): Draft | null {
+  try {
+    return JSON.parse(localStorage.getItem(placeOf(origin)) ?? "null") as Draft | null;
+  } catch {
+    return null;
+  }
+}
+
+export const dropDraft = (origin: Origin) => localStorage.removeItem(placeOf(origin));
+
+function writeDraft({ origin, history }: Session): void {
+  const draft: Draft = { document: toApi(history.now), origin, savedMs: Date.now() };
+  try {
+    localStorage.setItem(placeOf(origin), JSON.stringify(draft));
+  } catch {
+    notify({ id: "draft", kind: "warning", text: "Unsaved changes no longer fit into the browser's storage; save the graph." });
+  }
+}
+
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Now, not a moment later: the document is about to be replaced, or the page closed. */
+export function keepDraft(): void {
+  clearTimeout(timer);
+  const now = session.get();
+  if (isDirty(now)) writeDraft(now);
+}
+
+/** Watches the document from now on. */
+export function watchDrafts(): void {
+  let before = session.get();
+  session.subscribe(() => {
+    const now = session.get();
+    const wasDirty = isDirty(before) && before.opened === now.opened;
+    before = now;
+    clearTimeout(timer);
+    if (isDirty(now)) timer = setTimeout(() => writeDraft(now), delayMs);
+    else if (wasDirty) dropDraft(now.origin);
+  });
+  addEventListener("pagehide", keepDraft);
+}
+
+/** Offers what was not saved of this file, if there is something. */
+export function offerDraft(origin: Origin, restore: (draft: GraphDocument) => void): void {
+  const draft = readDraft(origin);
+  dismiss("draft");
+  if (!draft) return;
+  notify({
+    id: "draft",
+    kind: "info",
+    text: `There are unsaved changes of ${origin.name}, from ${clock(draft.savedMs)}.`,
+    actions: [
+      { label: "Restore them", run: () => restore(draft.document) },
+      { label: "Discard them", run: () => dropDraft(origin) },
+    ],
+  });
+}

@@ -1,0 +1,235 @@
+// files.ts - opening, saving and exporting graphs.
+
+import { api, ApiError, type Json, type OpenedGraph } from "../api";
+import { ask } from "../dialogs/dialogs";
+import { announce, announceError } from "../page/announce";
+import { dismiss, notify } from "../page/notices";
+import { log } from "../runs/log";
+import { currentDocument, edit, openDocument } from "./actions";
+import { fromApi, toComfyApi } from "./convert";
+import { dropDraft, offerDraft } from "./drafts";
+import { rebase } from "./rebase";
+import { currentDoc, isDirty, session, type Origin } from "./session";
+
+export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+
+/** A failure: told in the log, and spoken. */
+function tell(what: string, reason: unknown): void {
+  const text = `${what}: ${(reason as Error).message}`;
+  log("error", text);
+  announceError(text);
+  notify({ id: "file", kind: "error", text });
+}
+
+// -------------------------------------------------------------------------------------------------------------- open
+
+function originOf(opened: OpenedGraph): Origin {
+  const { path, etag, doc, params, values, source } = opened;
+  return { name: baseName(path), path, etag, doc, params: params ?? [], values: values ?? {}, source };
+}
+
+function rememberOpen(path: string | undefined): void {
+  history.replaceState(null, "", path ? `#graphs/${path}` : location.pathname + location.search);
+  if (path) localStorage.setItem("tubelet.last", path);
+}
+
+/** A graph below the graphs folder. */
+export async function openPath(path: string): Promise<boolean> {
+  try {
+    const opened = await api.graph(path);
+    const origin = originOf(opened);
+    openDocument(opened.document, origin);
+    rememberOpen(path);
+    dismiss("file");
+    dismiss("changed");
+    offerDraft(origin, (draft) => edit(() => fromApi(draft)));
+    announce(`Opened ${origin.name}.`);
+    return true;
+  } catch (reason) {
+    tell(`${path} was not opened`, reason);
+    return false;
+  }
+}
+
+/** Any file a person has: a graph of ours or ComfyUI's, or a picture or video that carries one. */
+export async function openFile(file: File): Promise<void> {
+  try {
+    const { document, name, doc, params, source, warnings } = await api.open(file, file.name);
+    openDocument(document, { name: name || file.name, doc, params: params ?? [], source });
+    rememberOpen(undefined);
+    dismiss("file");
+    for (const warning of warnings) log("warning", warning);
+    if (warnings.length > 0) notify({ id: "file", kind: "warning", text: warnings.join(" ") });
+    announce(`Opened ${file.name}.`);
+  } catch (reason) {
+    tell(`${file.name} was not opened`, reason);
+  }
+}
+
+/** What to show first: the graph the address names, the last one, or the plainest one. */
+export async function openFirst(): Promise<void> {
+  const named = decodeURIComponent(location.hash).match(/^#graphs\/(.+)/)?.[1];
+  if (named && (await openPath(named))) return;
+  const { graphs } = await api.graphs();
+  const last = localStorage.getItem("tubelet.last");
+  const found = [last, "text_to_video.lua"].find((path) => graphs.some((graph) => graph.path === path));
+  if (found) await openPath(found);
+}
+
+// -------------------------------------------------------------------------------------------------------------- save
+
+const isLiteralLua = async (origin: Origin): Promise<boolean> => {
+  if (origin.params.length > 0) return false;
+  if (!origin.source) return true;
+  const { document } = await api.graph(origin.path!);
+  return (await api.lua(document, origin.doc)).source === origin.source;
+};
+
+function editedName(path: string): string {
+  return path.replace(/(_edited)?\.\w+$/, "_edited.lua");
+}
+
+async function askPath(title: string, text: string, suggested: string): Promise<string | null> {
+  const answer = await ask({
+    title,
+    text,
+    line: { label: "File below the graphs folder", value: suggested },
+    choices: [{ id: "save", label: "Save", kind: "primary" }],
+  });
+  if (!answer || !answer.line.trim()) return null;
+  const path = answer.line.trim();
+  return /\.(lua|json)$/.test(path) ? path : `${path}.lua`;
+}
+
+/** Where to save, and whether the file that is there is known to be ours. */
+async function saveTarget(origin: Origin): Promise<{ path: string; etag?: string } | null> {
+  if (!origin.path) {
+    const path = await askPath("Save", "The graph is saved as Lua that runs from the command line, too.", "graph.lua");
+    return path ? { path } : null;
+  }
+  if (origin.path.endsWith(".json") || (await isLiteralLua(origin))) return { path: origin.path, etag: origin.etag };
+  const path = await askPath(
+    "Save as a new file",
+    `${origin.name} is a program: its parameters and loops would be lost if the plain list of nodes replaced it.`,
+    editedName(origin.path),
+  );
+  return path ? { path, etag: path === origin.path ? origin.etag : undefined } : null;
+}
+
+async function put(path: string, etag: string | undefined): Promise<void> {
+  const doc = currentDoc();
+  const { origin } = session.get();
+  const saved = await api.saveGraph(path, { document: currentDocument(), doc: origin.doc, etag });
+  dropDraft(origin);
+  session.set((now) => ({
+    ...now,
+    clean: doc,
+    built: doc,
+    origin: { ...untangled(origin), name: baseName(saved.path), path: saved.path, etag: saved.etag },
+  }));
+  rememberOpen(saved.path);
+  dismiss("changed");
+  dismiss("file");
+  announce(`Saved ${saved.path}.`);
+}
+
+/** The saved file is literal: it has no parameters, and its source is not known here. */
+const untangled = (origin: Origin): Origin => ({ ...origin, params: [], values: {}, source: undefined });
+
+async function resolveConflict(path: string, exists: boolean): Promise<void> {
+  const answer = await ask({
+    title: exists ? "There is such a file" : "The file has changed on disk",
+    text: exists
+      ? `${path} is there already. Replace it?`
+      : `${path} is another file now than the one that was opened. Which one is to stay?`,
+    choices: [
+      { id: "overwrite", label: exists ? "Replace it" : "Overwrite with mine", kind: "danger" },
+      ...(exists ? [] : [{ id: "reload", label: "Reload from disk" }]),
+    ],
+  });
+  if (answer?.choice === "reload") await openPath(path);
+  if (answer?.choice === "overwrite") await put(path, (await api.graph(path)).etag);
+}
+
+export async function save(): Promise<void> {
+  try {
+    const target = await saveTarget(session.get().origin);
+    if (!target) return;
+    try {
+      await put(target.path, target.etag);
+    } catch (reason) {
+      if (!(reason instanceof ApiError) || reason.status !== 409) throw reason;
+      await resolveConflict(target.path, reason.code === "exists");
+    }
+  } catch (reason) {
+    tell("Not saved", reason);
+  }
+}
+
+function download(name: string, type: string, text: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+const stem = () => session.get().origin.name.replace(/\.\w+$/, "");
+
+export async function downloadLua(): Promise<void> {
+  try {
+    const { source } = await api.lua(currentDocument(), session.get().origin.doc);
+    download(`${stem()}.lua`, "text/x-lua", source);
+  } catch (reason) {
+    tell("Not exported", reason);
+  }
+}
+
+export function downloadApi(): void {
+  download(`${stem()}.json`, "application/json", `${JSON.stringify(toComfyApi(currentDoc()), null, 2)}\n`);
+}
+
+// ------------------------------------------------------------------------------------------------- graphs that are Lua
+
+let building: AbortController | undefined;
+
+/** The graph with other values of its parameters; edits made by hand stay. */
+export async function build(values: Record<string, Json>): Promise<void> {
+  const { origin } = session.get();
+  const from = origin.path ? { path: origin.path } : { source: origin.source ?? "" };
+  session.set((now) => ({ ...now, origin: { ...now.origin, values } }));
+  building?.abort();
+  const mine = new AbortController();
+  building = mine;
+  try {
+    const { document } = await api.build(from, values, { signal: mine.signal });
+    if (mine.signal.aborted) return;
+    const { built } = session.get();
+    const next = fromApi(document);
+    edit((doc) => rebase(built, doc, next), "parameters");
+    session.set((now) => ({ ...now, built: next }));
+    dismiss("build");
+  } catch (reason) {
+    if (mine.signal.aborted) return;
+    notify({ id: "build", kind: "error", text: (reason as Error).message });
+  }
+}
+
+/** A file in the graphs folder changed on disk. */
+export function fileChanged(path: string, etag: string): void {
+  const { origin } = session.get();
+  if (origin.path !== path || origin.etag === etag) return;
+  if (!isDirty()) {
+    void openPath(path).then((opened) => opened && log("info", `${path} changed on disk and was loaded again.`));
+    return;
+  }
+  notify({
+    id: "changed",
+    kind: "warning",
+    text: `${path} changed on disk, and here too.`,
+    actions: [
+      { label: "Reload from disk", run: () => void openPath(path) },
+      { label: "Keep mine", run: () => dismiss("changed") },
+    ],
+  });
+}

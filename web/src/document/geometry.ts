@@ -1,0 +1,70 @@
+// geometry.ts - the size of a node, from its type and values alone: layout, frames and the minimap need it before
+// anything is drawn. Pixels at zoom 1; theme.css has the same figures.
+
+import type { NodeInput, NodeType } from "../api";
+import { hasPreview } from "../catalog";
+import { isScalar } from "../ports";
+import type { DocNode } from "./model";
+
+export const grid = 8;
+export const headerHeight = 32;
+export const rowHeight = 24;
+export const textHeight = 72;
+export const previewHeight = 128;
+export const bodyPadding = 8;
+export const nodeWidth = 240;
+
+export interface Size {
+  width: number;
+  height: number;
+}
+
+/** Inputs that are sockets only stand beside the outputs; those with a field have a row of their own. */
+export function splitInputs(type: NodeType): { sockets: NodeInput[]; fields: NodeInput[] } {
+  const sockets = type.inputs.filter((input) => !isScalar(input.type));
+  return { sockets, fields: type.inputs.filter((input) => isScalar(input.type)) };
+}
+
+export const isText = (input: NodeInput) => input.type === "STRING" && Boolean(input.multiline);
+
+function fieldHeight(input: NodeInput): number {
+  return isText(input) ? textHeight + rowHeight : rowHeight;
+}
+
+export function leastSize(type: NodeType | undefined, node: DocNode): Size {
+  if (!type || node.meta.collapsed) return { width: nodeWidth, height: headerHeight };
+  const { sockets, fields } = splitInputs(type);
+  const rows = Math.max(sockets.length, type.outputs.length) * rowHeight;
+  const widgets = fields.reduce((sum, input) => sum + fieldHeight(input), 0);
+  const preview = hasPreview(type) ? previewHeight + bodyPadding : 0;
+  return { width: nodeWidth, height: headerHeight + rows + widgets + preview + 2 * bodyPadding };
+}
+
+export function nodeSize(type: NodeType | undefined, node: DocNode): Size {
+  const least = leastSize(type, node);
+  const [width, height] = node.meta.size ?? [0, 0];
+  return {
+    width: Math.max(160, width || least.width),
+    height: node.meta.collapsed ? least.height : Math.max(least.height, height),
+  };
+}
+
+export interface Box extends Size {
+  x: number;
+  y: number;
+}
+
+export function boxAround(boxes: Iterable<Box>, margin = 0): Box | null {
+  let left = Infinity;
+  let top = Infinity;
+  let right = -Infinity;
+  let bottom = -Infinity;
+  for (const box of boxes) {
+    left = Math.min(left, box.x);
+    top = Math.min(top, box.y);
+    right = Math.max(right, box.x + box.width);
+    bottom = Math.max(bottom, box.y + box.height);
+  }
+  if (left > right) return null;
+  return { x: left - margin, y: top - margin, width: right - left + 2 * margin, height: bottom - top + 2 * margin };
+}

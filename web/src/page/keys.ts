@@ -1,0 +1,58 @@
+// keys.ts - from key presses to commands.
+
+import { commands, type Command } from "../commands";
+
+const isMac = navigator.platform.startsWith("Mac");
+const signs: Record<string, string> = { Mod: isMac ? "⌘" : "Ctrl", ArrowLeft: "←", ArrowRight: "→", Delete: "Del" };
+
+/** "Ctrl+Shift+Enter" */
+export const keyName = (key: string) => (key === "+" ? key : key.split("+").map((part) => signs[part] ?? part).join("+"));
+
+export const keyOf = (command: Command) => (command.keys[0] ? keyName(command.keys[0]) : undefined);
+
+/** A press as the table writes it; Shift is left out where it makes the character, as in "?". */
+function pressed(event: KeyboardEvent): string {
+  const mod = isMac ? event.metaKey : event.ctrlKey;
+  const letter = /^[a-z]$/i.test(event.key);
+  const named = event.key.length > 1;
+  const parts = [mod && "Mod", event.altKey && "Alt", event.shiftKey && (letter || named || mod) && "Shift"];
+  const key = event.altKey && event.code === "Equal" ? "=" : letter ? event.key.toUpperCase() : event.key;
+  return [...parts.filter(Boolean), key].join("+");
+}
+
+const byKey = new Map(commands.flatMap((command) => command.keys.map((key) => [key, command] as const)));
+
+function isField(element: Element | null): boolean {
+  return element instanceof HTMLElement && element.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+}
+
+/** The canvas has the focus, or nothing has it. */
+function onCanvas(element: Element | null): boolean {
+  return !element || element === document.body || element.closest(".canvas") !== null;
+}
+
+function acts(command: Command, focus: Element | null): boolean {
+  if (command.where === "everywhere") return true;
+  if (isField(focus) || document.querySelector("dialog[open], .popup")) return false;
+  return command.where === "page" || onCanvas(focus);
+}
+
+/** A selection of text on the page is what Ctrl+C means. */
+const hasSelectedText = () => !getSelection()?.isCollapsed;
+
+/** Keys that press the button they are on. */
+const presses = (event: KeyboardEvent) =>
+  (event.key === "Enter" || event.key === " ") && !event.ctrlKey && !event.metaKey && event.target instanceof HTMLButtonElement;
+
+export function watchKeys(): () => void {
+  const onKey = (event: KeyboardEvent) => {
+    const command = byKey.get(pressed(event));
+    if (!command || event.defaultPrevented || event.isComposing || presses(event)) return;
+    if (!acts(command, document.activeElement)) return;
+    if (command.id === "copy" && hasSelectedText()) return;
+    event.preventDefault();
+    if (!event.repeat || command.group !== "Run") command.run();
+  };
+  addEventListener("keydown", onKey);
+  return () => removeEventListener("keydown", onKey);
+}
