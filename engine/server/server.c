@@ -101,8 +101,8 @@ static tb_status open_queue(tb_server *s, tb_err *err)
 
 /* ---------------------------------------------------------------------------------------- web */
 
-static const tb_route *const route_tables[] = { NULL };
-static const tb_endpoint *const endpoint_list[] = { NULL };
+static const tb_route *const route_tables[] = { tbs_comfy_routes, NULL };
+static const tb_endpoint *const endpoint_list[] = { &tbs_comfy_endpoint, NULL };
 
 /* One table; uploads get the cap that was asked for. */
 static void join_routes(tb_server *s)
@@ -206,6 +206,7 @@ static tb_status start(tb_server *s, tb_err *err)
     s->read_roots[2] = s->temp_dir;
     s->read_roots[3] = s->graphs_dir;
     TB_TRY(open_queue(s, err));
+    tbs_comfy_open(s);
     TB_TRY(open_web(s, err));
     name_url(s);
     tbs_library_open(s);
@@ -237,6 +238,7 @@ void tb_server_stop(tb_server **sp)
     if (!s)
         return;
     tb_web_close(&s->web);
+    tbs_comfy_close(s);
     tb_queue_free(&s->queue);
     tbs_library_close(s);
     tbs_temp_close(s->temp_lock);

@@ -116,7 +116,7 @@ void tb_web_work(tb_request *q, void (*work)(void *arg), void (*after)(tb_reques
 
 void *tb_socket_data(const tb_socket *s);
 void tb_socket_set_data(tb_socket *s, void *data);
-/* Queue a text frame. A client whose queue holds more than 256 of them is dropped. */
+/* Queue a text frame. A client whose queue holds more than 4 MiB of them is dropped. */
 void tb_socket_text(tb_socket *s, const char *text, size_t n);
 void tb_socket_json_take(tb_socket *s, json_t *j);
 /* Queue a binary frame; a frame of the same `slot` that was not sent yet is replaced, so that a
