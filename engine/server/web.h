@@ -104,6 +104,9 @@ void tb_reply_bytes(tb_request *q, const char *mime, const char *etag, const voi
 /* A file, with ETag, Range (206, 416) and HEAD. name: for Content-Disposition, or NULL. mime NULL:
  * by extension; HTML, JS, CSS, SVG and XML become application/octet-stream. */
 void tb_reply_file(tb_request *q, const char *path, const char *mime, const char *name);
+/* An open regular file, consumed, as a file of that name: the type follows from it. etag: quoted.
+ */
+void tb_reply_fd_take(tb_request *q, int fd, const char *etag, const char *name);
 /* {"error": {"code", "message", "at"}} with the HTTP status that fits err. */
 void tb_reply_error(tb_request *q, const tb_err *err);
 
