@@ -1,7 +1,6 @@
 import { ReactFlowProvider } from "@xyflow/react";
 import { useEffect, type ReactNode } from "react";
 import { Canvas } from "./canvas/Canvas";
-import { NodeLibrary } from "./canvas/NodeLibrary";
 import { PopupLayer } from "./canvas/PopupLayer";
 import { DialogLayer } from "./dialogs/DialogLayer";
 import { Inspector } from "./inspector/Inspector";
@@ -12,6 +11,10 @@ import { NoticeBars } from "./page/NoticeBars";
 import { TopBar } from "./page/TopBar";
 import { setUi, useUi } from "./page/ui";
 import { useLiveReload } from "./page/useLiveReload";
+import { LeftPanel } from "./panels/LeftPanel";
+import { Log } from "./panels/Log";
+import { Overlays } from "./panels/Overlays";
+import { Scrubber } from "./panels/Scrubber";
 
 /** A panel beside the canvas; on a narrow page a sheet over it, which a press beside it closes. */
 function Side({ side, label, onClose, children }: { side: "left" | "right"; label: string; onClose: () => void; children: ReactNode }) {
@@ -27,7 +30,7 @@ function Side({ side, label, onClose, children }: { side: "left" | "right"; labe
 
 /** The page: top bar, panels around the canvas, log. */
 export function App() {
-  const { left, right } = useUi();
+  const { left, right, log } = useUi();
   useEffect(watchKeys, []);
   useLiveReload();
   return (
@@ -41,11 +44,13 @@ export function App() {
         <div className="middle">
           {left !== null && (
             <Side side="left" label="Nodes, queue and results" onClose={() => setUi({ left: null })}>
-              <NodeLibrary />
+              <LeftPanel />
             </Side>
           )}
           <div className="centre">
             <Canvas />
+            <Scrubber />
+            {log && <Log onClose={() => setUi({ log: false })} />}
           </div>
           {right && (
             <Side side="right" label="Inspector" onClose={() => setUi({ right: false })}>
@@ -56,6 +61,7 @@ export function App() {
       </div>
       <PopupLayer />
       <DialogLayer />
+      <Overlays />
       <Announcer />
     </ReactFlowProvider>
   );

@@ -148,7 +148,8 @@ export interface PlanNode {
 }
 
 export interface Plan {
-  summary: PlanSummary;
+  /** null: there are errors. */
+  summary: PlanSummary | null;
   nodes: PlanNode[];
   expanded: Graph;
   errors: GraphError[];
@@ -197,7 +198,8 @@ export interface RunNode {
 
 export interface RunDetail extends Run {
   document: GraphDocument;
-  expanded?: Graph;
+  /** null: it cannot be planned any more. */
+  expanded?: Graph | null;
   nodes?: RunNode[];
 }
 
@@ -219,7 +221,9 @@ export interface RunReceipt {
 /** A stored denoising step; `scope` is the sampling node. */
 export interface Step {
   scope: string;
+  /** From 0: the latent after `step + 1` steps. */
   step: number;
+  /** Of the whole schedule. */
   steps: number;
   node: string;
   key: string;
@@ -396,11 +400,13 @@ export const api = {
     request<Plan>("POST", "plan", { document, until }, options),
 
   run: (body: RunRequest) => request<RunReceipt>("POST", "runs", body),
+  /** `before`: those that ended earlier, in ms. */
   runs: (limit?: number, before?: number) =>
     request<{ runs: Run[]; more: boolean }>("GET", `runs${query({ limit, before })}`),
   runDetail: (id: string, options?: CallOptions) => request<RunDetail>("GET", runPath(id), undefined, options),
   steps: (id: string, options?: CallOptions) =>
     request<{ steps: Step[] }>("GET", `${runPath(id)}/steps`, undefined, options),
+  /** Cut in two after `step` steps. */
   fork: (id: string, scope: string, step: number) => request<Fork>("POST", `${runPath(id)}/fork`, { scope, step }),
   cancel: (id: string) => request<{ canceled: boolean }>("POST", `${runPath(id)}/cancel`, {}),
   retry: (id: string) => request<RunReceipt>("POST", `${runPath(id)}/retry`, {}),

@@ -1,6 +1,7 @@
 import { commandById } from "../commands";
 import { useCanRedo, useCanUndo, useDirty, useOrigin } from "../document/session";
 import { Icon, IconButton, type IconName } from "../icons";
+import { PlanBar } from "../panels/PlanBar";
 import { duration } from "../runs/format";
 import { usePlan } from "../runs/plan";
 import { useConnection, useQueue, useRunning } from "../runs/state";
@@ -101,7 +102,7 @@ export function TopBar() {
       <CommandButton id="open" icon="folder" />
       <CommandButton id="save" icon="save" />
       <EditButtons />
-      <span className="plan-bar" />
+      <PlanBar />
       <Progress />
       <RunButtons />
       <span className="separator" />

@@ -4,6 +4,7 @@ import { api, ApiError, type GraphDocument, type Run } from "../api";
 import { select } from "../canvas/selection";
 import { nodeType } from "../catalog";
 import { currentDocument, openDocument } from "../document/actions";
+import { advanceSeeds } from "../document/seeds";
 import { session } from "../document/session";
 import { createStore, useStore } from "../store";
 import { forgetRun } from "./history";
@@ -64,6 +65,7 @@ export async function runNow({ until, front }: RunOptions = {}): Promise<boolean
       ranLast = meaning(document);
       const { prompt_id, errors } = await api.run({ document, title: titleOf(document, name), until, front });
       runStarted(prompt_id, plannedNodes());
+      advanceSeeds();
       for (const error of errors ?? []) log("warning", error.text ?? error.message, { node: error.node });
     }
     return true;
@@ -133,11 +135,11 @@ export async function removeRun(id: string): Promise<void> {
   await forgetRun(id).catch((reason: unknown) => report("Not removed", reason));
 }
 
-/** Opens the run's graph with the sampling node cut in two after `step` steps, the second half selected. */
-export async function branchFrom(run: { id: string; name: string }, scope: string, step: number): Promise<boolean> {
+/** Opens the run's graph with the sampling node cut in two after `steps` steps, the second half selected. */
+export async function branchFrom(run: { id: string; name: string }, scope: string, steps: number): Promise<boolean> {
   try {
-    const { document, second } = await api.fork(run.id, scope, step);
-    openDocument(document, { name: `${run.name}, from step ${step}` });
+    const { document, second } = await api.fork(run.id, scope, steps);
+    openDocument(document, { name: `${run.name}, from step ${steps}` });
     select([second]);
     return true;
   } catch (reason) {

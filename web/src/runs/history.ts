@@ -41,7 +41,7 @@ export function reloadHistory(): void {
 export function loadOlderRuns(): void {
   const { state, more, runs } = history.get();
   const last = runs.at(-1);
-  if (state === "ready" && more && last) void load(last.number);
+  if (state === "ready" && more && last?.ended_ms) void load(last.ended_ms);
 }
 
 /** Leaves the history; its results stay in the store. */

@@ -38,6 +38,7 @@ const none: readonly GraphError[] = [];
 const expandedGraph = createStore<Graph>({});
 const plan = createStore<PlanState>({ state: "empty", errors: [] });
 const nodePlans = createKeyed<NodePlan | null>(null);
+const allPlans = createStore<ReadonlyMap<string, NodePlan>>(new Map());
 const nodeErrors = createKeyed<readonly GraphError[]>(none);
 /** The newest plan, for the run that follows it. */
 let newest: Plan | null = null;
@@ -84,11 +85,13 @@ function showErrors(errors: GraphError[]): void {
 function accept(answer: Plan): void {
   newest = answer;
   expandedGraph.set(answer.expanded);
-  replace<NodePlan | null>(nodePlans, sumUp(answer.nodes), null);
+  const sums = sumUp(answer.nodes);
+  replace<NodePlan | null>(nodePlans, sums, null);
+  allPlans.set(sums);
   showErrors(answer.errors);
   expectSeconds(new Map(answer.nodes.flatMap((node) => (node.seconds === null ? [] : [[node.node, node.seconds]]))));
   const state = answer.errors.length > 0 ? "errors" : "ready";
-  plan.set({ state, summary: answer.summary, errors: answer.errors });
+  plan.set((now) => ({ state, summary: answer.summary ?? now.summary, errors: answer.errors }));
 }
 
 /** An answer that refused the graph: its errors stand where those of a plan would. */
@@ -111,6 +114,7 @@ async function ask(): Promise<void> {
     newest = null;
     expandedGraph.set({});
     nodePlans.clear();
+    allPlans.set(new Map());
     nodeErrors.clear();
     plan.set({ state: "empty", errors: [] });
     return;
@@ -170,6 +174,11 @@ export function usePlan(): PlanState {
 /** null: the plan has no such node; it is not needed, or there is no plan yet. */
 export function useNodePlan(id: string): NodePlan | null {
   return useKeyed(nodePlans, id);
+}
+
+/** Of all nodes and scopes at once. */
+export function usePlannedNodes(): ReadonlyMap<string, NodePlan> {
+  return useStore(allPlans, (now) => now);
 }
 
 export function useNodeErrors(id: string): readonly GraphError[] {

@@ -3,11 +3,15 @@
 import { watchAutoRun } from "./actions";
 import { watchHistory } from "./history";
 import { watchPlan } from "./plan";
+import { watchSpeech } from "./speak";
 import { connect } from "./state";
+import { watchSteps } from "./steps";
 
 export function startRuns(): void {
   watchPlan();
   watchHistory();
   watchAutoRun();
+  watchSteps();
+  watchSpeech();
   connect();
 }

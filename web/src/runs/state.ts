@@ -364,4 +364,4 @@ export function useRuns(): Runs {
 }
 
 /** For code that is not a component. */
-export const runState = { queue, connection, shown: shownId, ended: endings };
+export const runState = { queue, running, connection, shown: shownId, ended: endings };

@@ -1,0 +1,48 @@
+// PlanBar.tsx - what a run would cost, before it is started. Always one line of the same height.
+
+import { select } from "../canvas/selection";
+import { displayOf, usePlan } from "../runs/plan";
+import { useSteps } from "../runs/steps";
+import { Icon, type IconName } from "../icons";
+import { setScrubbing, useScrubbing } from "./scrubbing";
+import { memoryWarning, planSentence } from "./words";
+
+function StepsButton() {
+  const steps = useSteps().length;
+  const open = useScrubbing() && steps > 0;
+  return (
+    <button
+      type="button"
+      className="link-button plan-steps"
+      aria-expanded={open}
+      disabled={steps === 0}
+      onClick={() => setScrubbing(!open)}
+    >
+      <Icon name="steps" /> Steps{steps > 0 && <span className="count">{steps}</span>}
+    </button>
+  );
+}
+
+export function PlanBar() {
+  const plan = usePlan();
+  const sentence = planSentence(plan);
+  const warning = plan.state === "ready" ? memoryWarning(plan.summary) : null;
+  const allCached = plan.summary !== undefined && plan.summary.run + plan.summary.unknown === 0;
+  const bad = plan.state === "errors" || plan.state === "failed" || warning !== null;
+  const icon: IconName = bad ? "error" : allCached ? "cached" : "clock";
+  const culprit = plan.errors.find((error) => error.node)?.node;
+  return (
+    <div className="plan-bar" data-state={plan.state} data-bad={bad || undefined}>
+      {sentence && <Icon name={icon} />}
+      <span className="plan-text" role="status" aria-label="Plan" title={warning ?? sentence}>
+        {warning ?? sentence}
+      </span>
+      {culprit && plan.state === "errors" && (
+        <button type="button" className="link-button" onClick={() => select([displayOf(culprit)])}>
+          Show
+        </button>
+      )}
+      <StepsButton />
+    </div>
+  );
+}

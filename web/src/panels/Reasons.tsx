@@ -1,0 +1,63 @@
+// Reasons.tsx - of every node of the open graph: is it stored, and if not, why does it run?
+
+import { select } from "../canvas/selection";
+import { linksOf, type DocNode } from "../document/model";
+import { nodeTitle } from "../document/names";
+import { useDoc } from "../document/session";
+import { Icon, type IconName } from "../icons";
+import { duration } from "../runs/format";
+import { usePlan, usePlannedNodes, type NodePlan } from "../runs/plan";
+
+interface Reason {
+  icon: IconName;
+  text: string;
+}
+
+/** A node of which something has to be computed. */
+const runs = (plan: NodePlan | undefined) => plan !== undefined && plan.run + plan.unknown > 0;
+
+export function reasonOf(node: DocNode, plans: ReadonlyMap<string, NodePlan>, titleOf: (id: string) => string): Reason {
+  const plan = plans.get(node.id);
+  if (!plan) return { icon: "check", text: "not needed: what follows is stored" };
+  if (!runs(plan)) return { icon: "cached", text: "stored" };
+  const time = plan.incomplete ? "" : `, ${duration(plan.seconds)}`;
+  if (plan.cached > 0) return { icon: "clock", text: `${plan.cached} of ${plan.cached + plan.run} steps stored${time}` };
+  const culprit = [...linksOf(node)].map((link) => link.source).find((id) => runs(plans.get(id)));
+  if (culprit) return { icon: "clock", text: `runs, as ${titleOf(culprit)} does${time}` };
+  if (plan.run === 0) return { icon: "clock", text: "known only during the run" };
+  return { icon: "clock", text: `runs: nothing is stored for these settings${time}` };
+}
+
+export function Reasons() {
+  const doc = useDoc();
+  const plans = usePlannedNodes();
+  const { state } = usePlan();
+  if (doc.nodes.size === 0) return null;
+  const titleOf = (id: string) => {
+    const node = doc.nodes.get(id);
+    return node ? nodeTitle(node) : id;
+  };
+  return (
+    <details className="reasons">
+      <summary>Why nodes run, or do not</summary>
+      {state === "errors" || state === "failed" ? (
+        <p className="hint">The graph has errors: there is no plan.</p>
+      ) : (
+        <ul className="rows">
+          {[...doc.nodes.values()].map((node) => {
+            const { icon, text } = reasonOf(node, plans, titleOf);
+            return (
+              <li key={node.id} className="reason-row">
+                <Icon name={icon} />
+                <button type="button" className="link-button" onClick={() => select([node.id])}>
+                  {nodeTitle(node)}
+                </button>
+                <span className="run-facts">{text}</span>
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    </details>
+  );
+}

@@ -1,0 +1,46 @@
+// media.ts - what can be shown of a run's files, and when.
+
+import { previewUrl, type GraphDocument, type OutputFile, type Run } from "../api";
+
+export interface Media {
+  kind: "video" | "image";
+  url: string;
+  poster?: string;
+  /** Frames of a stored video; 0: unknown. */
+  key?: string;
+  /** Frames a second, where the graph says so. */
+  fps?: number;
+}
+
+const videoName = /\.(mp4|webm|mov|mkv|m4v)$/i;
+const pictureName = /\.(png|jpe?g|webp|gif|bmp|apng)$/i;
+
+export const isVideo = (file: OutputFile) => file.kind === "video" || videoName.test(file.filename);
+export const isViewable = (file: OutputFile) =>
+  isVideo(file) || file.kind === "image" || file.kind === "animation" || pictureName.test(file.filename);
+
+/** The stored bytes where they are kept: a later run may have written over the file. */
+export const fileUrl = (file: OutputFile) => file.result_url ?? file.url;
+
+export function posterUrl(file: OutputFile, size = 320): string | undefined {
+  return file.key ? previewUrl(file.key, { size }) : undefined;
+}
+
+export function mediaOf(file: OutputFile, document?: GraphDocument): Media {
+  const fps = document?.graph[file.node]?.inputs.fps;
+  return {
+    kind: isVideo(file) ? "video" : "image",
+    url: fileUrl(file),
+    poster: posterUrl(file, 1024),
+    key: file.key,
+    fps: typeof fps === "number" && fps > 0 ? fps : undefined,
+  };
+}
+
+export const viewable = (run: Run) => (run.outputs ?? []).filter(isViewable);
+
+/** The file that stands for a run: its last video, else its last picture. */
+export function mainFile(run: Run): OutputFile | undefined {
+  const files = viewable(run);
+  return files.findLast(isVideo) ?? files.at(-1);
+}
