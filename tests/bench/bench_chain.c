@@ -99,11 +99,12 @@ static double median(double *ms)
     return ms[ROUNDS / 2];
 }
 
-static void measure(int n, bool composite, const char *name)
+static void measure(int n, bool composite, const char *store, const char *name)
 {
     tb_err err = TB_ERR_INIT;
-    tb_engine *e =
-        tb_engine_new(&(tb_engine_options){ .no_store = true, .memory_cache = 256 << 20 }, &err);
+    tb_engine *e = tb_engine_new(
+        &(tb_engine_options){ .no_store = !store, .store_path = store, .memory_cache = 256 << 20 },
+        &err);
     if (!e)
         die(&err);
     times t;
@@ -123,12 +124,16 @@ static void measure(int n, bool composite, const char *name)
 int main(int argc, char **argv)
 {
     const int n = argc > 1 ? atoi(argv[1]) : 300;
-    char name[40];
+    char name[40], dir[] = "/tmp/tubelet-bench-XXXXXX", cmd[80];
+    if (!mkdtemp(dir))
+        return 1;
     snprintf(name, sizeof name, "%d nodes", n);
     printf("%-32s %9s %9s %9s %9s %9s\n", "a chain of trivial nodes, ms", "submit", "first",
            "again", "cached", "run again");
-    measure(n, false, name);
-    measure(n, true, "the same and a composite");
-    measure(100000, false, "100000 nodes");
-    return 0;
+    measure(n, false, NULL, name);
+    measure(n, false, dir, "the same with a store");
+    measure(n, true, NULL, "the same and a composite");
+    measure(100000, false, NULL, "100000 nodes");
+    snprintf(cmd, sizeof cmd, "rm -r %s", dir);
+    return system(cmd) != 0;
 }
