@@ -32,7 +32,7 @@ add_chromium() {
 for arg in "$@"; do
     case $arg in
     --test)
-        packages+=(clang-format-14)
+        packages+=(clang-format-14 curl sqlite3)
         [ -x /usr/bin/chromium ] || add_chromium
         ;;
     -h | --help)

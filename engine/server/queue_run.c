@@ -93,7 +93,6 @@ static void note(tb_queue *q, tbs_entry *e, const tb_event *ev)
     case TB_EV_STARTED:
         free(e->current);
         e->current = tb_xstrdup(ev->node);
-        ran(e, ev->node);
         break;
     case TB_EV_FINISHED: ran(e, ev->node); break;
     case TB_EV_DELIVERED: delivered(q, e, ev); break;

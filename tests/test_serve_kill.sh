@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# test_serve_kill.sh - kill -9 the server with one prompt running and five pending, then Ctrl+C in the middle of
+# the rest: all six finish, in order, and the one that ran goes on from the step it had reached.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. tests/shell.sh
+steps=30 # enough that the first prompt is still running when the server dies
+store=$work/store
+server=
+
+start() {
+    : > "$work/url"
+    "$bin" serve --port 0 --base "$work" --store "$store" > "$work/url" 2> "$work/serve.log" &
+    server=$!
+    for _ in $(seq 200); do
+        url=$(sed -n 's|^tubelet is at \(http://[^ ]*\)/$|\1|p' "$work/url")
+        [ -n "$url" ] && return
+        sleep 0.05
+    done
+    echo "the server did not start: $(cat "$work/serve.log")" >&2
+    exit 1
+}
+
+stop() { # signal
+    kill -"$1" "$server"
+    wait "$server" 2> "$work/killed"
+    server=
+}
+
+# shell.sh removes the folder; nothing of ours may outlive it.
+trap '[ -n "$server" ] && kill -9 "$server"; rm -rf "$work"' EXIT
+
+queue() { # id, steps, seed, frames
+    "$bin" graph "$root/graphs/text_to_video.lua" --as json -p steps="$2" -p seed="$3" -p frames="$4" -p out="$1.mp4" > "$work/graph" ||
+        fail "tubelet graph"
+    printf '{"prompt_id":"%s","prompt":%s}' "$1" "$(cat "$work/graph")" |
+        curl -sf -o "$work/answer" --data-binary @- "$url/prompt" || fail "POST /prompt of $1: $(cat "$work/answer")"
+}
+
+get() { curl -sf "$url$1"; }
+
+# The ids in one list of the queue, in order.
+ids_of() { get /queue | grep -oE "\"$1\": ?\[.*" | sed 's/, *"queue_pending".*//' | grep -oE '"(job[0-9])"' | tr -d '"' | uniq; }
+
+# Steps of the newest run that are in the store.
+stored() {
+    sqlite3 "$store/runs.db" "SELECT count(*) FROM run_node WHERE state='stored' AND node LIKE 'sample/step_%/step' AND run=$1"
+}
+newest_run() { sqlite3 "$store/runs.db" "SELECT coalesce(max(id),0) FROM run"; }
+
+wait_for_steps() { # at least so many in the newest run
+    for _ in $(seq 600); do
+        [ "$(stored "$(newest_run)")" -ge "$1" ] && return
+        sleep 0.02
+    done
+    fail "the first prompt did not reach step $1"
+}
+
+ended() { get /history | grep -oE '"job[0-9]": ?\{' | grep -oE 'job[0-9]'; }
+
+test_six_prompts_survive() {
+    start
+    queue job1 $steps 1 17
+    for i in 2 3 4 5 6; do queue job$i 1 $i 1; done
+    wait_for_steps 3
+    stop KILL
+    local first kept
+    first=$(newest_run)
+    kept=$(stored "$first")
+    [ "$kept" -lt $steps ] || fail "the first prompt was over before the server was killed"
+
+    start
+    [ "$(get /prompt | grep -oE '[0-9]+')" = 6 ] || fail "six prompts should be left: $(get /prompt)"
+    wait_for_steps 1
+    stop INT
+    grep -q "goes on with the next start" "$work/serve.log" || fail "the server does not say that the run goes on"
+
+    start
+    for _ in $(seq 1200); do
+        [ "$(ended | wc -l)" = 6 ] && break
+        sleep 0.1
+    done
+    [ "$(ended | tr '\n' ' ')" = "job1 job2 job3 job4 job5 job6 " ] || fail "ended in the order $(ended | tr '\n' ' ')"
+    [ "$(get /history | grep -oE '"status_str": ?"success"' | wc -l)" = 6 ] || fail "not all prompts succeeded: $(get /history)"
+    for i in 1 2 3 4 5 6; do
+        [ -s "$work/output/job$i.mp4" ] || fail "job$i.mp4 is missing"
+    done
+    stop TERM
+
+    # no step of the first prompt was computed twice
+    local again
+    again=$(sqlite3 "$store/runs.db" "SELECT count(*) FROM (SELECT node FROM run_node WHERE state='stored' AND node LIKE
+        'sample/step_%/step' AND run BETWEEN $first AND (SELECT run FROM prompt WHERE id='job1') GROUP BY node HAVING count(*)>1)")
+    [ "$again" = 0 ] || fail "$again steps were computed twice"
+    echo "killed after $kept of $steps steps"
+}
+
+run_tests
