@@ -9,7 +9,7 @@
  * &err); uv_run(tb_engine_loop(e), UV_RUN_DEFAULT); tb_engine_free(&e);
  *
  * Threads: all calls are made on the loop thread, except tb_run_cancel (any thread, also a signal
- * handler's async).
+ * handler's async), and tb_engine_plan with what it gives.
  */
 #pragma once
 
@@ -42,7 +42,9 @@ tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err);
 /* Stops what runs, waits, closes everything. */
 void tb_engine_free(tb_engine **e);
 uv_loop_t *tb_engine_loop(tb_engine *e);
-tb_store *tb_engine_store(tb_engine *e); /* NULL with no_store */
+tb_store *tb_engine_store(tb_engine *e);           /* NULL with no_store */
+size_t tb_engine_memory_limit(const tb_engine *e); /* bytes; 0: none */
+int tb_engine_threads(const tb_engine *e);         /* of the compute worker */
 const tb_types *tb_engine_types(tb_engine *e);
 /* Give memory back: results kept between runs at once, opened models when no run uses them. */
 void tb_engine_release(tb_engine *e, bool results, bool models);
@@ -91,10 +93,12 @@ typedef struct tb_run_options {
                           true };  borrowed; not changed while the run lives */
     tb_script *script; /* the child that built it, to expand composites; NULL: one is started if
                           needed. Borrowed. */
-    const char *title; /* for `tubelet runs` */
-    const char *until; /* stop at this node: run it and what it needs; NULL */
-    const char *cwd;   /* relative paths are below it; NULL: the current folder */
-    bool no_cache;     /* compute all anew (results are still stored) */
+    const tb_types *types; /* with `script`: all the document may use, so that the script need not
+                              be asked. Borrowed until the run ends. NULL: asked for. */
+    const char *title;     /* for `tubelet runs` */
+    const char *until;     /* stop at this node: run it and what it needs; NULL */
+    const char *cwd;       /* relative paths are below it; NULL: the current folder */
+    bool no_cache;         /* compute all anew (results are still stored) */
     bool lenient; /* as ComfyUI takes graphs: literals are converted to the declared type (2.7 is 2,
                      "3" is 3, 5 is a text, any text is true), those that no input declares are
                      dropped */
@@ -114,12 +118,19 @@ typedef struct tb_run_options {
 /* Validate and queue. All errors of the graph go to the list, each with node, input and origin; the
  * first also to err. NULL on error. */
 tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err);
+/* The plan alone, made in the calling thread, which may be any: nothing is queued, no event is
+ * told. The caller looks at it and drops it. NULL on error, as above. */
+tb_run *tb_engine_plan(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err);
+void tb_run_drop(tb_run **r);        /* of tb_engine_plan */
 uint64_t tb_run_id(const tb_run *r); /* the store's id; 0 without a store */
 /* Stop within one block of the running node; finished nodes are kept. Any thread. */
 void tb_run_cancel(tb_run *r);
 /* The plan in full, after TB_EV_PLANNED: [{node, type, state: "cached"|"run"|"unknown", seconds,
  * bytes, shape, key}] in order of running. New reference. */
 json_t *tb_run_plan(const tb_run *r);
+/* Its totals; and the key of a node, also of one the plan did not come to. false: it has none. */
+void tb_run_summary(const tb_run *r, tb_plan_summary *summary);
+bool tb_run_key(const tb_run *r, const char *node, tb_key *key);
 /* Outputs of a finished target node in TB_EV_END, borrowed: array of *count LIST values; NULL
  * otherwise. */
 tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count);

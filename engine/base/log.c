@@ -13,6 +13,8 @@ static tb_log_level lowest = TB_LOG_WARN;
 static bool asked_env;
 static void (*sink_fn)(void *, tb_log_level, const char *);
 static void *sink_ctx;
+static void (*listener_fn)(void *, tb_log_level, const char *);
+static void *listener_ctx;
 
 void tb_log_set_level(tb_log_level level)
 {
@@ -27,6 +29,14 @@ void tb_log_set_sink(void (*sink)(void *, tb_log_level, const char *), void *ctx
     pthread_mutex_lock(&lock);
     sink_fn = sink;
     sink_ctx = ctx;
+    pthread_mutex_unlock(&lock);
+}
+
+void tb_log_set_listener(void (*listener)(void *, tb_log_level, const char *), void *ctx)
+{
+    pthread_mutex_lock(&lock);
+    listener_fn = listener;
+    listener_ctx = ctx;
     pthread_mutex_unlock(&lock);
 }
 
@@ -55,6 +65,8 @@ void tb_log(tb_log_level level, const char *fmt, ...)
             sink_fn(sink_ctx, level, line);
         else
             fprintf(stderr, "tubelet: %s\n", line);
+        if (listener_fn)
+            listener_fn(listener_ctx, level, line);
     }
     pthread_mutex_unlock(&lock);
 }

@@ -13,3 +13,6 @@ void tb_log_set_level(tb_log_level level);
 /* Where lines go (without newline); NULL restores stderr. Called from any thread, one line at a
  * time. */
 void tb_log_set_sink(void (*sink)(void *ctx, tb_log_level level, const char *line), void *ctx);
+/* Called with each line besides, in the same way; NULL: nobody. */
+void tb_log_set_listener(void (*listener)(void *ctx, tb_log_level level, const char *line),
+                         void *ctx);

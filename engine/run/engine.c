@@ -238,6 +238,17 @@ tb_folders *tb_engine_folders(tb_engine *e)
     return e->folders;
 }
 
+size_t tb_engine_memory_limit(const tb_engine *e)
+{
+    return e->memory_limit;
+}
+
+int tb_engine_threads(const tb_engine *e)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return e->threads > 0 ? e->threads : cores > 0 ? (int)cores : 1;
+}
+
 const tb_types *tb_engine_types(tb_engine *e)
 {
     return e->types;

@@ -94,6 +94,8 @@ static bool needs_script(const tb_types *types, const json_t *graph)
 
 static tb_status load_types(tb_run *r, const json_t *graph, const json_t *sources, tb_err *err)
 {
+    if (r->o.types)
+        return TB_OK;
     if (!r->script && (json_is_object(sources) || needs_script(r->engine->types, graph)))
         TB_TRY(open_script(r, sources, err));
     if (!r->script)
@@ -210,7 +212,8 @@ static tb_status set_up(tb_run *r, const tb_run_options *o, tb_err_list *errors,
     return TB_OK;
 }
 
-tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
+/* A valid run that is in no queue. Any thread. */
+static tb_run *make(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
 {
     tb_err_list own = { 0 };
     tb_err local = TB_ERR_INIT;
@@ -222,13 +225,46 @@ tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *err
             tb_err_list_add(errors, &local, NULL);
         if (err && err->status == TB_OK)
             *err = local;
-        tb_err_list_free(&own);
         tbi_run_free(r);
-        return NULL;
+        r = NULL;
     }
     tb_err_list_free(&own);
-    tbi_engine_add(e, r);
     return r;
+}
+
+tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
+{
+    tb_run *r = make(e, o, errors, err);
+    if (r)
+        tbi_engine_add(e, r);
+    return r;
+}
+
+tb_run *tb_engine_plan(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
+{
+    tb_err own = TB_ERR_INIT;
+    tb_run_options options = *o;
+    options.plan_only = true;
+    options.on_event = NULL;
+    tb_run *r = make(e, &options, errors, err);
+    if (!r || tbi_prepare(r, &own) == TB_OK)
+        return r;
+    const int at = tb_graph_find(r->program->graph, own.node);
+    if (at >= 0)
+        tb_err_where(&own, NULL, NULL, tb_program_origin(r->program, at));
+    if (errors)
+        tb_err_list_add(errors, &own, at >= 0 ? r->program->nodes[at].type->def->name : NULL);
+    if (err && err->status == TB_OK)
+        *err = own;
+    tbi_run_free(r);
+    return NULL;
+}
+
+void tb_run_drop(tb_run **r)
+{
+    if (*r)
+        tbi_run_free(*r);
+    *r = NULL;
 }
 
 void tbi_run_sync(tb_run *r)
@@ -436,7 +472,21 @@ static void show_outputs(tb_run *r, int node)
 
 const tb_types *tb_run_types(const tb_run *r)
 {
-    return r->own_types ? r->own_types : r->engine->types;
+    return r->o.types ? r->o.types : r->own_types ? r->own_types : r->engine->types;
+}
+
+void tb_run_summary(const tb_run *r, tb_plan_summary *summary)
+{
+    *summary = r->summary;
+}
+
+bool tb_run_key(const tb_run *r, const char *node, tb_key *key)
+{
+    const int i = tb_graph_find(r->program->graph, node);
+    const bool keyed = i >= 0 && r->program->nodes[i].keyed;
+    if (keyed)
+        *key = r->program->nodes[i].key;
+    return keyed;
 }
 
 tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count)

@@ -297,21 +297,28 @@ static json_t *load_files(tb_script *s, const char *main, json_t *files, bool re
     return answer;
 }
 
+json_t *tb_script_load_text(tb_script *s, const char *name, const char *text, size_t n,
+                            bool modules, tb_err *err)
+{
+    json_t *j = json_stringn(text, n);
+    if (!j) {
+        tb_err_set(err, TB_EFORMAT, "%s is not text in UTF-8: a graph is Lua source", name);
+        return NULL;
+    }
+    json_t *files = json_object();
+    json_object_set_new(files, name, j);
+    return load_files(s, name, files, modules, err);
+}
+
 json_t *tb_script_load(tb_script *s, const char *path, tb_err *err)
 {
     char *text = NULL;
     size_t n = 0;
     if (tb_fs_read(path, MAX_SOURCE, &text, &n, err) != TB_OK)
         return NULL;
-    json_t *j = json_stringn(text, n);
+    json_t *answer = tb_script_load_text(s, path, text, n, true, err);
     free(text);
-    if (!j) {
-        tb_err_set(err, TB_EFORMAT, "%s is not text in UTF-8: a graph is Lua source", path);
-        return NULL;
-    }
-    json_t *files = json_object();
-    json_object_set_new(files, path, j);
-    return load_files(s, path, files, true, err);
+    return answer;
 }
 
 json_t *tb_script_sources(tb_script *s)

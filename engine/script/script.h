@@ -27,6 +27,10 @@ void tb_script_stop(tb_script **s);
  * order ] }. Errors carry the origin file:line. */
 json_t *tb_script_load(tb_script *s, const char *path, tb_err *err);
 
+/* The same of a text in memory, at most 1 MiB; modules: files beside `name` may be required. */
+json_t *tb_script_load_text(tb_script *s, const char *name, const char *text, size_t n,
+                            bool modules, tb_err *err);
+
 /* Everything the child has loaded from the user: { "main": name, "files": { name: text } }; NULL
  * when only the library is loaded. With it a run can be resumed without the file. */
 json_t *tb_script_sources(tb_script *s);

@@ -73,16 +73,23 @@ static void name_folders(tb_server *s)
 
 /* --------------------------------------------------------------------------------------- runs */
 
-/* A run reads below our folders and writes to the output folder alone. */
-static void prepare_run(void *ctx, const tb_prompt *p, tb_run_options *o)
+void tbs_run_options(const tb_server *s, tb_run_options *o)
 {
-    tb_server *s = ctx;
     o->cwd = s->base_dir;
     o->write_root = s->output_dir;
     o->read_roots = s->read_roots;
     o->no_metadata = s->o.no_metadata;
-    if (!json_is_object(json_object_get(p->document, "script")))
-        o->script = tbs_library_script(s);
+}
+
+static void prepare_run(void *ctx, const tb_prompt *p, tb_run_options *o)
+{
+    tb_server *s = ctx;
+    tb_err err = TB_ERR_INIT;
+    tbs_run_options(s, o);
+    if (json_is_object(json_object_get(p->document, "script")))
+        return;
+    o->script = tbs_library_script(s);
+    o->types = o->script ? tbs_types(s, &err) : NULL;
 }
 
 static json_t *file_of_run(void *ctx, const char *path)
@@ -101,8 +108,9 @@ static tb_status open_queue(tb_server *s, tb_err *err)
 
 /* ---------------------------------------------------------------------------------------- web */
 
-static const tb_route *const route_tables[] = { NULL };
-static const tb_endpoint *const endpoint_list[] = { NULL };
+static const tb_route *const route_tables[] = { tbs_comfy_routes, tbs_editor_routes, NULL };
+static const tb_endpoint *const endpoint_list[] = { &tbs_comfy_endpoint, &tbs_editor_endpoint,
+                                                    NULL };
 
 /* One table; uploads get the cap that was asked for. */
 static void join_routes(tb_server *s)
@@ -206,6 +214,8 @@ static tb_status start(tb_server *s, tb_err *err)
     s->read_roots[2] = s->temp_dir;
     s->read_roots[3] = s->graphs_dir;
     TB_TRY(open_queue(s, err));
+    tbs_comfy_open(s);
+    tbs_editor_open(s);
     TB_TRY(open_web(s, err));
     name_url(s);
     tbs_library_open(s);
@@ -237,6 +247,8 @@ void tb_server_stop(tb_server **sp)
     if (!s)
         return;
     tb_web_close(&s->web);
+    tbs_comfy_close(s);
+    tbs_editor_close(s);
     tb_queue_free(&s->queue);
     tbs_library_close(s);
     tbs_temp_close(s->temp_lock);

@@ -42,6 +42,10 @@ const tb_types *tbs_types(tb_server *s, tb_err *err);
  * started. Both wait for the child, which is started beside the first requests. */
 tb_script *tbs_library_script(tb_server *s);
 
+/* What a run may read and write here: below our folders, and the output folder alone. Any thread.
+ */
+void tbs_run_options(const tb_server *s, tb_run_options *o);
+
 /* paths.c: a client's name of a file, below one of our folders and nowhere else: no "..", no
  * absolute path, no link that leads out. type: "input", "output", "temp"; subfolder may be "". A
  * new string, or NULL with TB_EINVAL or TB_ENOTFOUND. must_exist: the file itself is there. */

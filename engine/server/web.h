@@ -104,6 +104,9 @@ void tb_reply_bytes(tb_request *q, const char *mime, const char *etag, const voi
 /* A file, with ETag, Range (206, 416) and HEAD. name: for Content-Disposition, or NULL. mime NULL:
  * by extension; HTML, JS, CSS, SVG and XML become application/octet-stream. */
 void tb_reply_file(tb_request *q, const char *path, const char *mime, const char *name);
+/* An open regular file, consumed, as a file of that name: the type follows from it. etag: quoted.
+ */
+void tb_reply_fd_take(tb_request *q, int fd, const char *etag, const char *name);
 /* {"error": {"code", "message", "at"}} with the HTTP status that fits err. */
 void tb_reply_error(tb_request *q, const tb_err *err);
 
@@ -116,7 +119,7 @@ void tb_web_work(tb_request *q, void (*work)(void *arg), void (*after)(tb_reques
 
 void *tb_socket_data(const tb_socket *s);
 void tb_socket_set_data(tb_socket *s, void *data);
-/* Queue a text frame. A client whose queue holds more than 256 of them is dropped. */
+/* Queue a text frame. A client whose queue holds more than 4 MiB of them is dropped. */
 void tb_socket_text(tb_socket *s, const char *text, size_t n);
 void tb_socket_json_take(tb_socket *s, json_t *j);
 /* Queue a binary frame; a frame of the same `slot` that was not sent yet is replaced, so that a

@@ -159,6 +159,31 @@ static void send_range(tb_request *q, const char *mime, uint64_t size, const cha
     web_reply_start(q, kind == RANGE_PART ? 206 : 200, mime, n);
 }
 
+static void send_file(tb_request *q, int fd, uint64_t size, const char *etag, const char *mime)
+{
+    q->answer.fd = fd;
+    tb_reply_header(q, "ETag", etag);
+    tb_reply_header(q, "Accept-Ranges", "bytes");
+    if (web_etag_matches(q->ask.headers[WEB_IF_NONE_MATCH], etag))
+        web_reply_start(q, 304, NULL, 0);
+    else
+        send_range(q, mime, size, etag);
+}
+
+void tb_reply_fd_take(tb_request *q, int fd, const char *etag, const char *name)
+{
+    struct stat st;
+    tb_err err = TB_ERR_INIT;
+    if (fstat(fd, &st) != 0) {
+        tb_err_errno(&err, errno, "cannot read the file");
+        close(fd);
+        tb_reply_error(q, &err);
+        return;
+    }
+    add_disposition(q, name);
+    send_file(q, fd, (uint64_t)st.st_size, etag, web_mime(name));
+}
+
 void tb_reply_file(tb_request *q, const char *path, const char *mime, const char *name)
 {
     struct stat st;
@@ -172,15 +197,9 @@ void tb_reply_file(tb_request *q, const char *path, const char *mime, const char
         tb_reply_error(q, &err);
         return;
     }
-    q->answer.fd = fd;
     snprintf(etag, sizeof etag, "\"%llx-%llx%09lx\"", (unsigned long long)st.st_size,
              (unsigned long long)st.st_mtim.tv_sec, (unsigned long)st.st_mtim.tv_nsec);
-    tb_reply_header(q, "ETag", etag);
-    tb_reply_header(q, "Accept-Ranges", "bytes");
     if (name)
         add_disposition(q, name);
-    if (web_etag_matches(q->ask.headers[WEB_IF_NONE_MATCH], etag))
-        web_reply_start(q, 304, NULL, 0);
-    else
-        send_range(q, mime ? mime : web_mime(path), (uint64_t)st.st_size, etag);
+    send_file(q, fd, (uint64_t)st.st_size, etag, mime ? mime : web_mime(path));
 }

@@ -13,20 +13,20 @@
 
 enum {
     WEB_MAX_CONNECTIONS = 64,
-    WEB_MAX_HEADERS = 16384, /* bytes of one request's line and headers */
-    WEB_MAX_MESSAGE = 65536, /* bytes of one WebSocket message from a client */
-    WEB_MAX_QUEUED = 256,    /* text frames waiting for a slow client */
-    WEB_MAX_IGNORED = 65536, /* bytes of a body that no route wants, read and dropped */
-    WEB_MAX_FIELD = 65536,   /* bytes of a form's field that is not a file */
-    WEB_MAX_PARTS = 64,      /* parts of one form */
-    WEB_MAX_PROTOCOLS = 7,   /* WebSocket sub-protocols, and the one without name */
-    WEB_CHUNK = 32768,       /* bytes of a file or body written at once */
-    WEB_IDLE_S = 10,         /* no byte for so long while headers or a body arrive */
-    WEB_SLOW_GRACE_S = 20,   /* after that a body has to come with WEB_SLOW_RATE on average */
-    WEB_SLOW_RATE = 1024,    /* bytes a second */
-    WEB_STALLED_S = 30,      /* a client that takes no byte of its answer */
-    WEB_KEEPALIVE_S = 30,    /* an idle connection between requests */
-    WEB_LINGER_S = 5,        /* a refused body is read and dropped for so long */
+    WEB_MAX_HEADERS = 16384,  /* bytes of one request's line and headers */
+    WEB_MAX_MESSAGE = 65536,  /* bytes of one WebSocket message from a client */
+    WEB_MAX_QUEUED = 4 << 20, /* bytes of text frames waiting for a slow client */
+    WEB_MAX_IGNORED = 65536,  /* bytes of a body that no route wants, read and dropped */
+    WEB_MAX_FIELD = 65536,    /* bytes of a form's field that is not a file */
+    WEB_MAX_PARTS = 64,       /* parts of one form */
+    WEB_MAX_PROTOCOLS = 7,    /* WebSocket sub-protocols, and the one without name */
+    WEB_CHUNK = 32768,        /* bytes of a file or body written at once */
+    WEB_IDLE_S = 10,          /* no byte for so long while headers or a body arrive */
+    WEB_SLOW_GRACE_S = 20,    /* after that a body has to come with WEB_SLOW_RATE on average */
+    WEB_SLOW_RATE = 1024,     /* bytes a second */
+    WEB_STALLED_S = 30,       /* a client that takes no byte of its answer */
+    WEB_KEEPALIVE_S = 30,     /* an idle connection between requests */
+    WEB_LINGER_S = 5,         /* a refused body is read and dropped for so long */
 };
 
 /* Request headers that are kept; order as in web_header_names. */
@@ -118,7 +118,7 @@ struct tb_socket {
     const tb_endpoint *endpoint;
     void *data;
     web_frame *first, *last;
-    int texts; /* text frames queued */
+    size_t texts; /* bytes of text frames queued */
     tb_str message;
     bool dropped; /* to be closed as soon as the loop gets to it */
 };

@@ -45,7 +45,7 @@ static web_frame *pop(tb_socket *s)
     if (!s->first)
         s->last = NULL;
     if (!f->slot)
-        s->texts--;
+        s->texts -= f->n;
     return f;
 }
 
@@ -119,11 +119,11 @@ void tb_socket_text(tb_socket *s, const char *text, size_t n)
 {
     if (s->dropped)
         return;
-    if (s->texts >= WEB_MAX_QUEUED) {
+    if (s->texts > WEB_MAX_QUEUED) {
         tb_socket_close(s);
         return;
     }
-    s->texts++;
+    s->texts += n;
     push(s, NULL, text, n);
 }
 

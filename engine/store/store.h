@@ -166,6 +166,8 @@ tb_status tb_store_list(tb_store *s, const char *order, int limit, tb_result_inf
 /* Every key that starts with this hex prefix must be one; TB_EINVAL when several do. */
 tb_status tb_store_key_of_prefix(tb_store *s, const char *hex, tb_key *key, tb_err *err);
 tb_status tb_store_pin(tb_store *s, const tb_key *key, bool pinned, tb_err *err);
+/* Delete one result, pinned or not, with the blobs that only it used. TB_ENOTFOUND. */
+tb_status tb_store_drop(tb_store *s, const tb_key *key, tb_err *err);
 
 typedef struct tb_store_stats {
     uint64_t results, blobs, bytes, cap_bytes, pinned, runs;

@@ -166,6 +166,30 @@ tb_status tb_store_pin(tb_store *s, const tb_key *key, bool pinned, tb_err *err)
     return tbi_submit_wait(s, &p->op, err);
 }
 
+/* ------------------------------------------------------------------------------------- dropping */
+
+typedef struct drop_op {
+    tbi_op op;
+    tb_key key;
+} drop_op;
+
+static tb_status drop_apply(tb_store *s, tbi_op *op, tb_err *err)
+{
+    tbi_row row;
+    TB_TRY(tbi_row_find(&s->cache, &((drop_op *)op)->key, false, &row, NULL, err));
+    return tbi_row_drop(s, row.id, err);
+}
+
+static const tbi_op_class drop_class = { TBI_IN_CACHE, NULL, drop_apply, NULL };
+
+tb_status tb_store_drop(tb_store *s, const tb_key *key, tb_err *err)
+{
+    drop_op *d = tb_xcalloc(1, sizeof *d);
+    d->op.class = &drop_class;
+    d->key = *key;
+    return tbi_submit_wait(s, &d->op, err);
+}
+
 /* -------------------------------------------------------------------------------------- totals */
 
 static tb_status counts(tbi_reader *r, tb_store_stats *st, tb_err *err)

@@ -1,0 +1,67 @@
+/* comfy.c - ComfyUI's routes, and the state behind its WebSocket. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "server/comfy_internal.h"
+#include "server/comfy_routes.h"
+
+#define BODY   ((size_t)64 << 20) /* a prompt with the workflow that is embedded */
+#define SMALL  ((size_t)1 << 20)
+#define UPLOAD ((size_t)101 << 20) /* 100 MiB and the form around it */
+
+enum { API = TB_ROUTE_API, NO_BODY_IS_FINE = TB_ROUTE_API | TB_ROUTE_BODY_OPTIONAL };
+
+const tb_route tbs_comfy_routes[] = {
+    { TB_POST, "/prompt", API, BODY, tbs_post_prompt },
+    { TB_GET, "/prompt", API, 0, tbs_get_prompt },
+    { TB_GET, "/queue", API, 0, tbs_get_queue },
+    { TB_POST, "/queue", API, SMALL, tbs_post_queue },
+    { TB_POST, "/interrupt", NO_BODY_IS_FINE, SMALL, tbs_post_interrupt },
+    { TB_GET, "/history", API, 0, tbs_get_history },
+    { TB_GET, "/history/*", API, 0, tbs_get_history_of },
+    { TB_POST, "/history", API, SMALL, tbs_post_history },
+    { TB_GET, "/view", API, 0, tbs_get_view },
+    { TB_POST, "/upload/image", TB_ROUTE_API | TB_ROUTE_MULTIPART, UPLOAD, tbs_post_upload_image },
+    { TB_GET, "/object_info", API, 0, tbs_get_object_info },
+    { TB_GET, "/object_info/*", API, 0, tbs_get_object_info_of },
+    { TB_GET, "/system_stats", API, 0, tbs_get_system_stats },
+    { TB_GET, "/features", API, 0, tbs_get_features },
+    { 0 },
+};
+
+/* ------------------------------------------------------------------------------- open and close */
+
+void tbs_comfy_open(tb_server *s)
+{
+    tbs_comfy *c = tb_xcalloc(1, sizeof *c);
+    c->server = s;
+    c->nodes = tbs_progress_new();
+    s->comfy = c;
+    uv_timer_init(tb_engine_loop(s->engine), &c->later);
+    uv_unref((uv_handle_t *)&c->later);
+    c->later.data = c;
+    tb_queue_listen(s->queue, tbs_comfy_on_queue, s);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    free(h->data);
+}
+
+void tbs_comfy_close(tb_server *s)
+{
+    tbs_comfy *c = s->comfy;
+    if (!c)
+        return;
+    s->comfy = NULL;
+    tbs_preview_abandon(c);
+    tbs_progress_free(&c->nodes);
+    for (tbs_client *k = c->clients, *next; k; k = next) {
+        next = k->next;
+        free(k->id);
+        free(k);
+    }
+    c->clients = NULL;
+    uv_timer_stop(&c->later);
+    uv_close((uv_handle_t *)&c->later, on_closed);
+}

@@ -1,0 +1,103 @@
+/* comfy_internal.h - what the files of ComfyUI's side of the server share.
+ *
+ * Shapes and names are ComfyUI's (comfyui-api.md); the numbers of its sections stand in the files.
+ */
+#pragma once
+
+#include "base/map.h"
+#include "base/str.h"
+#include "server/server_internal.h"
+
+typedef struct tbs_client {
+    tb_socket *socket;
+    char *id;            /* NULL: a newer socket has taken it over */
+    bool spoke;          /* its first message has come: only that one may set flags */
+    bool previews_named; /* supports_preview_metadata */
+    bool progress_full;  /* wants whole states, not what changed */
+    struct tbs_client *next;
+} tbs_client;
+
+typedef struct tbs_progress tbs_progress;
+typedef struct tbs_preview_job tbs_preview_job;
+
+typedef struct tbs_comfy {
+    tb_server *server;
+    tbs_client *clients;
+    uv_timer_t later;      /* frames that are sent in one */
+    tbs_progress *nodes;   /* of the prompt that runs */
+    tbs_preview_job *seen; /* a preview that is being made; NULL: none */
+    const char *delivered; /* node whose files are told together; NULL: none waits */
+} tbs_comfy;
+
+/* comfy_ws.c */
+
+/* Which clients a frame of a prompt is for. */
+typedef enum tbs_reach {
+    TBS_OWNER,        /* the client that posted it; nobody when it named none */
+    TBS_OWNER_OR_ALL, /* the same, but everybody when it named none */
+} tbs_reach;
+bool tbs_client_reached(const tbs_client *c, const tb_prompt *p, tbs_reach reach);
+bool tbs_anyone_reached(const tbs_comfy *c, const tb_prompt *p, tbs_reach reach);
+/* {"type", "data"} to those; consumes data. */
+void tbs_comfy_send(tbs_comfy *c, const tb_prompt *p, tbs_reach reach, const char *type,
+                    json_t *data_take);
+void tbs_comfy_send_status(tbs_comfy *c);
+json_t *tbs_comfy_features(const tb_server *s);
+
+/* comfy_events.c */
+void tbs_comfy_on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const tb_event *ev);
+void tbs_comfy_on_later(uv_timer_t *t);
+
+/* comfy_progress.c: of the prompt that runs */
+tbs_progress *tbs_progress_new(void);
+void tbs_progress_free(tbs_progress **g);
+/* The node of its own graph that it has come to; NULL: none yet. */
+const char *tbs_progress_current(const tbs_comfy *c);
+void tbs_progress_planned(tbs_comfy *c, tb_prompt *p);
+bool tbs_progress_begun(const tbs_comfy *c, const char *node);
+/* true: the first time of this id. */
+bool tbs_progress_start(tbs_comfy *c, tb_prompt *p, const char *node);
+void tbs_progress_share(tbs_comfy *c, tb_prompt *p, const char *node, double share);
+void tbs_progress_finish(tbs_comfy *c, tb_prompt *p, const char *node);
+void tbs_progress_finish_all(tbs_comfy *c, tb_prompt *p);
+/* Send what waits. */
+void tbs_progress_flush(tbs_comfy *c, tb_prompt *p);
+
+/* comfy_preview.c */
+void tbs_preview_node(tbs_comfy *c, tb_prompt *p, const tb_event *ev);
+void tbs_preview_abandon(tbs_comfy *c);
+
+/* comfy_check.c: what is wrong with a prompt, and what of it can run (section 3) */
+typedef struct tbs_verdict {
+    json_t *error;       /* NULL: it can run, at least in part */
+    json_t *node_errors; /* {} or more, also when it can run */
+    json_t *outputs;     /* ids of the output nodes that will run */
+    json_t *graph;       /* what they need */
+} tbs_verdict;
+/* only: limits the outputs to these ids; NULL: all. */
+void tbs_check_prompt(const tb_types *types, json_t *graph, const json_t *only, tbs_verdict *v);
+void tbs_verdict_clear(tbs_verdict *v);
+json_t *tbs_prompt_error(const char *type, const char *message, const char *details);
+
+/* comfy_needs.c: what nodes of a graph need */
+typedef struct tbs_needs tbs_needs;
+tbs_needs *tbs_needs_new(const json_t *graph);
+void tbs_needs_free(tbs_needs **n);
+/* Does `node` need `other`, or is it that? */
+bool tbs_needs_node(tbs_needs *n, const char *node, const char *other);
+/* The part of the graph that these ids need, in its own order. New reference. */
+json_t *tbs_needs_part(tbs_needs *n, const json_t *ids);
+/* A way from a node back to itself: its ids, the first one again at the end. New reference; NULL
+ * when there is none. */
+json_t *tbs_needs_cycle(tbs_needs *n, const char *node);
+
+/* comfy_errors.c: one error of the engine's check as one of node_errors (3.2). New reference. */
+json_t *tbs_node_error(const tb_types *types, const json_t *graph, tbs_needs *needs,
+                       const tb_err *err);
+
+/* comfy_info.c */
+json_t *tbs_input_config(const tb_input_def *in);
+json_t *tbs_object_info(const tb_type *t);
+
+/* comfy_number.c: integers up to 2^64-1, which JSON of clients has and the engine's has not */
+json_t *tbs_parse_unsigned(const char *text, size_t n, tb_err *err);

@@ -1,0 +1,152 @@
+/* comfy_prompt.c - POST /prompt: from a client's graph to a place in the queue. 2.1, 2.2. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/comfy_internal.h"
+#include "server/comfy_routes.h"
+
+static void refuse_take(tb_request *q, json_t *error, json_t *node_errors)
+{
+    tb_reply_json_take(q, 400,
+                       json_pack("{soso}", "error", error, "node_errors",
+                                 node_errors ? node_errors : json_object()));
+}
+
+/* As sent, without what must not be told on, with the client's id. New reference. */
+static json_t *extra_data_of(const json_t *body, const char *client_id)
+{
+    const json_t *sent = json_object_get(body, "extra_data");
+    json_t *extra = json_is_object(sent) ? json_copy((json_t *)(uintptr_t)sent) : json_object();
+    json_object_del(extra, "auth_token_comfy_org");
+    json_object_del(extra, "api_key_comfy_org");
+    if (client_id)
+        json_object_set_new(extra, "client_id", json_string(client_id));
+    return extra;
+}
+
+static bool number_of(const json_t *body, double *number)
+{
+    const json_t *v = json_object_get(body, "number");
+    char *end = NULL;
+    if (json_is_number(v)) {
+        *number = json_number_value(v);
+        return true;
+    }
+    if (!json_is_string(v) || !*json_string_value(v))
+        return false;
+    *number = strtod(json_string_value(v), &end);
+    return *end == 0;
+}
+
+/* Client ids may be numbers in JSON. */
+static char *text_of(const json_t *v)
+{
+    return json_is_string(v)   ? tb_xstrdup(json_string_value(v))
+           : json_is_number(v) ? json_dumps(v, JSON_ENCODE_ANY)
+                               : NULL;
+}
+
+/* What the engine runs. The UI workflow goes with it, to be embedded beside the prompt. */
+static json_t *document_of(const tbs_verdict *v, const json_t *extra)
+{
+    json_t *document =
+        json_pack("{sOsOsb}", "graph", v->graph, "targets", v->outputs, "lenient", 1);
+    json_t *workflow = json_object_get(json_object_get(extra, "extra_pnginfo"), "workflow");
+    if (json_is_object(workflow))
+        json_object_set(document, "workflow", workflow);
+    return document;
+}
+
+static void enqueue(tb_server *s, tb_request *q, const json_t *body, json_t *graph, tbs_verdict *v)
+{
+    char *client_id = text_of(json_object_get(body, "client_id"));
+    json_t *extra = extra_data_of(body, client_id), *document = document_of(v, extra);
+    tb_err err = TB_ERR_INIT;
+    tb_prompt_request r = {
+        .graph = graph,
+        .document = document,
+        .extra_data = extra,
+        .outputs = v->outputs,
+        .id = json_string_value(json_object_get(body, "prompt_id")),
+        .client_id = client_id,
+        .front = json_is_true(json_object_get(body, "front")),
+    };
+    r.numbered = number_of(body, &r.number);
+    const tb_prompt *p = tb_queue_add(s->queue, &r, &err);
+    if (p)
+        tb_reply_json_take(
+            q, 200,
+            json_pack("{sssosO}", "prompt_id", p->id, "number",
+                      p->numbered ? json_real(p->number) : json_integer((json_int_t)p->number),
+                      "node_errors", v->node_errors));
+    else
+        tb_reply_error(q, &err);
+    json_decref(extra);
+    json_decref(document);
+    free(client_id);
+}
+
+/* A prompt_id has to be a short text; null counts as none. */
+static bool id_is_sound(const json_t *body)
+{
+    const json_t *id = json_object_get(body, "prompt_id");
+    const size_t n = json_string_length(id);
+    return !id || json_is_null(id) || (n > 0 && n < 256 && strlen(json_string_value(id)) == n);
+}
+
+static void take_prompt(tb_server *s, tb_request *q, const json_t *body, json_t *graph)
+{
+    tb_err err = TB_ERR_INIT;
+    tbs_verdict v = { 0 };
+    const json_t *only = json_object_get(body, "partial_execution_targets");
+    const tb_types *types = tbs_types(s, &err);
+    if (!types) {
+        tb_reply_error(q, &err);
+        return;
+    }
+    if (!id_is_sound(body)) {
+        refuse_take(q,
+                    tbs_prompt_error("invalid_prompt_id", "prompt_id must be a valid UUID",
+                                     "prompt_id must be a text of 1 to 255 bytes"),
+                    NULL);
+        return;
+    }
+    tbs_check_prompt(types, graph, json_is_array(only) ? only : NULL, &v);
+    if (v.error)
+        refuse_take(q, json_incref(v.error), json_incref(v.node_errors));
+    else
+        enqueue(s, q, body, graph, &v);
+    tbs_verdict_clear(&v);
+}
+
+void tbs_post_prompt(void *ctx, tb_request *q)
+{
+    size_t n = 0;
+    tb_err err = TB_ERR_INIT;
+    const char *text = tb_request_body(q, &n);
+    json_t *body = n ? tbs_parse_unsigned(text, n, &err) : json_object();
+    if (!body) {
+        refuse_take(q, tbs_prompt_error("invalid_prompt", err.message, ""), NULL);
+        return;
+    }
+    json_t *graph = json_object_get(body, "prompt");
+    if (!graph)
+        refuse_take(q, tbs_prompt_error("no_prompt", "No prompt provided", "No prompt provided"),
+                    NULL);
+    else if (!json_is_object(graph))
+        refuse_take(
+            q,
+            tbs_prompt_error("invalid_prompt", "The prompt must be an object of nodes by id", ""),
+            NULL);
+    else
+        take_prompt(ctx, q, body, graph);
+    json_decref(body);
+}
+
+void tbs_get_prompt(void *ctx, tb_request *q)
+{
+    const tb_server *s = ctx;
+    tb_reply_json_take(
+        q, 200, json_pack("{s{si}}", "exec_info", "queue_remaining", tb_queue_remaining(s->queue)));
+}

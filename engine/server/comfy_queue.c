@@ -1,0 +1,96 @@
+/* comfy_queue.c - /queue, /interrupt, /history and /free: 2.3 to 2.5, 2.12. */
+#include "server/comfy_internal.h"
+#include "server/comfy_routes.h"
+
+static json_t *item_of(const tb_prompt *p)
+{
+    json_t *number = p->numbered ? json_real(p->number) : json_integer((json_int_t)p->number);
+    json_t *extra = p->extra_data ? json_incref(p->extra_data) : json_object();
+    return json_pack("[osOoO]", number, p->id, p->graph, extra, p->outputs);
+}
+
+void tbs_get_queue(void *ctx, tb_request *q)
+{
+    const tb_server *s = ctx;
+    const tb_prompt *p = tb_queue_running(s->queue);
+    json_t *running = json_array(), *pending = json_array();
+    if (p)
+        json_array_append_new(running, item_of(p));
+    for (int i = 0; (p = tb_queue_pending(s->queue, i)); i++)
+        json_array_append_new(pending, item_of(p));
+    tb_reply_json_take(q, 200,
+                       json_pack("{soso}", "queue_running", running, "queue_pending", pending));
+}
+
+void tbs_post_queue(void *ctx, tb_request *q)
+{
+    tb_server *s = ctx;
+    json_t *body = tb_request_json(q), *id;
+    size_t i;
+    if (!body)
+        return;
+    if (json_is_true(json_object_get(body, "clear")))
+        tb_queue_clear(s->queue);
+    json_array_foreach(json_object_get(body, "delete"), i, id)
+    {
+        if (json_is_string(id))
+            tb_queue_remove(s->queue, json_string_value(id));
+    }
+    json_decref(body);
+    tb_reply_empty(q, 200);
+}
+
+void tbs_post_interrupt(void *ctx, tb_request *q)
+{
+    tb_server *s = ctx;
+    json_t *body = tb_request_json(q);
+    if (!body)
+        return;
+    tb_queue_interrupt(s->queue, json_string_value(json_object_get(body, "prompt_id")));
+    json_decref(body);
+    tb_reply_empty(q, 200);
+}
+
+static void reply(tb_request *q, json_t *j, const tb_err *err)
+{
+    if (j)
+        tb_reply_json_take(q, 200, j);
+    else
+        tb_reply_error(q, err);
+}
+
+void tbs_get_history(void *ctx, tb_request *q)
+{
+    const tb_server *s = ctx;
+    tb_err err = TB_ERR_INIT;
+    const int64_t limit = tb_request_query_int(q, "max_items", -1);
+    const int64_t offset = tb_request_query_int(q, "offset", -1);
+    /* an offset of 0 is none */
+    reply(q, tb_queue_history(s->queue, limit < 0 ? -1 : limit, offset <= 0 ? -1 : offset, &err),
+          &err);
+}
+
+void tbs_get_history_of(void *ctx, tb_request *q)
+{
+    const tb_server *s = ctx;
+    tb_err err = TB_ERR_INIT;
+    reply(q, tb_queue_history_of(s->queue, tb_request_rest(q), &err), &err);
+}
+
+void tbs_post_history(void *ctx, tb_request *q)
+{
+    tb_server *s = ctx;
+    json_t *body = tb_request_json(q), *id;
+    size_t i;
+    if (!body)
+        return;
+    if (json_is_true(json_object_get(body, "clear")))
+        tb_queue_history_remove(s->queue, NULL);
+    json_array_foreach(json_object_get(body, "delete"), i, id)
+    {
+        if (json_is_string(id))
+            tb_queue_history_remove(s->queue, json_string_value(id));
+    }
+    json_decref(body);
+    tb_reply_empty(q, 200);
+}

@@ -1,0 +1,346 @@
+/* editor_events.c - what happens, told to the editor's clients over a WebSocket (docs/api.md,
+ * Events).
+ *
+ * Changes are gathered and sent at most 20 times a second; whatever depends on their order (an end
+ * after the last node) flushes them first. All clients get the same frames with the same seq.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/editor_events.h"
+
+enum { FRAME_MS = 50, MAX_EXPANDED = 10000 };
+
+/* ---------------------------------------------------------------------------------------- send */
+
+static void send_frame(struct tbs_events *v, json_t *frame)
+{
+    char *text = v->clients ? json_dumps(frame, JSON_COMPACT) : NULL;
+    for (tbs_client *c = v->clients; c && text; c = c->next)
+        tb_socket_text(c->socket, text, strlen(text));
+    free(text);
+}
+
+void tbs_events_send_take(tb_server *s, const char *type, json_t *fields)
+{
+    struct tbs_events *v = s->editor->events;
+    json_object_set_new(fields, "seq", json_integer(++v->seq));
+    json_object_set_new(fields, "type", json_string(type));
+    send_frame(v, fields);
+    json_decref(fields);
+}
+
+static void flush(tb_server *s)
+{
+    struct tbs_events *v = s->editor->events;
+    if (v->queue_changed) {
+        v->queue_changed = false;
+        tbs_events_send_take(s, "queue", json_pack("{so}", "queue", tbs_queue_json(s)));
+    }
+    if (json_object_size(v->changed)) {
+        json_t *nodes = v->changed;
+        v->changed = json_object();
+        tbs_events_send_take(s, "nodes",
+                             json_pack("{ss so}", "prompt_id", v->prompt_id, "nodes", nodes));
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    flush(timer->data);
+}
+
+static void soon(tb_server *s)
+{
+    struct tbs_events *v = s->editor->events;
+    if (!uv_is_active((uv_handle_t *)v->timer))
+        uv_timer_start(v->timer, on_timer, FRAME_MS, 0);
+}
+
+/* ------------------------------------------------------------------------------------- the run */
+
+static void forget_run(struct tbs_events *v)
+{
+    json_object_clear(v->nodes);
+    json_object_clear(v->changed);
+    json_decref(v->files);
+    v->files = json_array();
+    free(v->prompt_id);
+    v->prompt_id = NULL;
+    v->planned = false;
+}
+
+static void set_node(tb_server *s, const char *node, const char *state, const char *field, double n)
+{
+    struct tbs_events *v = s->editor->events;
+    json_t *o = json_pack("{ss}", "state", state);
+    if (field)
+        json_object_set_new(o, field, json_real(n));
+    json_object_set(v->nodes, node, o);
+    json_object_set_new(v->changed, node, o);
+    soon(s);
+}
+
+/* {id: [type, display]}; null for graphs nobody can look at as a whole. */
+static json_t *expanded_json(const tb_prompt *p)
+{
+    json_t *ids = json_object(), *node, *graph;
+    const char *id;
+    tb_plan_summary summary;
+    tb_run_summary(p->run, &summary);
+    if (summary.nodes_total > MAX_EXPANDED || json_object_size(p->graph) > MAX_EXPANDED) {
+        json_decref(ids);
+        return json_null();
+    }
+    graph = tb_run_expanded(p->run);
+    json_object_foreach(graph, id, node) json_object_set_new(
+        ids, id,
+        json_pack("[Os]", json_object_get(node, "class_type"), tb_prompt_display_node(p, id)));
+    json_decref(graph);
+    return ids;
+}
+
+static void planned(tb_server *s, const tb_prompt *p, const tb_plan_summary *plan)
+{
+    struct tbs_events *v = s->editor->events;
+    v->planned = true;
+    v->summary = *plan;
+    flush(s);
+    json_t *fields = json_pack("{ss so}", "prompt_id", p->id, "summary", tbs_summary_json(s, plan));
+    json_object_set_new(fields, "expanded", v->clients ? expanded_json(p) : json_null());
+    tbs_events_send_take(s, "planned", fields);
+}
+
+static void delivered(tb_server *s, const tb_prompt *p, const tb_event *e)
+{
+    struct tbs_events *v = s->editor->events;
+    char hex[TB_KEY_HEX];
+    tb_key key;
+    json_t *entry = tbs_file_entry(s, e->path);
+    if (!entry)
+        return;
+    json_t *file = tbs_file_json_take(tb_prompt_display_node(p, e->node), entry,
+                                      e->file_kind && strcmp(e->file_kind, "animation") == 0);
+    if (tb_engine_store(s->engine) && tb_run_key(p->run, e->node, &key))
+        tbs_file_set_key(file, tb_key_hex(&key, hex));
+    json_array_append(v->files, file);
+    flush(s);
+    tbs_events_send_take(s, "delivered", json_pack("{ss so}", "prompt_id", p->id, "file", file));
+}
+
+static void failed(tb_server *s, const tb_prompt *p, const tb_event *e)
+{
+    if (e->node)
+        set_node(s, e->node, "failed", NULL, 0);
+    flush(s);
+    tbs_events_send_take(
+        s, "failed",
+        json_pack("{ss so}", "prompt_id", p->id, "error", tbs_error_json(e->err, e->type)));
+}
+
+static void on_run(tb_server *s, tb_prompt *p, const tb_event *e)
+{
+    struct tbs_events *v = s->editor->events;
+    switch (e->kind) {
+    case TB_EV_PLANNED: planned(s, p, e->plan); break;
+    case TB_EV_CACHED: set_node(s, e->node, "cached", NULL, 0); break;
+    case TB_EV_STARTED: set_node(s, e->node, "running", NULL, 0); break;
+    case TB_EV_PROGRESS: set_node(s, e->node, "running", "share", e->share); break;
+    case TB_EV_FINISHED: set_node(s, e->node, "done", "ms", e->ms); break;
+    case TB_EV_DELIVERED: delivered(s, p, e); break;
+    case TB_EV_FAILED: failed(s, p, e); break;
+    case TB_EV_WARNING:
+        tbs_events_send_take(s, "warning", json_pack("{so}", "text", tbs_text_json(e->text)));
+        break;
+    case TB_EV_END:
+        if (e->plan)
+            v->summary = *e->plan;
+        break;
+    case TB_EV_STORED: break;
+    }
+    if (e->outputs && v->clients && (e->kind == TB_EV_FINISHED || e->kind == TB_EV_CACHED))
+        tbs_previews_offer(s, p, e);
+}
+
+json_t *tbs_live_json(tb_server *s, const tb_prompt *p)
+{
+    const struct tbs_events *v = s->editor->events;
+    json_t *run = tbs_run_json(p);
+    if (!v->prompt_id || strcmp(v->prompt_id, p->id) != 0)
+        return run;
+    json_object_set_new(run, "outputs", json_deep_copy(v->files));
+    if (v->planned)
+        tbs_run_set_counts(run, v->summary.nodes_total, v->summary.nodes_cached,
+                           v->summary.nodes_run);
+    return run;
+}
+
+static void ended(tb_server *s, const tb_prompt *p)
+{
+    flush(s);
+    tbs_events_send_take(s, "ended",
+                         json_pack("{ss so}", "prompt_id", p->id, "run", tbs_live_json(s, p)));
+    forget_run(s->editor->events);
+}
+
+static void on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const tb_event *event)
+{
+    tb_server *s = ctx;
+    if (!s->editor) /* the server stops */
+        return;
+    struct tbs_events *v = s->editor->events;
+    if (kind == TB_QUEUE_RUN) {
+        on_run(s, p, event);
+        return;
+    }
+    v->queue_changed = true;
+    soon(s);
+    if (kind == TB_QUEUE_STARTED) {
+        forget_run(v);
+        v->prompt_id = tb_xstrdup(p->id);
+    } else if (kind == TB_QUEUE_ENDED) {
+        ended(s, p);
+    }
+}
+
+/* ------------------------------------------------------------------------------------- clients */
+
+static json_t *running_json(tb_server *s)
+{
+    const struct tbs_events *v = s->editor->events;
+    if (!v->prompt_id)
+        return json_null();
+    json_t *o = json_pack("{ss so}", "prompt_id", v->prompt_id, "nodes", json_deep_copy(v->nodes));
+    if (v->planned)
+        json_object_set_new(o, "summary", tbs_summary_json(s, &v->summary));
+    return o;
+}
+
+static void opened(void *ctx, tb_socket *socket, const char *query)
+{
+    tb_server *s = ctx;
+    struct tbs_events *v = s->editor->events;
+    tbs_client *c = tb_xcalloc(1, sizeof *c);
+    (void)query;
+    c->socket = socket;
+    c->next = v->clients;
+    v->clients = c;
+    tb_socket_json_take(socket, json_pack("{sI ss ss so so}", "seq", (json_int_t)v->seq, "type",
+                                          "snapshot", "server", v->server_id, "queue",
+                                          tbs_queue_json(s), "running", running_json(s)));
+}
+
+static void closed(void *ctx, tb_socket *socket)
+{
+    tb_server *s = ctx;
+    for (tbs_client **at = &s->editor->events->clients; *at; at = &(*at)->next)
+        if ((*at)->socket == socket) {
+            tbs_client *c = *at;
+            *at = c->next;
+            free(c);
+            return;
+        }
+}
+
+/* Clients have nothing to say. */
+static void ignore(void *ctx, tb_socket *socket, const char *text, size_t n)
+{
+    (void)ctx;
+    (void)socket;
+    (void)text;
+    (void)n;
+}
+
+const tb_endpoint tbs_editor_endpoint = {
+    .path = "/api/tubelet/events",
+    .protocol = "events",
+    .opened = opened,
+    .text = ignore,
+    .closed = closed,
+};
+
+/* ----------------------------------------------------------------------------------------- log */
+
+/* Any thread, under the log's lock. */
+static void on_log(void *ctx, tb_log_level level, const char *line)
+{
+    static const char *const names[] = { "debug", "info", "warning" };
+    struct tbs_events *v = ctx;
+    json_t *o = json_pack("{ss so sI}", "level", names[level], "text", tbs_text_json(line),
+                          "time_ms", (json_int_t)tb_clock_wall_ms());
+    pthread_mutex_lock(&v->lock);
+    json_array_append_new(v->lines, o);
+    pthread_mutex_unlock(&v->lock);
+    uv_async_send(v->wake);
+}
+
+static void tell_lines(uv_async_t *wake)
+{
+    tb_server *s = wake->data;
+    struct tbs_events *v = s->editor->events;
+    size_t i;
+    json_t *line;
+    pthread_mutex_lock(&v->lock);
+    json_t *lines = v->lines;
+    v->lines = json_array();
+    pthread_mutex_unlock(&v->lock);
+    json_array_foreach(lines, i, line) tbs_events_send_take(s, "log", json_incref(line));
+    json_decref(lines);
+}
+
+/* ------------------------------------------------------------------------------- open and close */
+
+static void free_handle(uv_handle_t *h)
+{
+    free(h);
+}
+
+void tbs_events_open(tb_server *s)
+{
+    struct tbs_events *v = tb_xcalloc(1, sizeof *v);
+    uint64_t random = 0;
+    uv_random(NULL, NULL, &random, sizeof random, 0, NULL);
+    snprintf(v->server_id, sizeof v->server_id, "%016llx", (unsigned long long)random);
+    s->editor->events = v;
+    v->nodes = json_object();
+    v->changed = json_object();
+    v->files = json_array();
+    v->lines = json_array();
+    pthread_mutex_init(&v->lock, NULL);
+    v->timer = tb_xcalloc(1, sizeof *v->timer);
+    v->wake = tb_xcalloc(1, sizeof *v->wake);
+    uv_timer_init(tb_engine_loop(s->engine), v->timer);
+    uv_async_init(tb_engine_loop(s->engine), v->wake, tell_lines);
+    uv_unref((uv_handle_t *)v->timer);
+    uv_unref((uv_handle_t *)v->wake);
+    v->timer->data = v->wake->data = s;
+    tb_queue_listen(s->queue, on_queue, s);
+    tb_log_set_listener(on_log, v);
+}
+
+void tbs_events_close(tb_server *s)
+{
+    struct tbs_events *v = s->editor->events;
+    tb_log_set_listener(NULL, NULL);
+    tbs_previews_close(s);
+    forget_run(v);
+    json_decref(v->nodes);
+    json_decref(v->changed);
+    json_decref(v->files);
+    json_decref(v->lines);
+    uv_close((uv_handle_t *)v->timer, free_handle);
+    uv_close((uv_handle_t *)v->wake, free_handle);
+    pthread_mutex_destroy(&v->lock);
+    while (v->clients) {
+        tbs_client *c = v->clients;
+        v->clients = c->next;
+        free(c);
+    }
+    free(v);
+    s->editor->events = NULL;
+}

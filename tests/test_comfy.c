@@ -1,0 +1,300 @@
+/* test_comfy.c - ComfyUI's routes over HTTP: prompts, errors to the letter, queue and history. */
+#include "comfy_bench.h"
+
+static bench b;
+static client c;
+
+/* POST /prompt with these nodes; the answer. */
+static json_t *post(int status, const char *nodes)
+{
+    char *body = tb_xasprintf("{'prompt':{%s}}", nodes);
+    json_t *j = ask(&c, status, "POST", "/prompt", body);
+    free(body);
+    return j;
+}
+
+static void expect(const char *nodes, const char *const *want, int n)
+{
+    json_t *j = post(400, nodes);
+    for (int i = 0; i < n; i++) {
+        const char *path = want[2 * i];
+        if (strcmp(at(j, path), want[2 * i + 1]) != 0)
+            fprintf(stderr, "%s of %s\n", path, c.body.s);
+        CHECK_STR(at(j, path), want[2 * i + 1]);
+    }
+    json_decref(j);
+}
+
+#define EXPECT(nodes, ...)                                             \
+    do {                                                               \
+        static const char *const want_[] = { __VA_ARGS__ };            \
+        expect(nodes, want_, (int)(sizeof want_ / sizeof *want_ / 2)); \
+    } while (0)
+
+TEST(prompt_errors_have_comfyuis_words)
+{
+    json_t *j = ask(&c, 400, "POST", "/prompt", "{}");
+    CHECK_STR(at(j, "error"), "{\"type\":\"no_prompt\",\"message\":\"No prompt provided\","
+                              "\"details\":\"No prompt provided\",\"extra_info\":{}}");
+    CHECK_STR(at(j, "node_errors"), "{}");
+    json_decref(j);
+    EXPECT("'1':{'inputs':{}}", "error.type", "invalid_prompt", "error.message",
+           "Cannot execute because a node is missing the class_type property.", "error.details",
+           "Node ID '#1'", "node_errors", "{}");
+    EXPECT("'7':{'class_type':'t_numb','inputs':{},'_meta':{'title':'Mine'}}", "error.type",
+           "invalid_prompt", "error.message", "Cannot execute because node t_numb does not exist.",
+           "error.details", "Node ID '#7'", "error.extra_info.node_title", "Mine",
+           "error.extra_info.hint", "Did you mean 't_num'?");
+    EXPECT("'1':{'class_type':'t_num','inputs':{}}", "error.type", "prompt_no_outputs",
+           "error.message", "Prompt has no outputs", "error.details", "");
+    EXPECT("'1':5", "error.type", "invalid_prompt");
+    j = ask(&c, 400, "POST", "/prompt",
+            "{'prompt':{'1':{'class_type':'t_end','inputs':{}}},"
+            "'partial_execution_targets':[]}");
+    CHECK_STR(at(j, "error.type"), "prompt_no_outputs");
+    json_decref(j);
+    json_decref(ask(&c, 400, "POST", "/prompt", "{'prompt':"));
+    json_decref(ask(&c, 400, "POST", "/prompt", "{'prompt':[]}"));
+    json_decref(ask(&c, 400, "POST", "/prompt", "[1]"));
+}
+
+TEST(node_errors_have_comfyuis_words)
+{
+#define NUM(v) "'1':{'class_type':'t_num','inputs':{'value':" v "}},"
+#define END    "'2':{'class_type':'t_end','inputs':{'value':['1',0]}}"
+#define FIRST  "node_errors.1.errors.0."
+    EXPECT(NUM("-1") END, "error.type", "prompt_outputs_failed_validation", "error.message",
+           "Prompt outputs failed validation", "error.details", "", FIRST "type",
+           "value_smaller_than_min", FIRST "message", "Value -1 smaller than min of 0",
+           FIRST "details", "value", FIRST "extra_info.received_value", "-1",
+           FIRST "extra_info.input_config.0", "INT", "node_errors.1.dependent_outputs", "[\"2\"]",
+           "node_errors.1.class_type", "t_num");
+    EXPECT(NUM("100001.5") END, FIRST "type", "value_bigger_than_max", FIRST "message",
+           "Value 100001 bigger than max of 100000", FIRST "extra_info.received_value", "100001.5");
+    EXPECT(NUM("'abc'") END, FIRST "type", "invalid_input_type", FIRST "message",
+           "Failed to convert an input value to a INT value", FIRST "extra_info.input_name",
+           "value");
+    EXPECT(NUM("[1]") END, FIRST "type", "bad_linked_input", FIRST "message",
+           "Bad linked input, must be a length-2 list of [node_id, slot_index]", FIRST "details",
+           "value", FIRST "extra_info.received_value", "[1]");
+    EXPECT(NUM("['9',0]") END, FIRST "type", "exception_during_validation", FIRST "message",
+           "Exception when validating node");
+    EXPECT(NUM("1") "'2':{'class_type':'t_end','inputs':{'value':['1',3]}}",
+           "node_errors.2.errors.0.type", "exception_during_validation", "error.details",
+           "Exception when validating node: value is linked to output 3 of node '1' (t_num), which "
+           "has 1 output");
+    EXPECT(NUM("1") "'2':{'class_type':'t_show','inputs':{'image':['1',0]}}",
+           "node_errors.2.errors.0.type", "return_type_mismatch", "node_errors.2.errors.0.message",
+           "Return type mismatch between linked nodes", "node_errors.2.errors.0.details",
+           "image, received_type(INT) mismatch input_type(IMAGE)",
+           "node_errors.2.errors.0.extra_info.received_type", "INT",
+           "node_errors.2.errors.0.extra_info.linked_node", "[\"1\",0]", "error.details",
+           "Return type mismatch between linked nodes: image, received_type(INT) mismatch "
+           "input_type(IMAGE)");
+    EXPECT("'2':{'class_type':'t_show','inputs':{}}", "node_errors.2.errors.0.type",
+           "required_input_missing", "node_errors.2.errors.0.message", "Required input is missing",
+           "node_errors.2.errors.0.details", "image", "error.details",
+           "Required input is missing: image");
+#define PICK(i)                                                \
+    "'1':{'class_type':'t_pick','inputs':{'text':'x'," i "}}," \
+    "'2':{'class_type':'t_end','inputs':{'value':1,'path':['1',0]}}"
+    EXPECT(PICK("'colour':'PINK'"), FIRST "type", "value_not_in_list", FIRST "message",
+           "Value not in list", FIRST "details", "colour: 'PINK' not in ['RED', 'GREEN', 'BLUE']",
+           FIRST "extra_info.input_config.0", "[\"RED\",\"GREEN\",\"BLUE\"]");
+    EXPECT(PICK("'scale':2"), FIRST "message", "Value 2.0 bigger than max of 1.0");
+    EXPECT(PICK("'scale':-0.25"), FIRST "message", "Value -0.25 smaller than min of 0.0");
+    EXPECT("'1':{'class_type':'t_num','inputs':{'value':['3',0]}},"
+           "'3':{'class_type':'t_num','inputs':{'value':['1',0]}}," END,
+           FIRST "type", "dependency_cycle", FIRST "message", "Dependency cycle detected",
+           FIRST "details", "1 (t_num) -> 3 (t_num) -> 1 (t_num)");
+}
+
+TEST(invalid_outputs_are_dropped_and_the_others_run)
+{
+    json_t *j = post(200, "'1':{'class_type':'t_end','inputs':{'value':3,'path':'good.txt'}},"
+                          "'2':{'class_type':'t_num','inputs':{'value':-5}},"
+                          "'3':{'class_type':'t_end','inputs':{'value':['2',0]}},"
+                          "'4':{'class_type':'t_end','inputs':{'value':['2',0]}}");
+    CHECK_STR(at(j, "node_errors.2.dependent_outputs"), "[\"3\",\"4\"]");
+    CHECK_STR(at(j, "node_errors.2.errors.0.type"), "value_smaller_than_min");
+    json_t *h = history_of(&c, at(j, "prompt_id"));
+    CHECK_STR(at(h, "status.status_str"), "success");
+    CHECK_STR(at(h, "prompt.4"), "[\"1\"]");
+    CHECK_STR(at(h, "prompt.2.3.class_type"), "t_end");
+    CHECK_STR(at(h, "outputs"), "{\"1\":{\"images\":[{\"filename\":\"good.txt\",\"subfolder\":\"\","
+                                "\"type\":\"output\"}]}}");
+    CHECK_STR(at(h, "meta.1"), "{\"node_id\":\"1\",\"display_node\":\"1\",\"parent_node\":null,"
+                               "\"real_node_id\":\"1\"}");
+    json_decref(h);
+    json_decref(j);
+}
+
+TEST(literals_are_converted_and_undeclared_ones_dropped)
+{
+    json_t *j = post(200, "'1':{'class_type':'t_num','inputs':{'value':'41','extra':'x'}},"
+                          "'2':{'class_type':'t_end','inputs':{'value':['1',0],'path':'n.txt'}}");
+    json_decref(history_of(&c, at(j, "prompt_id")));
+    json_decref(j);
+    CHECK_INT(client_call(&c, "GET", "/view?filename=n.txt", NULL), 200);
+    CHECK_STR(c.body.s, "42\n");
+    CHECK_STR(client_header(&c, "Content-Disposition"), "filename=\"n.txt\"");
+    j = post(200, "'1':{'class_type':'t_end','inputs':{'value':7.9,'path':'f.txt'}}");
+    json_decref(history_of(&c, at(j, "prompt_id")));
+    json_decref(j);
+    CHECK_INT(client_call(&c, "GET", "/api/view?filename=f.txt%20[output]&type=input", NULL), 200);
+    CHECK_STR(c.body.s, "7\n");
+    /* 2^64-1 is taken; what is stored is what ran */
+    j = post(400, "'1':{'class_type':'t_end','inputs':{'value':18446744073709551615}}");
+    CHECK_STR(at(j, "node_errors.1.errors.0.message"),
+              "Value 9223372036854775807 bigger than max of 1000000");
+    json_decref(j);
+}
+
+TEST(view_refuses_what_is_not_ours)
+{
+    static const struct {
+        const char *query;
+        int status;
+    } tab[] = { { "", 404 },
+                { "?filename=none.txt", 404 },
+                { "?filename=/etc/passwd", 400 },
+                { "?filename=../store/runs.db", 400 },
+                { "?filename=runs.db&subfolder=../store", 403 },
+                { "?filename=x&type=etc", 400 } };
+    for (size_t i = 0; i < sizeof tab / sizeof *tab; i++) {
+        char path[200];
+        snprintf(path, sizeof path, "/view%s", tab[i].query);
+        CHECK_INT(client_call(&c, "GET", path, NULL), tab[i].status);
+    }
+}
+
+TEST(queue_can_be_seen_and_edited)
+{
+    json_t *j = ask(&c, 200, "POST", "/prompt",
+                    "{'prompt':{'1':{'class_type':'t_num','inputs':{'value':1,'ms':20000}},"
+                    "'2':{'class_type':'t_end','inputs':{'value':['1',0]}}},'client_id':'me',"
+                    "'prompt_id':'slow','extra_data':{'auth_token_comfy_org':'s','x':1}}");
+    CHECK_STR(at(j, "prompt_id"), "slow");
+    json_decref(j);
+    for (int i = 0; i < 3; i++) {
+        char body[200];
+        snprintf(body, sizeof body,
+                 "{'prompt':{'1':{'class_type':'t_end','inputs':{'value':%d}}},'prompt_id':'p%d'"
+                 "%s}",
+                 i, i, i == 2 ? ",'number':0.5" : "");
+        json_decref(ask(&c, 200, "POST", "/api/prompt", body));
+    }
+    j = ask(&c, 200, "GET", "/prompt", NULL);
+    CHECK_STR(at(j, "exec_info.queue_remaining"), "4");
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/queue", NULL);
+    CHECK_STR(at(j, "queue_running.0.1"), "slow");
+    CHECK_STR(at(j, "queue_running.0.3"), "{\"x\":1,\"client_id\":\"me\"}");
+    CHECK_STR(at(j, "queue_running.0.4"), "[\"2\"]");
+    CHECK_STR(at(j, "queue_pending.0.1"), "p2");
+    CHECK_STR(at(j, "queue_pending.0.0"), "0.5");
+    CHECK_STR(at(j, "queue_pending.1.1"), "p0");
+    json_decref(j);
+    json_decref(ask(&c, 200, "POST", "/queue", "{'delete':['p0','none']}"));
+    j = ask(&c, 200, "GET", "/queue", NULL);
+    CHECK_STR(at(j, "queue_pending.1.1"), "p1");
+    json_decref(j);
+    json_decref(ask(&c, 200, "POST", "/interrupt", "{'prompt_id':'p1'}"));
+    json_decref(ask(&c, 200, "POST", "/queue", "{'clear':true}"));
+    json_decref(ask(&c, 200, "POST", "/interrupt", ""));
+    j = history_of(&c, "slow");
+    CHECK_STR(at(j, "status.status_str"), "error");
+    CHECK_STR(at(j, "status.completed"), "false");
+    CHECK_STR(at(j, "status.messages.2.0"), "execution_interrupted");
+    CHECK_STR(at(j, "status.messages.2.1.node_id"), "1");
+    CHECK_STR(at(j, "status.messages.2.1.node_type"), "t_num");
+    json_decref(j);
+    json_decref(ask(&c, 200, "POST", "/history", "{'delete':['slow']}"));
+    for (int i = 0; i < 200; i++) {
+        j = ask(&c, 200, "GET", "/history/slow", NULL);
+        const bool gone = json_object_size(j) == 0;
+        json_decref(j);
+        if (gone)
+            break;
+        usleep(10000);
+    }
+    j = ask(&c, 200, "GET", "/history/slow", NULL);
+    CHECK_STR(at(j, ""), "{}");
+    json_decref(j);
+}
+
+TEST(uploads_are_kept_under_free_names)
+{
+    static const char *const want[] = { "a.png", "a.png", "a (1).png" };
+    static const char *const content[] = { "one", "one", "two" };
+    for (int i = 0; i < 3; i++) {
+        char *body =
+            tb_xasprintf("--B\r\nContent-Disposition: form-data; name=\"image\"; "
+                         "filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n%s\r\n--B\r\n"
+                         "Content-Disposition: form-data; name=\"subfolder\"\r\n\r\nsub\r\n"
+                         "--B--\r\n",
+                         content[i]);
+        CHECK(client_request(&c,
+                             "POST /upload/image HTTP/1.1\r\n"
+                             "Content-Type: multipart/form-data; boundary=B\r\n",
+                             body, strlen(body)));
+        CHECK_INT(client_read(&c, true), 200);
+        json_t *j = json_loads(c.body.s, 0, NULL);
+        CHECK_STR(at(j, "name"), want[i]);
+        CHECK_STR(at(j, "subfolder"), "sub");
+        CHECK_STR(at(j, "type"), "input");
+        json_decref(j);
+        free(body);
+    }
+    CHECK_INT(client_call(&c, "GET", "/view?type=input&subfolder=sub&filename=a%20(1).png", NULL),
+              200);
+    CHECK_STR(c.body.s, "two");
+}
+
+TEST(object_info_keeps_the_order_of_declaration)
+{
+    json_t *j = ask(&c, 200, "GET", "/object_info/t_pick", NULL);
+    CHECK_STR(at(j, "t_pick.input_order.required"), "[\"colour\",\"text\",\"scale\",\"flag\"]");
+    CHECK_STR(at(j, "t_pick.input.required.colour"),
+              "[[\"RED\",\"GREEN\",\"BLUE\"],{\"default\":\"RED\",\"tooltip\":\"Which.\"}]");
+    CHECK_STR(at(j, "t_pick.input.required.scale.1.max"), "1.0");
+    CHECK_STR(at(j, "t_pick.output"), "[\"STRING\"]");
+    CHECK_STR(at(j, "t_pick.output_node"), "false");
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/api/object_info/none", NULL);
+    CHECK_STR(at(j, ""), "{}");
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/object_info", NULL);
+    CHECK(json_object_size(j) > 30);
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/system_stats", NULL);
+    CHECK_STR(at(j, "devices.0.type"), "cpu");
+    CHECK_STR(at(j, "devices.0.index"), "null");
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/features", NULL);
+    CHECK_STR(at(j, "supports_preview_metadata"), "true");
+    CHECK_STR(at(j, "max_upload_size"), "104857600");
+    json_decref(j);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tb_test tests[] = {
+        TEST_CASE(prompt_errors_have_comfyuis_words),
+        TEST_CASE(node_errors_have_comfyuis_words),
+        TEST_CASE(invalid_outputs_are_dropped_and_the_others_run),
+        TEST_CASE(literals_are_converted_and_undeclared_ones_dropped),
+        TEST_CASE(view_refuses_what_is_not_ours),
+        TEST_CASE(queue_can_be_seen_and_edited),
+        TEST_CASE(uploads_are_kept_under_free_names),
+        TEST_CASE(object_info_keeps_the_order_of_declaration),
+    };
+    if (argc == 2 && strcmp(argv[1], "__lua") == 0)
+        tb_script_child_main(TB_SCRIPT_CHILD_FD);
+    bench_start(&b, st_folder());
+    REQUIRE(client_open(&c, b.port));
+    const int failed = tb_test_main(argc, argv, tests, sizeof tests / sizeof *tests);
+    client_close(&c);
+    bench_end(&b);
+    return failed;
+}
