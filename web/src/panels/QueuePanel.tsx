@@ -32,10 +32,12 @@ function Progress() {
   const percent = Math.floor((running?.share ?? 0) * 100);
   const left = running?.secondsLeft;
   return (
-    <span className="run-progress">
+    <>
       <progress max={100} value={percent} aria-label="Progress of the run" />
-      {percent} %{left != null && `, ${duration(left)} left`}
-    </span>
+      <span className="run-facts">
+        {percent} %{left != null && `, ${duration(left)} left`}
+      </span>
+    </>
   );
 }
 
@@ -69,8 +71,7 @@ function RunRow({ run, place }: { run: Run; place?: number }) {
         <Icon name={runWords[run.state].icon} />
         {runSentence(run, place)}
       </span>
-      {run.state === "running" && <Progress />}
-      <span className="run-facts">{facts.filter(Boolean).join(", ")}</span>
+      {run.state === "running" ? <Progress /> : <span className="run-facts">{facts.filter(Boolean).join(", ")}</span>}
       <RunActions run={run} />
       {run.error && <p className="run-error">{run.error.text ?? run.error.message}</p>}
     </li>
