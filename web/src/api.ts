@@ -110,6 +110,9 @@ export interface Param {
   choices?: string[];
   doc?: string;
   required?: boolean;
+  optional?: boolean;
+  /** A STRING that names a file or folder. */
+  path?: boolean;
 }
 
 // --------------------------------------------------------------------------------------------------------------- runs

@@ -26,8 +26,8 @@ const addKeys = ["Shift", "Control", "Meta"];
 const selectKeys = ["Control", "Meta"];
 const panButtons = [0, 1];
 const snapGrid: [number, number] = [16, 16];
-const fitOptions = { padding: 0.15, maxZoom: 1 };
 
+const minimapSize = { width: 150, height: 96 };
 const minimapClass = (node: FlowNode) => `map-${node.type}`;
 
 function pointOf(event: MouseEvent | TouchEvent): { x: number; y: number } {
@@ -145,13 +145,11 @@ export function Canvas() {
         elevateNodesOnSelect
         minZoom={0.08}
         maxZoom={2.5}
-        fitView
-        fitViewOptions={fitOptions}
         onlyRenderVisibleElements={flow.nodes.length > 150}
         disableKeyboardA11y={false}
       >
         <Background variant={BackgroundVariant.Dots} gap={24} size={1} />
-        {minimap && !empty && <MiniMap pannable zoomable ariaLabel="Minimap" nodeClassName={minimapClass} />}
+        {minimap && !empty && <MiniMap style={minimapSize} pannable zoomable ariaLabel="Minimap" nodeClassName={minimapClass} />}
         <ZoomControls />
       </ReactFlow>
       {empty && <EmptyHint />}

@@ -1,4 +1,4 @@
-import { memo } from "react";
+import { memo, type ReactNode } from "react";
 import { isLink, type NodeInput, type NodeType } from "../api";
 import { isNeeded } from "../catalog";
 import { edit, endGesture } from "../document/actions";
@@ -15,6 +15,10 @@ interface BodyProps {
   type: NodeType | undefined;
   title: string;
   collapsed: boolean;
+  /** Below the fields. */
+  preview?: ReactNode;
+  /** Beside the fields. */
+  inside?: ReactNode;
 }
 
 /** Why an input is not valid, as far as the node alone can tell. */
@@ -118,17 +122,26 @@ function UnknownSockets({ node, title }: { node: DocNode; title: string }) {
   );
 }
 
-export const NodeBody = memo(function NodeBody({ node, type, title, collapsed }: BodyProps) {
+function Fields({ node, type, title }: { node: DocNode; type: NodeType; title: string }) {
+  return splitInputs(type).fields.map((input) => <FieldRow key={input.name} node={node} input={input} title={title} />);
+}
+
+const MemoFields = memo(Fields);
+const MemoSocketRows = memo(SocketRows);
+
+export function NodeBody({ node, type, title, collapsed, preview, inside }: BodyProps) {
   if (!type) return <UnknownSockets node={node} title={title} />;
   if (collapsed) return <CollapsedSockets node={node} type={type} title={title} />;
-  const { fields } = splitInputs(type);
   return (
     <div className="node-body">
-      <SocketRows node={node} type={type} title={title} />
-      {fields.map((input) => (
-        <FieldRow key={input.name} node={node} input={input} title={title} />
-      ))}
+      <MemoSocketRows node={node} type={type} title={title} />
+      <div className="node-columns">
+        <div className="node-fields">
+          <MemoFields node={node} type={type} title={title} />
+          {preview}
+        </div>
+        {inside}
+      </div>
     </div>
   );
-});
-
+}

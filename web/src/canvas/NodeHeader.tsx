@@ -2,12 +2,13 @@ import { memo, useState } from "react";
 import type { NodeType } from "../api";
 import { commandById } from "../commands";
 import { edit } from "../document/actions";
-import { patchMeta, setFolded } from "../document/edits";
+import { patchMeta } from "../document/edits";
 import type { DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
 import { useDoc } from "../document/session";
 import { Icon, IconButton } from "../icons";
 import { runNow } from "../runs/actions";
+import { toggleSteps } from "../scopes/unfold";
 import { domId } from "./flow";
 import { StateBadge } from "./StateBadge";
 import { renaming, stopRenaming, startRenaming } from "./renaming";
@@ -44,7 +45,7 @@ function FoldButton({ id }: { id: string }) {
     <IconButton
       icon={open ? "chevronDown" : "chevronRight"}
       label={open ? "Fold the steps" : "Unfold the steps"}
-      onClick={() => edit(setFolded(id, open))}
+      onClick={() => toggleSteps(id)}
     />
   );
 }

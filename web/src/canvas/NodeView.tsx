@@ -1,5 +1,6 @@
 import { NodeResizeControl, type NodeProps } from "@xyflow/react";
 import { memo } from "react";
+import { hasPreview } from "../catalog";
 import { edit } from "../document/actions";
 import { patchMeta } from "../document/edits";
 import { grid, leastSize } from "../document/geometry";
@@ -33,14 +34,19 @@ export const NodeView = memo(function NodeView({ id, data, selected }: NodeProps
   const { node, type, unfolded } = data;
   const { state, share } = useNodeState(id);
   const { mode, collapsed, pinned, colour } = node.meta;
-  const classes = ["node", `is-${state}`, mode && `is-${mode}`, selected && "selected", !type && "unknown"];
+  const classes = ["node", `is-${state}`, mode && `is-${mode}`, selected && "selected", unfolded && "unfolded", !type && "unknown"];
   return (
     <div className={classes.filter(Boolean).join(" ")} data-category={type?.category} style={colour ? { backgroundColor: colour } : undefined}>
       <NodeHeader node={node} type={type} />
       {state === "running" && <progress className="node-progress" max={1} value={share} aria-hidden="true" />}
-      <NodeBody node={node} type={type} title={nodeTitle(node)} collapsed={Boolean(collapsed)} />
-      {unfolded && <ScopeSteps scope={id} />}
-      {type && !collapsed && <NodePreview id={id} type={type} />}
+      <NodeBody
+        node={node}
+        type={type}
+        title={nodeTitle(node)}
+        collapsed={Boolean(collapsed)}
+        preview={type && hasPreview(type) && <NodePreview id={id} />}
+        inside={unfolded && <ScopeSteps scope={id} />}
+      />
       <NodeError id={id} />
       {selected && !collapsed && !pinned && !unfolded && <Resizer {...data} />}
     </div>

@@ -4,11 +4,11 @@
 import type { Edge, Node } from "@xyflow/react";
 import type { Group, NodeType } from "../api";
 import { catalog } from "../catalog";
-import { boxAround, nodeSize, type Box } from "../document/geometry";
+import { bodyPadding, boxAround, frameHeader, frameMargin, headerHeight, nodeSize, nodeWidth, rowHeight, type Box } from "../document/geometry";
 import { boxOf } from "../document/layout";
 import { allLinks, linkId, type Doc, type DocLink, type DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
-import { groupCanvasId, hiddenIn, isFolded, nodesInside, scopeCanvasId, scopesOf } from "../scopes/fold";
+import { groupCanvasId, hiddenIn, isFolded, nodesInside, scopeCanvasId, scopesOf } from "../document/scopes";
 import type { Selection } from "./selection";
 
 export type GraphNodeData = { node: DocNode; type: NodeType | undefined; unfolded: boolean };
@@ -26,9 +26,6 @@ export type FlowNode = GraphFlowNode | GroupFlowNode | FrameFlowNode | ScopeFlow
 
 export type LinkData = { type: string; faded: boolean };
 export type FlowLink = Edge<LinkData, "link">;
-
-export const frameMargin = 24;
-export const frameHeader = 28;
 
 export const domId = (id: string) => `node-${encodeURIComponent(id)}`;
 
@@ -105,8 +102,8 @@ function scopeNode(doc: Doc, scope: string, inside: DocNode[], box: Box): ScopeF
     id: scopeCanvasId(scope),
     type: "scope",
     position: { x: box.x, y: box.y },
-    width: 240,
-    height: 32 + 24 + rows * 24 + 16,
+    width: nodeWidth,
+    height: headerHeight + (1 + rows) * rowHeight + 2 * bodyPadding,
     ariaLabel: `scope ${scope}, folded, ${inside.length} nodes`,
     data: { scope, count: inside.length, ids: inside.map((node) => node.id), ...ports },
   };

@@ -3,9 +3,10 @@
 import { NodeResizer, type NodeProps } from "@xyflow/react";
 import { memo } from "react";
 import { edit, endGesture } from "../document/actions";
-import { patchGroup, setFolded } from "../document/edits";
+import { patchGroup } from "../document/edits";
 import { Icon, IconButton } from "../icons";
 import { useNodeState } from "../runs/state";
+import { toggleScope } from "../scopes/unfold";
 import type { FrameFlowNode, GroupFlowNode, Port, ScopeFlowNode } from "./flow";
 import { Socket } from "./Socket";
 import { StateBadge } from "./StateBadge";
@@ -38,7 +39,7 @@ export const FrameView = memo(function FrameView({ data, selected }: NodeProps<F
   return (
     <section className={selected ? "frame selected" : "frame"}>
       <header className="frame-title">
-        <IconButton icon="chevronDown" label={`Fold ${scope}`} onClick={() => edit(setFolded(scope, true))} />
+        <IconButton icon="chevronDown" label={`Fold ${scope}`} onClick={() => toggleScope(scope)} />
         {scope} <span className="dim">{count} nodes</span>
       </header>
     </section>
@@ -63,7 +64,7 @@ export const ScopeView = memo(function ScopeView({ data, selected }: NodeProps<S
   return (
     <section className={`node scope is-${state}${selected ? " selected" : ""}`}>
       <header className="node-header">
-        <IconButton icon="chevronRight" label={`Unfold ${scope}`} onClick={() => edit(setFolded(scope, false))} />
+        <IconButton icon="chevronRight" label={`Unfold ${scope}`} onClick={() => toggleScope(scope)} />
         <span className="node-title">{scope}</span>
         <StateBadge id={scope} known />
       </header>

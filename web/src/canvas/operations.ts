@@ -5,7 +5,7 @@ import { edit } from "../document/actions";
 import { copyNodes, parseClipboard, pasteNodes } from "../document/clipboard";
 import { fromApi } from "../document/convert";
 import {
-  addGroup, addNodes, disconnect, freshId, moveNodes, patchMeta, removeGroups, removeNodes, sequence, setFolded, toggleFlag, toggleMode,
+  addGroup, addNodes, disconnect, freshId, moveNodes, patchMeta, removeGroups, removeNodes, sequence, toggleFlag, toggleMode,
 } from "../document/edits";
 import { boxAround } from "../document/geometry";
 import { boxOf, layOut } from "../document/layout";
@@ -13,7 +13,8 @@ import { allLinks, linkId, linksOf, scopeOf, type DocNode, type Point } from "..
 import { nodeCount, nodeTitle } from "../document/names";
 import { currentDoc } from "../document/session";
 import { announce } from "../page/announce";
-import { documentIds, groupCanvasId, groupOfCanvasId, hiddenIn, isFolded, scopeCanvasId, scopeOfCanvasId } from "../scopes/fold";
+import { documentIds, groupCanvasId, groupOfCanvasId, hiddenIn, scopeCanvasId, scopeOfCanvasId } from "../document/scopes";
+import { toggleScope, toggleSteps } from "../scopes/unfold";
 import { completed, type LooseEnd } from "./connect";
 import { startRenaming } from "./renaming";
 import { select, selectedNodes, selection } from "./selection";
@@ -48,7 +49,7 @@ export function addNode(typeName: string, at: Point, end?: LooseEnd): string | n
   }
   select([id]);
   announce(`Added ${nodeTitle(node)}${link ? ", connected" : ""}.`);
-  requestAnimationFrame(() => focusNode(id));
+  focusNode(id);
   return id;
 }
 
@@ -153,12 +154,14 @@ export function fold(): void {
   const doc = currentDoc();
   const [first] = selectedNodes();
   if (!first) return;
-  const scope = scopeOfCanvasId(first) ?? (nodeType(doc.nodes.get(first)?.type ?? "")?.kind === "composite" ? null : scopeOf(first));
-  if (scope === null) edit(setFolded(first, doc.folded[first] === false));
-  else if (scope) {
-    edit(setFolded(scope, !isFolded(doc, scope)));
-    select([scopeCanvasId(scope)]);
+  if (nodeType(doc.nodes.get(first)?.type ?? "")?.kind === "composite") {
+    toggleSteps(first);
+    return;
   }
+  const scope = scopeOfCanvasId(first) ?? scopeOf(first);
+  if (!scope) return;
+  toggleScope(scope);
+  select([scopeCanvasId(scope)]);
 }
 
 export function group(): void {

@@ -10,7 +10,7 @@ import type { Doc, Point } from "../document/model";
 import { currentDoc, session, useDoc } from "../document/session";
 import { nodeTitle } from "../document/names";
 import { announce } from "../page/announce";
-import { isInside, nodesInside, groupOfCanvasId, scopeOfCanvasId } from "../scopes/fold";
+import { isInside, nodesInside, groupOfCanvasId, scopeOfCanvasId } from "../document/scopes";
 import { useStore } from "../store";
 import { flowLinks, flowNodes, type FlowLink, type FlowNode } from "./flow";
 import { selection, useSelection } from "./selection";

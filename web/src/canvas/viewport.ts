@@ -1,6 +1,7 @@
 // viewport.ts - the view on the canvas for those outside React Flow: commands, panels.
 
-import type { ReactFlowInstance, XYPosition } from "@xyflow/react";
+import type { FitViewOptions, ReactFlowInstance, XYPosition } from "@xyflow/react";
+import { ui } from "../page/ui";
 import type { FlowLink, FlowNode } from "./flow";
 
 let instance: ReactFlowInstance<FlowNode, FlowLink> | undefined;
@@ -14,11 +15,14 @@ export const setViewport = (next: ReactFlowInstance<FlowNode, FlowLink>) => (ins
 /** Where the pointer is over the canvas, on the screen. */
 export const setPointer = (at: XYPosition | undefined) => (pointer = at);
 
-const fitting = { padding: 0.15, maxZoom: 1 } as const;
+/** Around what is shown; below it is room for the minimap, or else the zoom controls. */
+function fitting(): FitViewOptions<FlowNode> {
+  return { padding: { x: "40px", top: "32px", bottom: ui.get().minimap ? "128px" : "56px" }, maxZoom: 1 };
+}
 
 /** Everything, or these nodes. */
 export function fitView(ids?: readonly string[]): void {
-  void instance?.fitView({ ...fitting, duration: duration(), nodes: ids?.map((id) => ({ id })) });
+  void instance?.fitView({ ...fitting(), duration: duration(), nodes: ids?.map((id) => ({ id })) });
 }
 
 export function zoomBy(direction: 1 | -1): void {
@@ -38,9 +42,12 @@ export function handPosition(): XYPosition {
   return box ? { x: box.x + box.width / 2, y: box.y + box.height / 3 } : { x: 0, y: 0 };
 }
 
-/** Keyboard focus on a node, which is brought into view. */
-export function focusNode(id: string): void {
-  const element = document.querySelector<HTMLElement>(`.react-flow__node[data-id="${CSS.escape(id)}"]`);
-  if (element) element.focus({ focusVisible: true } as FocusOptions);
+const nodeElement = (id: string) => document.querySelector<HTMLElement>(`.react-flow__node[data-id="${CSS.escape(id)}"]`);
+
+/** Keyboard focus on a node, also one that is drawn only with the next frames; far away ones come into view. */
+export function focusNode(id: string, frames = 3): void {
+  const element = nodeElement(id);
+  if (element) element.focus({ preventScroll: true });
+  else if (frames > 0) requestAnimationFrame(() => focusNode(id, frames - 1));
   else fitView([id]);
 }

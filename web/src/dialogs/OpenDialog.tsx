@@ -23,10 +23,11 @@ export function OpenDialog() {
       {problem && <p role="alert">{problem}</p>}
       {graphs?.length === 0 && <p className="hint">There is no graph in the graphs folder yet.</p>}
       <ul className="file-list" aria-label="Graphs">
-        {graphs?.map(({ path, bytes: size, modified_ms }) => (
+        {graphs?.map(({ path, bytes: size, modified_ms }, i) => (
           <li key={path}>
             <button
               type="button"
+              autoFocus={i === 0}
               onClick={() => {
                 closeDialog();
                 void openPath(path);

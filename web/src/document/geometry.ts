@@ -12,7 +12,13 @@ export const rowHeight = 24;
 export const textHeight = 72;
 export const previewHeight = 128;
 export const bodyPadding = 8;
-export const nodeWidth = 240;
+export const nodeWidth = 224;
+/** Of the frame around a scope. */
+export const frameMargin = 24;
+export const frameHeader = 28;
+
+/** Of a folded scope with a few sockets. */
+export const foldedSize = { width: nodeWidth, height: 176 };
 
 export interface Size {
   width: number;

@@ -40,6 +40,7 @@ function Chooser({ label, options }: { label: string; options: Option[] }) {
     <select
       className="field connect-to"
       aria-label={label}
+      title={label}
       value=""
       onChange={(event) => {
         const option = options[Number(event.target.value)];

@@ -8,11 +8,15 @@ import { limits, type FieldSpec } from "../fields/value";
 import { Fact, Section } from "./Section";
 import { useDelayed } from "./useDelayed";
 
-/** A prompt is worth more than a line. */
+/** A prompt is worth more than a line; a path that has to be named is that of a file to read. */
 function specOf(param: Param): FieldSpec {
-  const long = param.type === "string" && typeof param.default === "string" && param.default.length > 24;
-  return { ...param, multiline: long, file: param.type === "path", seed: param.name === "seed" };
+  const long = param.type === "STRING" && !param.path && typeof param.default === "string" && param.default.length > 24;
+  const upload = Boolean(param.path) && !param.optional && param.default === undefined;
+  return { ...param, multiline: long, upload, seed: param.name === "seed" };
 }
+
+/** An optional text that is empty is not there. */
+const given = (param: Param, value: Json) => (value === "" && param.optional ? null : value);
 
 function ParamRow({ param, value, onChange }: { param: Param; value: Json | undefined; onChange: (value: Json) => void }) {
   const spec = specOf(param);
@@ -38,7 +42,7 @@ function ParamsForm({ params }: { params: readonly Param[] }) {
   return (
     <Section title="Parameters">
       {params.map((param) => (
-        <ParamRow key={param.name} param={param} value={held[param.name]} onChange={(value) => change({ ...held, [param.name]: value })} />
+        <ParamRow key={param.name} param={param} value={held[param.name]} onChange={(value) => change({ ...held, [param.name]: given(param, value) })} />
       ))}
     </Section>
   );

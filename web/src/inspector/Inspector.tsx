@@ -1,6 +1,6 @@
 import { useSelection } from "../canvas/selection";
 import { useDoc } from "../document/session";
-import { documentIds } from "../scopes/fold";
+import { documentIds } from "../document/scopes";
 import { GraphInspector } from "./GraphInspector";
 import { InnerInspector } from "./InnerInspector";
 import { ManyInspector } from "./ManyInspector";

@@ -3,6 +3,12 @@ import { Section } from "./Section";
 
 const around = 4;
 
+/** Without the spaces that all lines begin with. */
+function dedent(lines: readonly string[]): string[] {
+  const indents = lines.filter((line) => line.trim()).map((line) => line.length - line.trimStart().length);
+  return lines.map((line) => line.slice(Math.min(...indents)));
+}
+
 /** The lines of the script that made the node, where they are known. */
 export function SourceLines({ origin }: { origin: string | undefined }) {
   const { source, path, name } = useOrigin();
@@ -13,7 +19,7 @@ export function SourceLines({ origin }: { origin: string | undefined }) {
   const ours = source !== undefined && [path, name].some((known) => known !== undefined && file!.endsWith(known));
   const lines = ours ? source.split("\n") : [];
   const first = Math.max(1, line - around);
-  const shown = lines.slice(first - 1, line + around);
+  const shown = dedent(lines.slice(first - 1, line + around));
   return (
     <Section title="Made at">
       <p>

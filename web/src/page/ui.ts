@@ -16,9 +16,10 @@ export interface Ui {
 
 const place = "tubelet.ui";
 const isNarrow = () => matchMedia("(max-width: 899px)").matches;
+const isWide = () => matchMedia("(min-width: 1440px)").matches;
 
 function remembered(): Ui {
-  const roomy: Ui = { left: "nodes", right: true, log: false, minimap: true, theme: "system" };
+  const roomy: Ui = { left: isWide() ? "nodes" : null, right: true, log: false, minimap: true, theme: "system" };
   const initial = isNarrow() ? { ...roomy, left: null, right: false, minimap: false } : roomy;
   try {
     const kept = JSON.parse(localStorage.getItem(place) ?? "{}") as Partial<Ui>;

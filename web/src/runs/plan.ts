@@ -35,7 +35,8 @@ export interface NodePlan {
 const debounceMs = 400;
 const none: readonly GraphError[] = [];
 
-const expandedGraph = createStore<Graph>({});
+/** The graph that runs, composites unfolded, of the newest plan. */
+export const expandedGraph = createStore<Graph>({});
 const plan = createStore<PlanState>({ state: "empty", errors: [] });
 const nodePlans = createKeyed<NodePlan | null>(null);
 const allPlans = createStore<ReadonlyMap<string, NodePlan>>(new Map());
@@ -160,7 +161,6 @@ export function plannedNodes(): Record<string, [string, string]> {
   return Object.fromEntries((newest?.nodes ?? []).map(({ node, type }) => [node, [type, displayOf(node)]]));
 }
 
-/** The graph that runs, composites unfolded, of the newest plan. */
 export function useExpanded(): Graph {
   return useStore(expandedGraph, (now) => now);
 }

@@ -5,9 +5,7 @@ import { duration } from "../runs/format";
 import { useExpanded, useNodePlan } from "../runs/plan";
 import { useNodeState, type NodeState } from "../runs/state";
 import { useStore } from "../store";
-import { cardsOf, cardTitle, type Card, type InnerNode } from "./steps";
-
-const cell = { width: 92, height: 40, gap: 20, inset: 10 };
+import { cardsAcross, cardsOf, cardTitle, cardWidth, cell, cellX, cellY, type Card, type InnerNode } from "./steps";
 
 const icons: Partial<Record<NodeState["state"], IconName>> = {
   queued: "clock",
@@ -17,9 +15,6 @@ const icons: Partial<Record<NodeState["state"], IconName>> = {
   error: "error",
   blocked: "cross",
 };
-
-const x = (column: number) => cell.inset + column * (cell.width + cell.gap);
-const y = (row: number) => row * (cell.height + 4);
 
 /** A node of the expanded graph: its state live, and before a run what the plan says. */
 const Inner = memo(function Inner({ node }: { node: InnerNode }) {
@@ -33,7 +28,7 @@ const Inner = memo(function Inner({ node }: { node: InnerNode }) {
     <button
       type="button"
       className={`inner is-${idle} nodrag${chosen ? " selected" : ""}`}
-      style={{ left: x(node.column), top: y(node.row), width: cell.width, height: cell.height }}
+      style={{ left: cellX(node.column), top: cellY(node.row), width: cell.width, height: cell.height }}
       aria-label={`${node.name}, ${node.type}${idle === "idle" ? "" : `, ${idle}`}${facts && idle !== "cached" ? `, ${facts}` : ""}`}
       aria-pressed={chosen}
       onClick={(event) => {
@@ -56,8 +51,8 @@ function Links({ card }: { card: Card }) {
   const paths = card.nodes.flatMap((node) =>
     node.sources.map((id) => {
       const source = byId.get(id)!;
-      const [x1, y1] = [x(source.column) + cell.width, y(source.row) + cell.height / 2];
-      const [x2, y2] = [x(node.column), y(node.row) + cell.height / 2];
+      const [x1, y1] = [cellX(source.column) + cell.width, cellY(source.row) + cell.height / 2];
+      const [x2, y2] = [cellX(node.column), cellY(node.row) + cell.height / 2];
       const bend = Math.max(10, (x2 - x1) / 2);
       return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
     }),
@@ -71,14 +66,13 @@ function Links({ card }: { card: Card }) {
 
 const CardView = memo(function CardView({ scope, card }: { scope: string; card: Card }) {
   const state = useNodeState(card.name ? `${scope}/${card.name}` : scope);
-  const width = card.columns * (cell.width + cell.gap) - cell.gap + 2 * cell.inset;
   return (
     <li className={card.name ? `card is-${state.state}` : "card"} aria-label={cardTitle(card.name)}>
       <header>
         {cardTitle(card.name)}
         {card.name && state.ms !== undefined && <span className="dim">{duration(state.ms / 1000)}</span>}
       </header>
-      <div className="card-graph" style={{ width, height: y(card.rows) + 4 }}>
+      <div className="card-graph" style={{ width: cardWidth(card), height: cellY(card.rows) + cell.rowGap }}>
         <Links card={card} />
         {card.nodes.map((node) => (
           <Inner key={node.id} node={node} />
@@ -87,9 +81,6 @@ const CardView = memo(function CardView({ scope, card }: { scope: string; card: 
     </li>
   );
 });
-
-/** About as wide as high, for any number of steps. */
-const cardsAcross = (count: number) => Math.max(1, Math.min(5, Math.round(Math.sqrt(count / 2))));
 
 /** The inside of a composite, read only: its steps in reading order. */
 export function ScopeSteps({ scope }: { scope: string }) {

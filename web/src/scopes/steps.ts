@@ -65,3 +65,24 @@ export function cardsOf(expanded: Graph, scope: string): Card[] {
 
 /** "step 3" of "step_03". */
 export const cardTitle = (name: string) => (name ? name.replace(/_0*(\d)/, " $1").replaceAll("_", " ") : "before the steps");
+
+export const cell = { width: 92, height: 40, gap: 20, rowGap: 4, inset: 10, title: 24 };
+const cardGap = 8;
+
+/** About as wide as high, for any number of steps. */
+export const cardsAcross = (count: number) => Math.max(1, Math.min(5, Math.round(Math.sqrt(count / 2))));
+
+export const cellX = (column: number) => cell.inset + column * (cell.width + cell.gap);
+export const cellY = (row: number) => row * (cell.height + cell.rowGap);
+
+export const cardWidth = (card: Card) => cellX(card.columns - 1) + cell.width + cell.inset;
+
+/** Width of all cards with the gaps between them: what a node grows by when it is unfolded. */
+export function cardsWidth(cards: readonly Card[]): number {
+  if (cards.length === 0) return 0;
+  const across = cardsAcross(cards.length);
+  const columns = Array.from({ length: across }, (_, column) =>
+    Math.max(0, ...cards.filter((_, i) => i % across === column).map((card) => cardWidth(card) + 2)),
+  );
+  return columns.reduce((sum, width) => sum + width, 0) + (across + 1) * cardGap;
+}

@@ -1,7 +1,7 @@
-// fold.ts - scopes of the document: nodes whose ids share a prefix ("row_01/sample") fold into one box.
+// scopes.ts - scopes of the document: nodes whose ids share a prefix ("row_01/sample") fold into one box.
 
-import type { Doc, DocNode } from "../document/model";
-import { scopeOf } from "../document/model";
+import type { Doc, DocNode } from "./model";
+import { scopeOf } from "./model";
 
 /** A graph of more nodes opens with its scopes folded. */
 const roomy = 40;
