@@ -310,7 +310,7 @@ static tb_value *file_of(const char *format, int64_t frames)
 
 TEST(files_are_decoded_in_memory)
 {
-    static const char *const formats[] = { "mp4", "webm", "gif", "png", "jpg" };
+    static const char *const formats[] = { "mp4", "webm", "gif", "png", "jpg", "webp" };
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         const int64_t frames = i < 3 ? 5 : 1;
         tb_value *v = list_of(list_of(file_of(formats[i], frames)));
@@ -342,6 +342,21 @@ TEST(all_frames_make_an_animation)
     CHECK_INT(frames, 6);
     tb_tensor_unref(&many);
     tb_tensor_unref(&still);
+    tb_value_unref(&v);
+}
+
+TEST(an_animated_webp_shows_its_first_frame_or_itself)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_value *v = list_of(file_of("webp", 4));
+    CHECK_INT(tb_preview_frames(&v, 1), 1);
+    const picture p = show(v, -1, 0);
+    CHECK(p.width == 32 && p.rgb[0] > 0.2f && p.rgb[0] < 0.3f && p.rgb[1] < 0.05f);
+    tb_tensor *all =
+        tb_preview_encode(&v, 1, &(tb_preview_options){ .frame = -2, .format = "webp" }, &err);
+    REQUIRE(all);
+    CHECK(all == tb_record_tensor(tb_list_at(v, 0), "bytes"));
+    tb_tensor_unref(&all);
     tb_value_unref(&v);
 }
 
@@ -379,6 +394,7 @@ int main(int argc, char **argv)
         TEST_CASE(the_bundled_models_latents_look_like_their_pictures),
         TEST_CASE(files_are_decoded_in_memory),
         TEST_CASE(all_frames_make_an_animation),
+        TEST_CASE(an_animated_webp_shows_its_first_frame_or_itself),
         TEST_CASE(what_has_no_picture_has_no_preview),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));

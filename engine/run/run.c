@@ -206,7 +206,6 @@ static tb_status set_up(tb_run *r, const tb_run_options *o, tb_err_list *errors,
     TB_TRY(load_types(r, graph, json_object_get(o->document, "script"), err));
     TB_TRY(compile(r, graph, errors, err));
     TB_TRY(find_targets(r, ids, err));
-    r->graph_text = tb_json_canonical(graph);
     r->document = stored_document(r, graph, ids);
     tbi_run_sync(r);
     return TB_OK;
@@ -283,21 +282,26 @@ typedef struct preparation {
     tb_err err;
 } preparation;
 
+static void journal_begin(tb_run *r, tb_err *err)
+{
+    tb_store *s = r->engine->store;
+    char *text = tb_json_canonical(r->document), note[64];
+    if (tb_store_run_begin(s, r->title, text, &r->id, err) == TB_OK && r->o.resume) {
+        snprintf(note, sizeof note, "continued as run %llu", (unsigned long long)r->id);
+        tb_store_run_end(s, r->o.resume, "canceled", note, NULL);
+    }
+    free(text);
+}
+
 static void prepare(void *arg)
 {
     preparation *p = arg;
-    tb_status st = tbi_prepare(p->run, &p->err);
-    tb_store *s = p->run->engine->store;
-    if (st != TB_OK || !s || p->run->o.plan_only)
+    tb_run *r = p->run;
+    if (tbi_prepare(r, &p->err) != TB_OK || r->o.plan_only)
         return;
-    char *text = tb_json_canonical(p->run->document);
-    st = tb_store_run_begin(s, p->run->title, text, &p->run->id, &p->err);
-    free(text);
-    if (st == TB_OK && p->run->o.resume) {
-        char note[64];
-        snprintf(note, sizeof note, "continued as run %llu", (unsigned long long)p->run->id);
-        tb_store_run_end(s, p->run->o.resume, "canceled", note, NULL);
-    }
+    r->graph_text = tb_json_canonical(json_object_get(r->document, "graph"));
+    if (r->engine->store)
+        journal_begin(r, &p->err);
 }
 
 static void prepared(void *arg)

@@ -164,10 +164,67 @@ static tb_status open_memory(const tb_tensor *bytes, memory_file *f, tb_err *err
     return TB_OK;
 }
 
+/* ------------------------------------------------------------------------------- animated WebP */
+
+static size_t le32(const uint8_t *p)
+{
+    return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+}
+
+/* The chunks of the first frame of an animated WebP, which FFmpeg cannot read; *size their bytes.
+ * NULL: bytes are something else. */
+static const uint8_t *webp_frame(const tb_tensor *bytes, size_t *size)
+{
+    enum { RIFF_HEADER = 12, CHUNK_HEADER = 8, FRAME_HEADER = 16 };
+    const uint8_t *p = tb_tensor_data(bytes);
+    const size_t n = tb_tensor_bytes(bytes);
+    if (n < RIFF_HEADER || memcmp(p, "RIFF", 4) != 0 || memcmp(p + 8, "WEBP", 4) != 0)
+        return NULL;
+    for (size_t at = RIFF_HEADER; at + CHUNK_HEADER <= n;) {
+        const size_t len = le32(p + at + 4);
+        if (len > n - at - CHUNK_HEADER)
+            return NULL;
+        if (memcmp(p + at, "ANMF", 4) == 0 && len > FRAME_HEADER) {
+            *size = len - FRAME_HEADER;
+            return p + at + CHUNK_HEADER + FRAME_HEADER;
+        }
+        at += CHUNK_HEADER + len + (len & 1);
+    }
+    return NULL;
+}
+
+/* A still WebP of that frame. */
+static tb_tensor *webp_still(const uint8_t *chunks, size_t size, tb_err *err)
+{
+    tb_tensor *t = tb_tensor_new(TB_U8, &TB_SHAPE((int64_t)size + 12), err);
+    if (!t)
+        return NULL;
+    uint8_t *p = tb_tensor_data_mut(t);
+    const size_t riff = size + 4;
+    const uint8_t head[12] = { 'R',
+                               'I',
+                               'F',
+                               'F',
+                               (uint8_t)riff,
+                               (uint8_t)(riff >> 8),
+                               (uint8_t)(riff >> 16),
+                               (uint8_t)(riff >> 24),
+                               'W',
+                               'E',
+                               'B',
+                               'P' };
+    memcpy(p, head, sizeof head);
+    memcpy(p + sizeof head, chunks, size);
+    return t;
+}
+
 static int64_t media_frames(const tb_tensor *bytes, double *fps)
 {
     tb_media_info info = { 0 };
     memory_file f;
+    size_t size;
+    if (webp_frame(bytes, &size))
+        return 1; /* the others cannot be read */
     if (open_memory(bytes, &f, NULL) != TB_OK)
         return 0;
     const tb_status st = tb_media_probe(f.path, &info, NULL);
@@ -180,10 +237,14 @@ static int64_t media_frames(const tb_tensor *bytes, double *fps)
 static tb_tensor *media_images(const tb_tensor *bytes, int64_t first, int64_t count, tb_err *err)
 {
     memory_file f;
-    if (open_memory(bytes, &f, err) != TB_OK)
-        return NULL;
-    tb_tensor *images = tb_media_read(f.path, first, count, NULL, NULL, err);
-    close(f.fd);
+    size_t size;
+    const uint8_t *frame = webp_frame(bytes, &size);
+    tb_tensor *file = frame ? webp_still(frame, size, err) : tb_tensor_ref(bytes), *images = NULL;
+    if (file && open_memory(file, &f, err) == TB_OK) {
+        images = tb_media_read(f.path, first, count, NULL, NULL, err);
+        close(f.fd);
+    }
+    tb_tensor_unref(&file);
     return images;
 }
 
@@ -266,6 +327,13 @@ static tb_status choose(const tb_preview_options *o, int64_t frames, int64_t *fi
     return TB_OK;
 }
 
+/* An animation that can be shown as it is. */
+static bool is_animated(const sight *s)
+{
+    size_t size;
+    return s->kind == MEDIA && webp_frame(s->tensor, &size);
+}
+
 tb_tensor *tb_preview_encode(tb_value *const *outputs, int count, const tb_preview_options *o,
                              tb_err *err)
 {
@@ -278,6 +346,8 @@ tb_tensor *tb_preview_encode(tb_value *const *outputs, int count, const tb_previ
     }
     if (choose(o, frames, &first, &n, err) != TB_OK)
         return NULL;
+    if (o->frame == -2 && strcmp(o->format, "webp") == 0 && is_animated(&s))
+        return tb_tensor_ref(s.tensor);
     tb_tensor *images = fit_take(images_of(&s, first, n, err), s.kind == LATENT, o->max_side, err);
     if (!images)
         return NULL;
