@@ -235,7 +235,9 @@ export interface Step {
 
 export interface Fork {
   document: GraphDocument;
-  /** Id of the second half, the one to change. */
+  /** Id of the half that comes from the store. */
+  first: string;
+  /** Id of the half that is there to be changed. */
   second: string;
 }
 

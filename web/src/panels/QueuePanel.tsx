@@ -2,7 +2,18 @@
 
 import { useState } from "react";
 import type { Run } from "../api";
-import { cancelRun, captionOf, removeRun, reopenRun, rerun, runTitle } from "../runs/actions";
+import {
+  cancelRun,
+  captionOf,
+  removeRun,
+  reopenRun,
+  rerun,
+  runTitle,
+  setAutoRun,
+  setBatchCount,
+  useAutoRun,
+  useBatchCount,
+} from "../runs/actions";
 import { age, count, duration } from "../runs/format";
 import { loadOlderRuns, useHistory } from "../runs/history";
 import { useQueue, useRunning, useShownRun } from "../runs/state";
@@ -78,6 +89,33 @@ function RunRow({ run, place }: { run: Run; place?: number }) {
   );
 }
 
+/** How the Run button works: how often, and whether changes press it. */
+function RunOptions() {
+  const batch = useBatchCount();
+  const auto = useAutoRun();
+  return (
+    <fieldset className="run-options">
+      <legend className="spoken">Run options</legend>
+      <label className="check">
+        Run
+        <input
+          className="field"
+          type="number"
+          min={1}
+          max={100}
+          value={batch}
+          onChange={(event) => setBatchCount(event.target.valueAsNumber)}
+        />
+        times
+      </label>
+      <label className="check">
+        <input type="checkbox" checked={auto} onChange={(event) => setAutoRun(event.target.checked)} />
+        on every change
+      </label>
+    </fieldset>
+  );
+}
+
 function Waiting() {
   const queue = useQueue();
   const pending = queue.filter((run) => run.state === "pending");
@@ -95,7 +133,8 @@ function Waiting() {
           </button>
         )}
       </header>
-      {queue.length === 0 && <p className="hint">Nothing runs. Ctrl+Enter runs the open graph.</p>}
+      <RunOptions />
+      {queue.length === 0 && <p className="hint">Nothing runs.</p>}
       <ol className="rows">
         {queue.map((run) => (
           <RunRow key={run.prompt_id} run={run} place={run.state === "pending" ? pending.indexOf(run) + 1 : undefined} />

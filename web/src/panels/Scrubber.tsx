@@ -1,7 +1,7 @@
 // Scrubber.tsx - through the stored denoising steps of a run: look at any, and branch from it.
 
 import { useEffect, useState } from "react";
-import { api, previewUrl, type Step } from "../api";
+import { previewUrl, type Step } from "../api";
 import { Icon, IconButton } from "../icons";
 import { branchFrom, nameOf } from "../runs/actions";
 import { duration } from "../runs/format";
@@ -9,7 +9,7 @@ import { findRun } from "../runs/history";
 import { byScope, holdSteps, useSteps, useStepsRun } from "../runs/steps";
 import { openOverlay } from "./overlay";
 import { setScrubbing, useScrubbing } from "./scrubbing";
-import { useAsked, useRunDetail } from "./useDetail";
+import { useRunDetail } from "./useDetail";
 
 /** As people count: how many steps were taken when the picture looked so. */
 const taken = (step: Step) => step.step + 1;
@@ -23,13 +23,13 @@ function thinned(steps: readonly Step[]): Step[] {
   return Array.from({ length: filmFrames }, (_, i) => steps[Math.round((i * last) / (filmFrames - 1))]!);
 }
 
-/** The noise level after this step, of the schedule the run stored; null when it cannot be read. */
-function useSigma(runId: string, step: Step): number | null {
+/** What the run spent on this step, all its nodes together; null when it came from the store. */
+function useStepTime(runId: string, step: Step): number | null {
   const { value: detail } = useRunDetail(runId);
-  const key = detail?.nodes?.find((node) => node.node === `${step.scope}/sigmas`)?.key ?? null;
-  const { value } = useAsked(key, (signal) => api.result(key!, { signal }));
-  const numbers = value?.outputs[0]?.text?.match(/-?\d+(\.\d+)?(e[-+]?\d+)?/gi)?.map(Number);
-  return numbers && numbers.length > step.steps ? (numbers[taken(step)] ?? null) : null;
+  const inside = step.node.slice(0, step.node.lastIndexOf("/") + 1);
+  const nodes = detail?.nodes?.filter((node) => node.node.startsWith(inside)) ?? [];
+  const ms = nodes.reduce((sum, node) => sum + (node.ms ?? 0), 0);
+  return ms > 0 ? ms / 1000 : null;
 }
 
 function Film({ steps, current, onChoose }: { steps: readonly Step[]; current: Step; onChoose: (step: Step) => void }) {
@@ -51,14 +51,13 @@ function Film({ steps, current, onChoose }: { steps: readonly Step[]; current: S
 }
 
 function Facts({ runId, step }: { runId: string; step: Step }) {
-  const sigma = useSigma(runId, step);
+  const seconds = useStepTime(runId, step);
   return (
     <p className="scrub-facts">
       <strong>
         Step {taken(step)} of {step.steps}
       </strong>
-      {sigma !== null && <span>{`\u03c3 ${sigma.toPrecision(3)}`}</span>}
-      {step.ms != null && <span>{duration(step.ms / 1000)}</span>}
+      {seconds !== null && <span>{duration(seconds)}</span>}
     </p>
   );
 }

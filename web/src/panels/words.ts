@@ -43,7 +43,7 @@ function planTime({ seconds, seconds_complete }: PlanSummary): string {
 function summarySentence(summary: PlanSummary): string {
   const { nodes, run, unknown } = summary;
   if (nodes === 0) return "Nothing to run: no node writes a file";
-  if (run + unknown === 0) return `All ${count(nodes, "node")} are stored: nothing to compute`;
+  if (run + unknown === 0) return "Nothing to compute: the results are stored";
   const open = unknown > 0 ? `, ${unknown} not known yet` : "";
   return `${run} of ${count(nodes, "node")} will run${open}, ${planTime(summary)}, ${bytes(summary.peak_bytes)}`;
 }

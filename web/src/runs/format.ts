@@ -1,8 +1,9 @@
 // format.ts - numbers as people read them.
 
-/** "0.4 s", "12 s", "3 min 20 s", "2 h 5 min". */
+/** "17 ms", "0.4 s", "12 s", "3 min 20 s", "2 h 5 min". */
 export function duration(seconds: number): string {
-  if (seconds < 0.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 0.0995) return `${Math.max(0, Math.round(1000 * seconds))} ms`;
+  if (seconds < 0.95) return `${seconds.toFixed(1)} s`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
