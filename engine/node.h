@@ -212,13 +212,16 @@ const char *tb_job_document(const tb_job *job);
 char *tb_job_path(const tb_job *job, const char *path, tb_err *err);
 char *tb_job_target_path(const tb_job *job, const char *path, tb_err *err);
 char *tb_job_model_path(const tb_job *job, const char *path);
+/* Five letters that stay as long as the program runs. Borrowed. */
+const char *tb_job_session(const tb_job *job);
 /* plan: could a file be written to `path`? TB_EINVAL when a folder is there or a file is where a
  * folder must be, TB_EIO when the folder may not be written: told before the work, not after. */
 tb_status tb_job_check_target(tb_job *job, const char *path, tb_err *err);
 /* deliver: write the FILEs of an output (of all elements, when the node ran over a list): one
  * exactly to `path`, several to "name_00001.png", ... or where the path has a %05d. A path with a
  * run of '#' in its name is numbered on from the files that are there (base/numbered.h); %year%,
- * %month%, %day%, %hour%, %minute%, %second% stand for now. The graph is
+ * %month%, %day%, %hour%, %minute%, %second% stand for now, %width%, %height% for those fields of
+ * the FILE, %batch_num% for its place from 0, %session% for tb_job_session. The graph is
  * put into those that have a place for it. Tells the user of each, as of `kind`. */
 tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const char *kind,
                                tb_err *err);

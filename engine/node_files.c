@@ -11,6 +11,7 @@
 #include "base/numbered.h"
 #include "base/str.h"
 #include "formats/media.h"
+#include "graph/records.h"
 #include "node.h"
 
 /* FILE records below v, in order, appended to `files` (borrowed). */
@@ -53,28 +54,52 @@ static char *numbered(const char *path, int number)
     return tb_str_take(&s);
 }
 
-/* %year% %month% %day% %hour% %minute% %second%: when the file is written. New string. */
-static char *dated(const char *path)
+/* What %words% of a path stand for. */
+typedef struct word {
+    const char *name;
+    int64_t value;
+    int digits;
+} word;
+
+enum { WORDS = 9 };
+
+static void fill_words(word words[WORDS], const tb_value *file, int number)
 {
     const time_t now = time(NULL);
     struct tm tm;
     localtime_r(&now, &tm);
-    const struct {
-        const char *name;
-        int value;
-    } parts[] = { { "%year%", tm.tm_year + 1900 }, { "%month%", tm.tm_mon + 1 },
-                  { "%day%", tm.tm_mday },         { "%hour%", tm.tm_hour },
-                  { "%minute%", tm.tm_min },       { "%second%", tm.tm_sec } };
+    const word all[WORDS] = { { "%year%", tm.tm_year + 1900, 4 },
+                              { "%month%", tm.tm_mon + 1, 2 },
+                              { "%day%", tm.tm_mday, 2 },
+                              { "%hour%", tm.tm_hour, 2 },
+                              { "%minute%", tm.tm_min, 2 },
+                              { "%second%", tm.tm_sec, 2 },
+                              { "%width%", tb_record_int(file, "width", 0), 1 },
+                              { "%height%", tb_record_int(file, "height", 0), 1 },
+                              { "%batch_num%", number - 1, 1 } };
+    memcpy(words, all, sizeof all);
+}
+
+/* New string: the path of file `number` (from 1) with the words replaced. */
+static char *spelled(const tb_job *job, const char *path, const tb_value *file, int number)
+{
+    static const char session[] = "%session%";
+    word words[WORDS];
     tb_str s = TB_STR_INIT;
+    fill_words(words, file, number);
     while (*path) {
-        size_t i = 0;
-        while (i < sizeof parts / sizeof *parts && !tb_str_starts(path, parts[i].name))
+        int i = 0;
+        while (i < WORDS && !tb_str_starts(path, words[i].name))
             i++;
-        if (i < sizeof parts / sizeof *parts)
-            tb_str_addf(&s, "%02d", parts[i].value);
+        if (i < WORDS)
+            tb_str_addf(&s, "%0*lld", words[i].digits, (long long)words[i].value);
+        else if (tb_str_starts(path, session))
+            tb_str_add(&s, tb_job_session(job));
         else
             tb_str_addn(&s, path, 1);
-        path += i < sizeof parts / sizeof *parts ? strlen(parts[i].name) : 1;
+        path += i < WORDS                      ? strlen(words[i].name)
+                : tb_str_starts(path, session) ? strlen(session)
+                                               : 1;
     }
     return tb_str_take(&s);
 }
@@ -154,30 +179,22 @@ tb_status tb_job_check_target(tb_job *job, const char *path, tb_err *err)
     return st;
 }
 
-static tb_status deliver_all(tb_job *job, const tb_value *files, const char *path, const char *kind,
-                             tb_err *err)
+tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const char *kind,
+                               tb_err *err)
 {
+    tb_value *files = tb_value_list();
+    collect(tb_job_outputs(job, slot), files);
     const int count = tb_list_count(files);
     size_t len;
     const bool as_is = tb_numbered(path) || (count == 1 && !find_number(path, &len));
     tb_status st = TB_OK;
     for (int i = 0; i < count && st == TB_OK; i++) {
         char *name = as_is ? tb_xstrdup(path) : numbered(path, i + 1);
-        st = write_file(job, tb_list_at(files, i), name, kind, err);
+        char *full = spelled(job, name, tb_list_at(files, i), i + 1);
+        st = write_file(job, tb_list_at(files, i), full, kind, err);
+        free(full);
         free(name);
     }
-    return st;
-}
-
-tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const char *kind,
-                               tb_err *err)
-{
-    TB_TRY(tb_job_check_target(job, path, err));
-    tb_value *files = tb_value_list();
-    char *name = dated(path);
-    collect(tb_job_outputs(job, slot), files);
-    const tb_status st = deliver_all(job, files, name, kind, err);
-    free(name);
     tb_value_unref(&files);
     return st;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "graph/records.h"
 #include "models/models.h"
@@ -180,7 +181,21 @@ static void show_progress(void *job, double share)
     tb_job_progress(job, share);
 }
 
-static tb_status evaluate(tb_job *job, tb_compute *c, const eval *e, float *out, tb_err *err)
+/* A text encoder that came without its transformer (ComfyUI's loaders) does not know how much of a
+ * prompt that one reads. */
+static int64_t text_rows(const params *p, const eval *e)
+{
+    const int64_t rows = tb_tensor_dim(e->text, 0), most = e->k->text_len;
+    if (rows <= most)
+        return rows;
+    if (p->step == 0)
+        tb_log(TB_LOG_WARN, "the prompt has %lld tokens; the model reads the first %lld",
+               (long long)rows, (long long)most);
+    return most;
+}
+
+static tb_status evaluate(tb_job *job, tb_compute *c, const params *p, const eval *e, float *out,
+                          tb_err *err)
 {
     const tb_wan_dit_input in = {
         .f = e->shape.d[1],
@@ -191,7 +206,7 @@ static tb_status evaluate(tb_job *job, tb_compute *c, const eval *e, float *out,
         .t = e->times ? e->times : &e->t,
         .t_count = e->times ? cells_of(e) / 4 : 1,
         .text = tb_tensor_f32(e->text),
-        .text_rows = tb_tensor_dim(e->text, 0),
+        .text_rows = text_rows(p, e),
         .image = e->image ? tb_tensor_f32(e->image) : NULL,
         .image_rows = e->image ? tb_tensor_dim(e->image, 0) : 0,
     };
@@ -265,7 +280,7 @@ static tb_status answer(tb_job *job, tb_compute *c, const params *p, eval *e, tb
     tb_tensor *out = tb_tensor_new(TB_F32, &e->shape, err);
     if (!out)
         return TB_ENOMEM;
-    const tb_status st = evaluate(job, c, e, tb_tensor_f32_mut(out), err);
+    const tb_status st = evaluate(job, c, p, e, tb_tensor_f32_mut(out), err);
     if (st != TB_OK) {
         tb_tensor_unref(&out);
         return st;

@@ -76,7 +76,12 @@ static tb_value *encode(const tb_tensor *images, const tb_media_options *o, cons
                         tb_job *job, tb_err *err)
 {
     tb_tensor *bytes = tb_media_encode(images, o, tb_job_cancel_flag(job), err);
-    return bytes ? tb_value_file_take(name, bytes) : NULL;
+    if (!bytes)
+        return NULL;
+    tb_value *file = tb_value_file_take(name, bytes);
+    tb_record_set_take(file, "width", tb_value_int(tb_tensor_dim(images, 2)));
+    tb_record_set_take(file, "height", tb_value_int(tb_tensor_dim(images, 1)));
+    return file;
 }
 
 /* One PNG a frame. */
@@ -143,7 +148,7 @@ static tb_status deliver(tb_job *job, const void *vp, tb_err *err)
 
 const tb_node_def tb_node_mux = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "mux",
     .title = "Save video",
     .category = "media",

@@ -53,7 +53,12 @@ static tb_value *encode(const tb_tensor *images, int64_t i, const tb_media_optio
     tb_tensor *one = tb_tensor_item(images, i, err);
     tb_tensor *bytes = one ? tb_media_encode(one, o, tb_job_cancel_flag(job), err) : NULL;
     tb_tensor_unref(&one);
-    return bytes ? tb_value_file_take(name, bytes) : NULL;
+    if (!bytes)
+        return NULL;
+    tb_value *file = tb_value_file_take(name, bytes);
+    tb_record_set_take(file, "width", tb_value_int(tb_tensor_dim(images, 2)));
+    tb_record_set_take(file, "height", tb_value_int(tb_tensor_dim(images, 1)));
+    return file;
 }
 
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
@@ -90,7 +95,7 @@ static tb_status deliver(tb_job *job, const void *vp, tb_err *err)
 
 const tb_node_def tb_node_save_image = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "save_image",
     .title = "Save image",
     .category = "media",

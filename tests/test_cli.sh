@@ -120,7 +120,7 @@ test_files_that_are_no_graphs() {
     has "$err" "bad.json is no graph: '1' has no \"class_type\""
     echo '{"nodes": [], "links": []}' >"$work/bad.json"
     expect 20 run "$work/bad.json"
-    has "$err" "save it with 'Export (API)'"
+    has "$err" 'the workflow holds no node that could run'
     echo '{}' >"$work/bad.json"
     expect 20 run "$work/bad.json"
     has "$err" "holds no nodes"

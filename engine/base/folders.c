@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -43,6 +44,7 @@ typedef struct named {
 } named;
 
 struct tb_folders {
+    char session[6];
     char *input, *output, *temp; /* NULL: not set */
     char **roots;
     int root_count;
@@ -54,7 +56,18 @@ struct tb_folders {
 
 tb_folders *tb_folders_new(void)
 {
-    return tb_xcalloc(1, sizeof(tb_folders));
+    tb_folders *f = tb_xcalloc(1, sizeof *f);
+    unsigned char random[5] = { 0 };
+    if (getrandom(random, sizeof random, 0) != sizeof random)
+        memset(random, 0, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++)
+        f->session[i] = (char)('a' + random[i] % 26);
+    return f;
+}
+
+const char *tb_folders_session(const tb_folders *f)
+{
+    return f->session;
 }
 
 void tb_folders_free(tb_folders **fp)
@@ -205,7 +218,21 @@ static bool is_model_file(const char *name)
     return false;
 }
 
-/* All files below dir/sub into an object, whose keys are the names. */
+/* A model may be a folder, as diffusers keeps its parts. */
+static bool is_model_folder(const char *path)
+{
+    static const char *const files[] = { "config.json", "model_index.json" };
+    bool is = false;
+    for (size_t i = 0; i < sizeof files / sizeof *files && !is; i++) {
+        char *file = tb_fs_join(path, files[i]);
+        is = tb_fs_is_file(file);
+        free(file);
+    }
+    return is;
+}
+
+/* All files below dir/sub into an object, whose keys are the names; those that are not UTF-8 are
+ * left out. */
 static void collect(const char *dir, const char *sub, bool models, int depth, json_t *into)
 {
     char *path = tb_fs_join(dir, sub);
@@ -216,11 +243,11 @@ static void collect(const char *dir, const char *sub, bool models, int depth, js
             continue;
         char *name = *sub ? tb_xasprintf("%s/%s", sub, e->d_name) : tb_xstrdup(e->d_name);
         char *full = tb_fs_join(dir, name);
-        if (tb_fs_is_dir(full) && depth < MAX_DEPTH)
+        const bool folder = tb_fs_is_dir(full);
+        if (folder ? models && is_model_folder(full) : !models || is_model_file(name))
+            json_object_set_new(into, name, json_true());
+        else if (folder && depth < MAX_DEPTH)
             collect(dir, name, models, depth + 1, into);
-        else if (tb_fs_is_file(full) && (!models || is_model_file(name)))
-            json_object_set_new(into, name,
-                                json_true()); /* names that are not UTF-8 are left out */
         free(full);
         free(name);
     }

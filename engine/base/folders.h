@@ -35,6 +35,8 @@ void tb_folders_add_model(tb_folders *f, const char *kind, const char *name, con
  * temp. */
 bool tb_folders_knows(const tb_folders *f, const char *kind);
 
+/* Five letters drawn when the folders were made, for names of temporary files. Borrowed. */
+const char *tb_folders_session(const tb_folders *f);
 /* Borrowed; NULL: not set. */
 const char *tb_folders_temp(const tb_folders *f);
 
@@ -46,7 +48,8 @@ const char *tb_folders_kind_of(const char *name);
 /* The folders of a kind that are searched, in order, also those that are not there. New reference.
  */
 json_t *tb_folders_paths(const tb_folders *f, const char *kind);
-/* Names below them: model files of model kinds, all files of others; "sub/name", sorted, each once.
+/* Names below them: models (files, and folders with a config.json) of model kinds, all files of
+ * others; "sub/name", sorted, each once.
  * New reference. */
 json_t *tb_folders_names(const tb_folders *f, const char *kind);
 /* The path of a file of that kind, freed by free(). "name [output]" asks for another folder, as

@@ -10,17 +10,41 @@
 #include "cli/set.h"
 #include "formats/media.h"
 #include "graph/document.h"
+#include "graph/workflow.h"
 
 enum { MAX_GRAPH_BYTES = 64 << 20 };
 
 /* ----------------------------------------------------------------- JSON and what media carries */
 
-static tb_status open_json(cli_source *s, tb_err *err)
+static tb_status add_script_types(cli_source *s, tb_err *err);
+
+/* What ComfyUI's editor saves goes by the tables of the nodes, those in Lua as well. */
+static json_t *convert_workflow(cli_source *s, const json_t *workflow, tb_err *err)
 {
-    json_t *j = tb_json_load(s->path, MAX_GRAPH_BYTES, err);
-    s->document = j ? tb_document_read(j, s->path, NULL, err) : NULL;
+    json_t *warnings = json_array(), *document = NULL, *text;
+    size_t i;
+    s->types = tb_types_new();
+    if (add_script_types(s, err) == TB_OK)
+        document = tb_workflow_to_document(s->types, workflow, warnings, err);
+    json_array_foreach(warnings, i, text) fprintf(stderr, "warning: %s\n", json_string_value(text));
+    if (!document)
+        tb_err_prefix(err, "%s: ", s->path);
+    json_decref(warnings);
+    return document;
+}
+
+static tb_status take_json(cli_source *s, json_t *j, tb_err *err)
+{
+    s->document = !j                  ? NULL
+                  : tb_is_workflow(j) ? convert_workflow(s, j, err)
+                                      : tb_document_read(j, s->path, NULL, err);
     json_decref(j);
     return s->document ? TB_OK : err->status;
+}
+
+static tb_status open_json(cli_source *s, tb_err *err)
+{
+    return take_json(s, tb_json_load(s->path, MAX_GRAPH_BYTES, err), err);
 }
 
 static tb_status open_media(cli_source *s, tb_err *err)
@@ -31,11 +55,10 @@ static tb_status open_media(cli_source *s, tb_err *err)
         return tb_err_set(err, TB_ENOTFOUND,
                           "%s carries no graph; only videos and pictures made by tubelet do",
                           s->path);
-    json_t *j = tb_json_parse(info.graph, strlen(info.graph), s->path, err);
-    s->document = j ? tb_document_read(j, s->path, NULL, err) : NULL;
-    json_decref(j);
+    const tb_status st =
+        take_json(s, tb_json_parse(info.graph, strlen(info.graph), s->path, err), err);
     free(info.graph);
-    return s->document ? TB_OK : err->status;
+    return st;
 }
 
 /* -------------------------------------------------------------------- a graph's own parameters */
@@ -171,7 +194,7 @@ static tb_status collect_params(const cli_source *s, const cli_args *args, json_
             if (g->option == o)
                 json_object_set_new(params, o->name, json_string(g->value));
     }
-    if (!s->script && json_object_size(params))
+    if (!s->info && json_object_size(params))
         return tb_err_set(err, TB_EUSAGE,
                           "%s has no parameters; change an input with --set NODE.INPUT=VALUE",
                           s->path);
@@ -192,7 +215,7 @@ tb_status cli_source_build(cli_source *s, const cli_args *args, tb_err *err)
 {
     json_t *params = json_object();
     tb_status st = collect_params(s, args, params, err);
-    if (st == TB_OK && s->script)
+    if (st == TB_OK && s->info)
         st = build_lua(s, params, err);
     json_decref(params);
     for (int i = 0; st == TB_OK && i < args->given_count; i++)

@@ -82,13 +82,17 @@ __attribute__((format(printf, 4, 5))) static void report(checker *c, const char 
 static void unknown_type(checker *c)
 {
     const char *near = tb_types_nearest(c->p->types, c->g->type);
+    const char *title = json_string_value(json_object_get(c->g->meta, "title"));
     tb_err err = TB_ERR_INIT;
+    char *titled = title ? tb_xasprintf(" (titled '%.60s')", title) : tb_xstrdup("");
     if (near)
-        tb_err_set(&err, TB_ENOTFOUND, "unknown node type '%s'; did you mean '%s'?", c->g->type,
-                   near);
+        tb_err_set(&err, TB_ENOTFOUND, "unknown node type '%s'%s; did you mean '%s'?", c->g->type,
+                   titled, near);
     else
         tb_err_set(&err, TB_ENOTFOUND,
-                   "unknown node type '%s'; `tubelet nodes` lists those there are", c->g->type);
+                   "unknown node type '%s'%s; `tubelet nodes` lists those there are", c->g->type,
+                   titled);
+    free(titled);
     tb_err_reason(&err, "missing_node_type");
     tb_err_where(&err, c->g->id, NULL, c->g->origin);
     tb_err_list_add(c->errors, &err, NULL);

@@ -152,6 +152,11 @@ static tb_status probe_files(const char *dir, tb_model_info *info, tb_err *err)
     }
     if (st == TB_OK && !has_part(info))
         st = nothing_here(dir, info->unreadable, err);
+    if (info->text_encoder && !info->tokenizer) { /* the part of a diffusers folder */
+        char *above = tb_fs_dirname(dir);
+        info->tokenizer = find_tokenizer(above);
+        free(above);
+    }
     for (int i = 0; i < count; i++) {
         if (tb_weights_unsupported(files[i]))
             guess_part(info, files[i]);

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "graph/document.h"
+#include "graph/workflow.h"
 #include "server/editor_internal.h"
 
 enum { MAX_FILES = 2000, MAX_FOLDERS = 200, MAX_DEPTH = 8, MAX_BYTES = 64 << 20 };
@@ -157,7 +158,9 @@ static json_t *read_graph(const graph_task *g, const char *path, const char *tex
     if (strcmp(tb_fs_extension(path), "lua") == 0)
         return tbs_lua_build(&g->t, path, text, true, NULL, err);
     json_t *j = tb_json_parse(text, n, g->name, err);
-    json_t *document = j ? tb_document_read(j, g->name, NULL, err) : NULL;
+    json_t *document = !j                  ? NULL
+                       : tb_is_workflow(j) ? tb_workflow_to_document(g->t.types, j, NULL, err)
+                                           : tb_document_read(j, g->name, NULL, err);
     json_decref(j);
     return document ? json_pack("{ss s[] s{} so s[]}", "doc", "", "params", "values", "document",
                                 document, "errors")

@@ -27,6 +27,15 @@ local function batch_size()
   return tb.int { default = 1, min = 1, max = 4096, doc = "How many at once." }
 end
 
+local function prefix(default)
+  return tb.string { default = default, literal = true,
+                     doc = "Name before the number; may hold a folder, %year%, %month%, %width%, ..." }
+end
+
+local function numbered(inp, extension)
+  return ("output:%s_#####_.%s"):format(inp.filename_prefix, extension)
+end
+
 -- ------------------------------------------------------------------------------------ loaders
 
 tb.composite {
@@ -299,11 +308,46 @@ return tb.SaveVideo {
   target = true,
   inputs = {
     video           = tb.port("VIDEO", { doc = "Frames and rate." }),
-    filename_prefix = tb.string { default = "video/ComfyUI", doc = "Name before the number; may hold a folder." },
+    filename_prefix = prefix("video/ComfyUI"),
     format          = tb.choice { "auto", "mp4", default = "auto", doc = "The container." },
     codec           = tb.choice { "auto", "h264", default = "auto", doc = "The codec." },
   },
   expand = function(_, inp)
-    tb.mux { id = "save", video = inp.video, fps = 0, path = "output:" .. inp.filename_prefix .. "_#####_.mp4" }
+    tb.mux { id = "save", video = inp.video, fps = 0, path = numbered(inp, "mp4") }
+  end,
+}
+
+-- -------------------------------------------------------------------------------------- images
+
+tb.composite {
+  name = "SaveImage",
+  title = "Save Image",
+  category = "comfyui/image",
+  doc = "Writes pictures to the output folder, numbered.",
+  example = [[
+local picture = tb.load_image { path = "docs/frames.png", width = 32, height = 32 }
+return tb.SaveImage { images = picture, filename_prefix = "out.image" }]],
+  target = true,
+  inputs = {
+    images          = tb.port("IMAGE", { doc = "The pictures." }),
+    filename_prefix = prefix("ComfyUI"),
+  },
+  expand = function(_, inp)
+    tb.save_image { id = "save", images = inp.images, path = numbered(inp, "png") }
+  end,
+}
+
+tb.composite {
+  name = "PreviewImage",
+  title = "Preview Image",
+  category = "comfyui/image",
+  doc = "Writes pictures to the folder for what need not be kept.",
+  example = [[
+local picture = tb.load_image { path = "docs/frames.png", width = 32, height = 32 }
+return tb.PreviewImage { images = picture }]],
+  target = true,
+  inputs = { images = tb.port("IMAGE", { doc = "The pictures." }) },
+  expand = function(_, inp)
+    tb.save_image { id = "save", images = inp.images, path = "temp:ComfyUI_temp_%session%_#####_.png" }
   end,
 }
