@@ -102,10 +102,9 @@ typedef struct tb_run_options {
     bool lenient; /* as ComfyUI takes graphs: literals are converted to the declared type (2.7 is 2,
                      "3" is 3, 5 is a text, any text is true), those that no input declares are
                      dropped */
-    /* A server's guard. Nodes write only below write_root, which relative paths are below then, and
-     * read only below cwd and the read_roots (ends with NULL), which relative paths are looked for
-     * in, in that order. Links that lead out are refused. Models may be anywhere. NULL: no limit.
-     */
+    /* A server's guard. Nodes write only below write_root, where relative paths lead then, and read
+     * only below the read_roots (ends with NULL): relative paths are looked for in cwd and then in
+     * these, in order. Links that lead out are refused. Models may be anywhere. NULL: no limit. */
     const char *write_root;
     const char *const *read_roots;
     bool no_metadata; /* no graph is put into the files that are written */

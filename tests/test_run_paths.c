@@ -123,18 +123,21 @@ static void on_event(void *ctx, tb_run *run, const tb_event *ev)
     snprintf(o->error, sizeof o->error, "%s", ev->err ? ev->err->message : "");
 }
 
-/* Runs the document (consumed) in base/graphs. */
+static const char *start = "graphs"; /* the folder runs are started in */
+
+/* Runs the document (consumed) there. */
 static outcome run_take(json_t *doc, bool guarded, bool no_metadata)
 {
     tb_err err = TB_ERR_INIT;
     outcome o = { 0 };
-    char *graphs = in_base("graphs"), *input = in_base("input"), *output = in_base("output");
-    const char *const roots[] = { input, output, NULL };
+    char *graphs = in_base("graphs"), *input = in_base("input"), *output = in_base("output"),
+         *cwd = in_base(start);
+    const char *const roots[] = { input, output, graphs, NULL };
     tb_engine *e = tb_engine_new(&(tb_engine_options){ .no_store = true, .nodes = defs }, &err);
     REQUIRE(e);
     REQUIRE(tb_engine_submit(e,
                              &(tb_run_options){ .document = doc,
-                                                .cwd = graphs,
+                                                .cwd = cwd,
                                                 .write_root = guarded ? output : NULL,
                                                 .read_roots = guarded ? roots : NULL,
                                                 .no_metadata = no_metadata,
@@ -147,6 +150,7 @@ static outcome run_take(json_t *doc, bool guarded, bool no_metadata)
     free(graphs);
     free(input);
     free(output);
+    free(cwd);
     return o;
 }
 
@@ -196,7 +200,7 @@ static void check_file(const char *name, const char *want)
 /* --------------------------------------------------------------------------------------- tests */
 
 #define READ_REFUSED \
-    "may not be read: files are read below '~/graphs', '~/input' or '~/output' only"
+    "may not be read: files are read below '~/input', '~/output' or '~/graphs' only"
 #define WRITE_REFUSED "may not be written: files are written below '~/output' only"
 
 TEST(relative_paths_are_looked_for_in_order)
@@ -212,7 +216,7 @@ TEST(relative_paths_are_looked_for_in_order)
     check_copy("inside.txt", "x.txt", "");
     check_file("output/x.txt", "only output");
     check_copy("none.txt", "x.txt",
-               "there is no file 'none.txt' below '~/graphs', '~/input' or '~/output'");
+               "there is no file 'none.txt' below '~/input', '~/output' or '~/graphs'");
 }
 
 TEST(absolute_paths_may_lie_inside)
@@ -232,6 +236,15 @@ TEST(nothing_outside_is_read)
     check_copy("/etc/no_such_file", "x.txt", "'/etc/no_such_file' " READ_REFUSED);
     check_copy("../no_such_file", "x.txt", "'../no_such_file' " READ_REFUSED);
     check_copy("away/d.txt", "x.txt", "'away/d.txt' " READ_REFUSED);
+}
+
+TEST(the_folder_of_the_run_is_no_root_by_itself)
+{
+    start = ".";
+    check_copy("secret.txt", "x.txt", "'secret.txt' " READ_REFUSED);
+    check_copy("input/b.txt", "x.txt", "");
+    check_file("output/x.txt", "only input");
+    start = "graphs";
 }
 
 TEST(nothing_outside_is_written)
@@ -291,6 +304,7 @@ int main(int argc, char **argv)
         TEST_CASE(relative_paths_are_looked_for_in_order),
         TEST_CASE(absolute_paths_may_lie_inside),
         TEST_CASE(nothing_outside_is_read),
+        TEST_CASE(the_folder_of_the_run_is_no_root_by_itself),
         TEST_CASE(nothing_outside_is_written),
         TEST_CASE(without_a_guard_all_is_open),
         TEST_CASE(the_graph_is_put_into_files_unless_refused),

@@ -30,10 +30,9 @@ void tbi_paths_set(tbi_paths *p, const tb_run_options *o, const char *cwd)
     int n = 0;
     while (o->read_roots[n])
         n++;
-    p->read_roots = tb_xcalloc((size_t)n + 2, sizeof *p->read_roots);
-    p->read_roots[0] = tb_xstrdup(cwd);
+    p->read_roots = tb_xcalloc((size_t)n + 1, sizeof *p->read_roots);
     for (int i = 0; i < n; i++)
-        p->read_roots[i + 1] = absolute(cwd, o->read_roots[i]);
+        p->read_roots[i] = absolute(cwd, o->read_roots[i]);
 }
 
 void tbi_paths_clear(tbi_paths *p)
@@ -86,6 +85,8 @@ static tb_status refuse_read(const tbi_paths *p, const char *path, bool outside,
     tb_str roots = TB_STR_INIT;
     for (char **root = p->read_roots; *root; root++)
         tb_str_addf(&roots, "%s'%s'", root == p->read_roots ? "" : root[1] ? ", " : " or ", *root);
+    if (!*p->read_roots)
+        tb_str_add(&roots, "no folder");
     const tb_status st =
         outside ? tb_err_set(err, TB_EINVAL, "'%s' may not be read: files are read below %s only",
                              path, roots.s)
@@ -103,29 +104,38 @@ static char *named(const tb_job *job, const char *path)
     return full;
 }
 
-/* NULL: not found, or outside; told of `asked`. */
-static char *guarded(const tbi_paths *p, const char *path, const char *asked, tb_err *err)
+/* The path below a folder, followed through its links; NULL unless it may be read. */
+static char *readable(const tbi_paths *p, const char *dir, const char *path, bool *outside)
 {
-    bool outside = *path == '/' || climbs(path);
-    for (char **root = p->read_roots; *root; root++) {
-        char *full = tb_fs_join(*root, path), *real = realpath(full, NULL);
-        free(full);
-        if (real && may_read(p, real))
-            return real;
-        outside |= real != NULL;
-        free(real);
-    }
-    refuse_read(p, asked, outside, err);
+    char *full = tb_fs_join(dir, path), *real = realpath(full, NULL);
+    free(full);
+    if (real && may_read(p, real))
+        return real;
+    *outside |= real != NULL;
+    free(real);
     return NULL;
+}
+
+/* NULL: not found, or outside; told of `asked`. */
+static char *guarded(const tb_run *r, const char *path, const char *asked, tb_err *err)
+{
+    const tbi_paths *p = &r->paths;
+    bool outside = *path == '/' || climbs(path);
+    char *found = readable(p, r->cwd, path, &outside);
+    for (char **root = p->read_roots; *root && !found; root++)
+        found = readable(p, *root, path, &outside);
+    if (!found)
+        refuse_read(p, asked, outside, err);
+    return found;
 }
 
 char *tb_job_path(const tb_job *job, const char *path, tb_err *err)
 {
-    const tbi_paths *p = &job->run->paths;
+    const tb_run *r = job->run;
     char *where = named(job, path), *found;
-    found = p->read_roots ? guarded(p, where ? where : path, path, err)
-            : where       ? tb_xstrdup(where)
-                          : tb_fs_join(job->run->cwd, path);
+    found = r->paths.read_roots ? guarded(r, where ? where : path, path, err)
+            : where             ? tb_xstrdup(where)
+                                : tb_fs_join(r->cwd, path);
     free(where);
     return found;
 }

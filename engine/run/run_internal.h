@@ -113,7 +113,7 @@ typedef struct tbi_plan_row {
 
 typedef struct tbi_paths { /* a server's guard; NULL: no limit */
     char *write_root;
-    char **read_roots; /* the run's folder first; ends with NULL */
+    char **read_roots; /* ends with NULL */
 } tbi_paths;
 
 struct tb_run {

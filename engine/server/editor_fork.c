@@ -288,6 +288,26 @@ static void cut(json_t *document, const char *id, const char *second, const cutt
     json_object_set_new(graph, second, half);
 }
 
+/* KSampler takes all its steps; KSamplerAdvanced takes the very same ones, and a part of them. */
+static tb_status allow_parts(json_t *node, tb_err *err)
+{
+    json_t *inputs = json_object_get(node, "inputs"), *seed = json_object_get(inputs, "seed");
+    const json_t *denoise = json_object_get(inputs, "denoise");
+    const char *type = json_string_value(json_object_get(node, "class_type"));
+    if (!type || strcmp(type, "KSampler") != 0)
+        return TB_OK;
+    if (denoise && !(json_is_number(denoise) && json_number_value(denoise) >= 1))
+        return tb_err_set(
+            err, TB_EINVAL,
+            "a KSampler with denoise below 1 cannot be cut in two; use a sample node");
+    json_object_set_new(node, "class_type", json_string("KSamplerAdvanced"));
+    if (seed)
+        json_object_set(inputs, "noise_seed", seed);
+    json_object_del(inputs, "seed");
+    json_object_del(inputs, "denoise");
+    return TB_OK;
+}
+
 /* The node of the graph that `scope` stands in: itself, or what it was expanded from. */
 static char *sampling_node(const json_t *graph, const char *scope)
 {
@@ -297,29 +317,39 @@ static char *sampling_node(const json_t *graph, const char *scope)
     return id;
 }
 
-static tb_status fork_document(const tb_types *types, json_t *document, const char *scope,
-                               int64_t at, json_t **answer, tb_err *err)
+static tb_status cut_node(const tb_types *types, json_t *document, const char *id, int64_t at,
+                          char **second, tb_err *err)
 {
-    json_t *graph = json_object_get(document, "graph");
-    char *id = sampling_node(graph, scope), *second = NULL;
-    const json_t *node = json_object_get(graph, id);
+    json_t *graph = json_object_get(document, "graph"), *node = json_object_get(graph, id);
+    TB_TRY(allow_parts(node, err));
     const char *type = json_string_value(json_object_get(node, "class_type"));
     const cutter *c = cutter_of(type);
-    if (!node)
+    if (!c)
+        return tb_err_set(err, TB_EINVAL,
+                          "'%s' takes all its steps; a run can be branched at sample, KSampler or "
+                          "KSamplerAdvanced",
+                          type ? type : "?");
+    TB_TRY(check_range(types, node, c, at, err));
+    *second = free_id(graph, id);
+    cut(document, id, *second, c, at);
+    return TB_OK;
+}
+
+static json_t *fork_document(const tb_types *types, json_t *document, const char *scope, int64_t at,
+                             tb_err *err)
+{
+    const json_t *graph = json_object_get(document, "graph");
+    char *id = sampling_node(graph, scope), *second = NULL;
+    json_t *answer = NULL;
+    if (!json_object_get(graph, id))
         tb_err_set(err, TB_ENOTFOUND, "the run's graph has no node '%s'", scope);
-    else if (!c)
-        tb_err_set(err, TB_EINVAL,
-                   "'%s' takes all its steps; a run can be branched at sample or KSamplerAdvanced",
-                   type ? type : "?");
-    else if (check_range(types, node, c, at, err) == TB_OK)
-        cut(document, id, second = free_id(graph, id), c, at);
-    if (second)
-        *answer = json_pack("{sO ss ss}", "document", document, "first", id, "second", second);
-    else if (node)
+    else if (cut_node(types, document, id, at, &second, err) == TB_OK)
+        answer = json_pack("{sO ss ss}", "document", document, "first", id, "second", second);
+    else
         tb_err_where(err, id, NULL, NULL);
     free(id);
     free(second);
-    return second ? TB_OK : err->status;
+    return answer;
 }
 
 static void fork_run(tbs_task *t)
@@ -335,8 +365,8 @@ static void fork_run(tbs_task *t)
         return;
     json_t *document = json_deep_copy(r->document);
     json_object_del(document, "until");
-    fork_document(t->types, document, json_string_value(scope), json_integer_value(at), &t->answer,
-                  &t->err);
+    t->answer = fork_document(t->types, document, json_string_value(scope), json_integer_value(at),
+                              &t->err);
     json_decref(document);
 }
 

@@ -1,0 +1,532 @@
+/* test_editor_graphs.c - the editor's API on graphs: reading, saving, building, opening, checking
+ * and planning them, over HTTP against a real server. */
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "editor_help.h"
+#include "formats/media.h"
+#include "script/script.h"
+
+static serving v;
+
+static const char by_hand[] = "local tb = require 'tubelet'\n"
+                              "return tb.graph {\n"
+                              "  doc = 'By hand.',\n"
+                              "  params = { text = tb.string { default = 'a' },\n"
+                              "             n = tb.int { default = 2, min = 1, max = 9 } },\n"
+                              "  build = function(p)\n"
+                              "    return tb.constant_string { id = 'j', value = p.text }\n"
+                              "  end,\n"
+                              "}\n";
+
+static json_t *parse(const char *text)
+{
+    json_error_t e;
+    json_t *j = json_loads(text, 0, &e);
+    if (!j)
+        fprintf(stderr, "%s in %s\n", e.text, text);
+    REQUIRE(j);
+    return j;
+}
+
+#define JOINED                                                                            \
+    "{\"graph\":{\"a\":{\"class_type\":\"constant_string\",\"inputs\":{\"value\":\"x\"}," \
+    "\"_meta\":{\"pos\":[1,2],\"title\":\"A\",\"mode\":\"mute\"}},"                       \
+    "\"b\":{\"class_type\":\"constant_int\",\"inputs\":{\"value\":2},"                    \
+    "\"_meta\":{\"size\":[200,90.5],\"colour\":\"red\"}}},"                               \
+    "\"targets\":[\"b\"],"                                                                \
+    "\"view\":{\"groups\":[{\"id\":\"g\",\"title\":\"G\",\"box\":[0,0,5,5]}],"            \
+    "\"folded\":{\"b\":true}}}"
+
+/* ----------------------------------------------------------------------------------------- info */
+
+TEST(the_server_says_what_it_is)
+{
+    json_t *j = get(&v, "info");
+    CHECK_STATUS(&v, 200);
+    CHECK(strstr(text_at(j, "roots.graphs"), "/graphs"));
+    CHECK(strstr(text_at(j, "store.path"), "/store"));
+    CHECK(number_at(j, "memory.limit") > 0 && number_at(j, "memory.available") > 0);
+    CHECK_INT(number_at(j, "threads"), 1);
+    CHECK_INT(number_at(j, "upload_cap"), 100 << 20);
+    json_decref(j);
+    j = get(&v, "nodes");
+    bool found = false;
+    size_t i;
+    json_t *type;
+    json_array_foreach(at(j, "nodes"), i, type) found |=
+        strcmp(text_at(type, "name"), "sample") == 0;
+    CHECK(found);
+    json_decref(j);
+    CHECK_REFUSED(&v, "GET", "results/00/nothing", NULL, 404, "not_found",
+                  "there is no GET /api/tubelet/results/00/nothing");
+}
+
+/* --------------------------------------------------------------------------------------- graphs */
+
+TEST(graphs_are_listed_and_read)
+{
+    put_file(&v, "graphs/hand.lua", by_hand);
+    put_file(&v, "graphs/deep/plain.json",
+             "{\"a\":{\"class_type\":\"constant_int\",\"inputs\":{}}}");
+    put_file(&v, "graphs/notes.txt", "no graph");
+    put_file(&v, "graphs/.hidden.lua", "no graph");
+    json_t *j = get(&v, "graphs");
+    CHECK_INT(json_array_size(at(j, "graphs")), 2);
+    CHECK_STR(text_at(j, "graphs.0.path"), "deep/plain.json");
+    CHECK_STR(text_at(j, "graphs.1.path"), "hand.lua");
+    CHECK_STR(text_at(j, "graphs.1.kind"), "lua");
+    CHECK_INT(number_at(j, "graphs.1.bytes"), strlen(by_hand));
+    json_decref(j);
+    j = get(&v, "graphs/hand.lua");
+    CHECK_STATUS(&v, 200);
+    CHECK_STR(text_at(j, "doc"), "By hand.");
+    CHECK_STR(text_at(j, "params.1.name"), "n");
+    CHECK_INT(number_at(j, "values.n"), 2);
+    CHECK_STR(text_at(j, "source"), by_hand);
+    CHECK_STR(text_at(j, "document.graph.j.inputs.value"), "a");
+    CHECK_STR(text_at(j, "document.graph.j._meta.origin"), "hand.lua:7");
+    CHECK_STR(text_at(j, "document.targets.0"), "j");
+    CHECK(!at(j, "document.script"));
+    CHECK(json_is_false(at(j, "saved")));
+    json_decref(j);
+    j = get(&v, "graphs/deep/plain.json");
+    CHECK_STR(text_at(j, "document.graph.a.class_type"), "constant_int");
+    CHECK(json_is_true(at(j, "saved")));
+    json_decref(j);
+}
+
+TEST(broken_graphs_are_shown_with_what_is_wrong)
+{
+    put_file(&v, "graphs/broken.lua",
+             "local tb = require 'tubelet'\n\nreturn tb.graph { build = 5 }");
+    json_t *j = get(&v, "graphs/broken.lua");
+    CHECK_STATUS(&v, 200);
+    CHECK(json_is_null(at(j, "document")));
+    CHECK_STR(text_at(j, "errors.0.text"),
+              "broken.lua:3: tb.graph needs build, a function that makes the nodes");
+    CHECK(json_is_false(at(j, "saved")));
+    json_decref(j);
+    put_file(&v, "graphs/no.json", "{\"a\":");
+    j = get(&v, "graphs/no.json");
+    CHECK(strstr(text_at(j, "errors.0.message"), "no.json is not valid JSON"));
+    json_decref(j);
+    unlink("graphs/broken.lua");
+}
+
+TEST(only_graphs_below_the_folder_are_read)
+{
+    char *link = tb_xasprintf("%s/graphs/out.lua", v.dir);
+    put_file(&v, "outside.lua", by_hand);
+    char *target = tb_xasprintf("%s/outside.lua", v.dir);
+    CHECK(symlink(target, link) == 0);
+    static const char *const names[] = { "graphs/out.lua", "graphs/%2e%2e/outside.lua",
+                                         "graphs/..%2foutside.lua", "graphs//etc/x.lua" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        json_t *j = get(&v, names[i]);
+        if (v.c.status < 400)
+            fprintf(stderr, "%s: %d\n", names[i], v.c.status);
+        CHECK(v.c.status >= 400);
+        json_decref(j);
+    }
+    json_t *j = call_text(&v, "PUT", "graphs/out.lua", "{\"document\":" JOINED ",\"etag\":\"x\"}");
+    CHECK(v.c.status >= 400);
+    json_decref(j);
+    CHECK_REFUSED(&v, "GET", "graphs/notes.txt", NULL, 400, "bad_input",
+                  "a graph is a .lua or .json file, got 'notes.txt'");
+    j = get(&v, "graphs/missing.lua");
+    CHECK_STATUS(&v, 404);
+    json_decref(j);
+    unlink(link);
+    free(link);
+    free(target);
+}
+
+static json_t *save(const char *path, const char *document, const char *etag)
+{
+    json_t *body = json_pack("{so ss*}", "document", parse(document), "etag", etag);
+    return call_take(&v, "PUT", path, body);
+}
+
+TEST(a_saved_graph_is_the_same_graph)
+{
+    json_t *saved = save("graphs/new/saved.lua", JOINED, NULL);
+    CHECK_STATUS(&v, 200);
+    json_t *j = get(&v, "graphs/new/saved.lua");
+    CHECK_STR(text_at(j, "etag"), text_at(saved, "etag"));
+    CHECK(json_is_true(at(j, "saved")));
+    json_t *graph = at(j, "document.graph"), *node, *want = parse(JOINED);
+    const char *id;
+    json_object_foreach(graph, id, node) json_object_del(json_object_get(node, "_meta"), "origin");
+    if (!json_equal(at(j, "document"), want)) {
+        char *text = tb_json_pretty(at(j, "document"));
+        fprintf(stderr, "%s\n", text);
+        free(text);
+    }
+    CHECK(json_equal(at(j, "document"), want));
+    json_decref(want);
+    json_decref(saved);
+    json_decref(j);
+}
+
+TEST(nothing_is_saved_over_what_was_not_seen)
+{
+    json_t *first = save("graphs/mine.lua", JOINED, NULL);
+    CHECK_STATUS(&v, 200);
+    CHECK_REFUSED(&v, "PUT", "graphs/mine.lua", "{\"document\":" JOINED "}", 409, "exists",
+                  "there is a file mine.lua already");
+    put_file(&v, "graphs/mine.lua", by_hand);
+    json_t *j = save("graphs/mine.lua", JOINED, text_at(first, "etag"));
+    CHECK_STATUS(&v, 409);
+    CHECK_STR(text_at(j, "error.code"), "changed");
+    json_decref(j);
+    j = get(&v, "graphs/mine.lua");
+    CHECK_STR(text_at(j, "source"), by_hand);
+    json_t *again = save("graphs/mine.lua", JOINED, text_at(j, "etag"));
+    CHECK_STATUS(&v, 200);
+    CHECK_STR(text_at(again, "etag"), text_at(first, "etag"));
+    json_decref(again);
+    json_decref(j);
+    j = save("graphs/gone.lua", JOINED, "0123");
+    CHECK_STATUS(&v, 409);
+    CHECK_STR(text_at(j, "error.message"), "gone.lua is no longer there");
+    json_decref(j);
+    json_decref(first);
+}
+
+/* JSON: a graph alone is written in API format. */
+TEST(graphs_are_saved_as_json_by_name)
+{
+    json_decref(save("graphs/a.json",
+                     "{\"graph\":{\"a\":{\"class_type\":\"constant_int\"}},\"view\":{}}", NULL));
+    json_t *j = get(&v, "graphs/a.json");
+    CHECK_STR(text_at(j, "source"),
+              "{\n  \"a\": {\n    \"class_type\": \"constant_int\"\n  }\n}\n");
+    json_decref(j);
+    json_decref(save("graphs/b.json", JOINED, NULL));
+    j = get(&v, "graphs/b.json");
+    CHECK_STR(text_at(j, "document.view.groups.0.title"), "G");
+    json_decref(j);
+}
+
+static void *save_once(void *arg)
+{
+    serving mine = v;
+    int *status = arg;
+    REQUIRE(client_open(&mine.c, v.port));
+    json_decref(call_text(&mine, "PUT", "graphs/race.lua", "{\"document\":" JOINED "}"));
+    *status = mine.c.status;
+    client_close(&mine.c);
+    return NULL;
+}
+
+TEST(of_saves_at_once_one_wins)
+{
+    enum { N = 8 };
+    pthread_t threads[N];
+    int status[N], saved = 0, refused = 0;
+    for (int i = 0; i < N; i++)
+        pthread_create(&threads[i], NULL, save_once, &status[i]);
+    for (int i = 0; i < N; i++) {
+        pthread_join(threads[i], NULL);
+        saved += status[i] == 200;
+        refused += status[i] == 409;
+    }
+    CHECK_INT(saved, 1);
+    CHECK_INT(refused, N - 1);
+}
+
+/* -------------------------------------------------------------------------------- build and open
+ */
+
+TEST(parameters_change_the_graph)
+{
+    put_file(&v, "graphs/hand.lua", by_hand);
+    json_t *j =
+        call_text(&v, "POST", "build", "{\"path\":\"hand.lua\",\"params\":{\"text\":\"z\"}}");
+    CHECK_STR(text_at(j, "document.graph.j.inputs.value"), "z");
+    CHECK_STR(text_at(j, "values.text"), "z");
+    CHECK_INT(number_at(j, "values.n"), 2);
+    json_decref(j);
+    j = call_text(
+        &v, "POST", "build",
+        "{\"source\":\"local tb = require 'tubelet'\\nreturn tb.graph { build = function()"
+        "\\n  tb.constant_int { valu = 1 }\\nend }\"}");
+    CHECK_STATUS(&v, 400);
+    CHECK_STR(text_at(j, "errors.0.origin"), "source.lua:3");
+    json_decref(j);
+    CHECK_REFUSED(&v, "POST", "build", "{\"path\":\"hand.lua\",\"params\":{\"n\":10}}", 400,
+                  "script", "n must be 1..9, got 10");
+    CHECK_REFUSED(&v, "POST", "build", "{}", 400, "bad_input",
+                  "the body must have 'path', a graph's file, or 'source', its text");
+    CHECK_REFUSED(&v, "POST", "build", "{\"path\":5}", 400, "bad_input", "'path' must be text");
+}
+
+TEST(documents_become_lua)
+{
+    json_t *j = call_text(&v, "POST", "lua", "{\"doc\":\"D\",\"document\":" JOINED "}");
+    CHECK(strstr(text_at(j, "source"), "doc = \"D\""));
+    CHECK(strstr(text_at(j, "source"), "a = { pos = { 1, 2 } }"));
+    json_decref(j);
+    CHECK_REFUSED(&v, "POST", "lua",
+                  "{\"document\":{\"graph\":{\"a\":{\"class_type\":\"my_own\"}},\"script\":{}}}",
+                  400, "bad_input",
+                  "'my_own' is defined by the graph's own script, which a saved Lua file does not "
+                  "have; save as .json, which keeps it");
+}
+
+static json_t *open_bytes(const char *name, const void *data, size_t n)
+{
+    char head[300];
+    snprintf(head, sizeof head, "POST /api/tubelet/open?name=%s HTTP/1.1\r\n", name);
+    CHECK(client_request(&v.c, head, data, n));
+    client_read(&v.c, true);
+    json_t *answer = json_loadb(v.c.body.s, v.c.body.len, 0, NULL);
+    const int status = v.c.status;
+    reopen_if_over(&v);
+    v.c.status = status;
+    return answer;
+}
+
+static json_t *open_text(const char *name, const char *text)
+{
+    return open_bytes(name, text, strlen(text));
+}
+
+TEST(any_file_is_opened_by_what_is_in_it)
+{
+    json_t *j = open_text("x.lua", by_hand);
+    CHECK_STR(text_at(j, "from"), "lua");
+    CHECK_STR(text_at(j, "name"), "x.lua");
+    CHECK_STR(text_at(j, "params.0.name"), "text");
+    json_decref(j);
+    j = open_text("x.json", "\n{\"1\":{\"class_type\":\"KSamplr\",\"inputs\":{}}}");
+    CHECK_STR(text_at(j, "from"), "api");
+    CHECK_STR(text_at(j, "warnings.0"), "node '1' is a 'KSamplr', which tubelet does not have");
+    json_decref(j);
+    j = open_text("x.json", "{\"prompt\":{\"1\":{\"class_type\":\"mux\",\"inputs\":{}}}}");
+    CHECK_STR(text_at(j, "document.graph.1.class_type"), "mux");
+    CHECK_INT(json_array_size(at(j, "warnings")), 0);
+    json_decref(j);
+    j = open_text("x", JOINED);
+    CHECK_STR(text_at(j, "from"), "document");
+    CHECK_STR(text_at(j, "document.view.groups.0.id"), "g");
+    json_decref(j);
+}
+
+TEST(files_without_a_graph_say_so)
+{
+    static const struct {
+        const char *name, *text, *message;
+    } bad[] = {
+        { "e", "", "e is empty" },
+        { "n.json", "{\"a\":1}",
+          "n.json is no graph: 'a' has no \"class_type\"; a graph in API format is {\"id\": "
+          "{\"class_type\": ..., \"inputs\": {...}}}" },
+        { "t.txt", "hello", "'=' expected near <eof>" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        json_t *j = open_text(bad[i].name, bad[i].text);
+        CHECK_STATUS(&v, 400);
+        if (i < 2)
+            CHECK_STR(text_at(j, "error.message"), bad[i].message);
+        json_decref(j);
+    }
+    json_t *j = open_bytes("x.png", "\x89PNG\r\n\x1a\n\0\0\0\0garbage", 19);
+    CHECK_STATUS(&v, 400);
+    json_decref(j);
+    j = open_bytes("..%2f..%2fb.bin", "\0\1\2\3", 4);
+    CHECK_STATUS(&v, 400);
+    json_decref(j);
+}
+
+TEST(pictures_give_the_graph_that_made_them)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *pixel = tb_tensor_new(TB_F32, &TB_SHAPE(1, 2, 2, 3), &err);
+    memset(tb_tensor_data_mut(pixel), 0, tb_tensor_bytes(pixel));
+    tb_media_options o = { .format = "png",
+                           .graph = "{\"a\":{\"class_type\":\"constant_int\",\"inputs\":{}}}" };
+    tb_tensor *png = tb_media_encode(pixel, &o, NULL, &err);
+    REQUIRE(png);
+    json_t *j = open_bytes("p.png", tb_tensor_data(png), tb_tensor_bytes(png));
+    CHECK_STR(text_at(j, "from"), "media");
+    CHECK_STR(text_at(j, "document.graph.a.class_type"), "constant_int");
+    json_decref(j);
+    tb_tensor_unref(&png);
+    o.graph = NULL;
+    png = tb_media_encode(pixel, &o, NULL, &err);
+    j = open_bytes("p.png", tb_tensor_data(png), tb_tensor_bytes(png));
+    CHECK_STATUS(&v, 404);
+    CHECK_STR(text_at(j, "error.message"),
+              "p.png carries no graph; only videos and pictures made by tubelet or ComfyUI do");
+    json_decref(j);
+    tb_tensor_unref(&png);
+    tb_tensor_unref(&pixel);
+}
+
+/* ------------------------------------------------------------------------------- check and plan */
+
+TEST(all_errors_are_told_at_once)
+{
+    json_t *j = call_text(&v, "POST", "check",
+                          "{\"document\":{\"graph\":{"
+                          "\"a\":{\"class_type\":\"math_numbr\",\"inputs\":{}},"
+                          "\"b\":{\"class_type\":\"sample\",\"inputs\":{\"steps\":0}}}}}");
+    CHECK_STATUS(&v, 200);
+    CHECK(json_array_size(at(j, "errors")) >= 3);
+    CHECK_STR(text_at(j, "errors.0.node"), "a");
+    CHECK(strstr(text_at(j, "errors.0.message"), "math_number"));
+    json_decref(j);
+    j = call_text(&v, "POST", "check", "{\"document\":" JOINED "}");
+    CHECK_INT(json_array_size(at(j, "errors")), 0);
+    json_decref(j);
+    j = call_text(&v, "POST", "check", "{\"document\":{\"graph\":{\"a\":[1,2]}}}");
+    CHECK_INT(json_array_size(at(j, "errors")), 1);
+    json_decref(j);
+}
+
+TEST(bodies_that_are_no_documents_are_refused)
+{
+    static const char no_document[] =
+        "the body must have a document: {\"document\": {\"graph\": {\"id\": {\"class_type\": ..., "
+        "\"inputs\": {...}}}}}";
+    static const char *const routes[] = { "check", "plan", "lua", "runs" };
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        CHECK_REFUSED(&v, "POST", routes[i], "{}", 400, "bad_input", no_document);
+        CHECK_REFUSED(&v, "POST", routes[i], "{\"document\":{\"graph\":[]}}", 400, "bad_input",
+                      no_document);
+        CHECK_REFUSED(&v, "POST", routes[i], "{\"document\":7}", 400, "bad_input",
+                      "'document' must be an object");
+        CHECK_REFUSED(&v, "POST", routes[i], "[1]", 400, "bad_file",
+                      "the body must be a JSON object");
+        json_decref(call_text(&v, "POST", routes[i], "{\"document\":"));
+        CHECK_STATUS(&v, 400);
+        json_decref(call_text(&v, "POST", routes[i], "{\"a\":1,\"a\":2}"));
+        CHECK_STATUS(&v, 400);
+        json_decref(call_text(&v, "POST", routes[i], "{\"a\":\"\xff\"}"));
+        CHECK_STATUS(&v, 400);
+    }
+}
+
+TEST(deep_bodies_are_refused)
+{
+    tb_str b = TB_STR_INIT;
+    tb_str_add(&b, "{\"document\":");
+    for (int i = 0; i < 100000; i++)
+        tb_str_add(&b, "[");
+    CHECK_REFUSED(&v, "POST", "plan", b.s, 400, "bad_file",
+                  "the body nests objects and lists deeper than 64");
+    tb_str_free(&b);
+}
+
+TEST(a_plan_says_what_would_run)
+{
+    json_t *document = sampling(&v, "a red ball", 3, "plan.png");
+    json_t *j = call_take(&v, "POST", "plan", json_pack("{sO}", "document", document));
+    CHECK_STATUS(&v, 200);
+    CHECK_INT(json_array_size(at(j, "errors")), 0);
+    CHECK_INT(number_at(j, "summary.cached"), 0);
+    CHECK(number_at(j, "summary.run") >= 9);
+    CHECK(number_at(j, "summary.peak_bytes") > 0 && number_at(j, "summary.memory_limit") > 0);
+    CHECK(at(j, "expanded.s/step_02/step"));
+    CHECK_STR(text_at(j, "nodes.0.state"), "run");
+    CHECK_INT(strlen(text_at(j, "nodes.0.key")), 64);
+    json_decref(j);
+    j = call_take(&v, "POST", "plan", json_pack("{sOss}", "document", document, "until", "p"));
+    CHECK_INT(number_at(j, "summary.run"), 2);
+    json_decref(j);
+    j = call_take(&v, "POST", "plan", json_pack("{sOss}", "document", document, "until", "q"));
+    CHECK_STATUS(&v, 200);
+    CHECK(json_is_null(at(j, "summary")));
+    CHECK_STR(text_at(j, "errors.0.message"), "there is no node 'q' to run until");
+    json_decref(j);
+    json_decref(document);
+}
+
+typedef struct slow_call {
+    serving v;
+    const char *body;
+    json_t *answer;
+    atomic_bool over;
+} slow_call;
+
+static void *plan_slowly(void *arg)
+{
+    slow_call *s = arg;
+    s->answer = call_text(&s->v, "POST", "plan", s->body);
+    s->over = true;
+    return NULL;
+}
+
+static char *chain(int n)
+{
+    tb_str b = TB_STR_INIT;
+    tb_str_addf(&b, "{\"until\":\"n%d\",\"document\":{\"graph\":{", n - 1);
+    for (int i = 0; i < n; i++) {
+        tb_str_addf(&b, "%s\"n%d\":{\"class_type\":\"math_number\",\"inputs\":{\"b\":1,\"a\":",
+                    i ? "," : "", i);
+        tb_str_addf(&b, i ? "[\"n%d\",0]}}" : "1}}", i - 1);
+    }
+    tb_str_add(&b, "}}}");
+    return tb_str_take(&b);
+}
+
+/* 100,000 nodes, and others are answered meanwhile. */
+TEST(huge_graphs_are_planned)
+{
+    enum { N = 100000 };
+    const struct timeval patience = { .tv_sec = 120 };
+    char *body = chain(N);
+    slow_call s = { .v = v, .body = body };
+    pthread_t thread;
+    int answered = 0;
+    REQUIRE(client_open(&s.v.c, v.port));
+    setsockopt(s.v.c.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    pthread_create(&thread, NULL, plan_slowly, &s);
+    while (!s.over) {
+        json_t *j = get(&v, "graphs");
+        answered += v.c.status == 200 && !s.over;
+        json_decref(j);
+    }
+    pthread_join(thread, NULL);
+    CHECK_STATUS(&s.v, 200);
+    CHECK(answered > 3);
+    CHECK_INT(json_array_size(at(s.answer, "errors")), 0);
+    CHECK_INT(number_at(s.answer, "summary.nodes"), N);
+    CHECK_INT(json_object_size(at(s.answer, "expanded")), N);
+    json_decref(s.answer);
+    client_close(&s.v.c);
+    free(body);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "__lua") == 0)
+        tb_script_child_main(TB_SCRIPT_CHILD_FD);
+    setenv("TUBELET_BIN", "/proc/self/exe", 1);
+    static const struct tb_test tests[] = {
+        TEST_CASE(the_server_says_what_it_is),
+        TEST_CASE(graphs_are_listed_and_read),
+        TEST_CASE(broken_graphs_are_shown_with_what_is_wrong),
+        TEST_CASE(only_graphs_below_the_folder_are_read),
+        TEST_CASE(a_saved_graph_is_the_same_graph),
+        TEST_CASE(nothing_is_saved_over_what_was_not_seen),
+        TEST_CASE(graphs_are_saved_as_json_by_name),
+        TEST_CASE(of_saves_at_once_one_wins),
+        TEST_CASE(parameters_change_the_graph),
+        TEST_CASE(documents_become_lua),
+        TEST_CASE(any_file_is_opened_by_what_is_in_it),
+        TEST_CASE(files_without_a_graph_say_so),
+        TEST_CASE(pictures_give_the_graph_that_made_them),
+        TEST_CASE(all_errors_are_told_at_once),
+        TEST_CASE(bodies_that_are_no_documents_are_refused),
+        TEST_CASE(deep_bodies_are_refused),
+        TEST_CASE(a_plan_says_what_would_run),
+        TEST_CASE(huge_graphs_are_planned),
+    };
+    serving_start(&v);
+    const int code = tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
+    serving_stop(&v);
+    return code;
+}
