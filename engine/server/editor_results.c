@@ -192,7 +192,9 @@ static json_t *output_json(const tb_type *type, int slot, const tb_value *list)
 {
     const tb_output_def *def = type && slot < type->output_count ? &type->def->outputs[slot] : NULL;
     const int n = tb_list_count(list);
-    const tb_value *v = n > 0 ? tb_list_at(list, n - 1) : NULL;
+    const tb_value *v = list;
+    while (v && tb_value_kind(v) == TB_LIST)
+        v = tb_list_count(v) > 0 ? tb_list_at(v, tb_list_count(v) - 1) : NULL;
     json_t *o =
         json_pack("{ss ss ss si sI}", "name", def ? def->name : "", "type", def ? def->type : "*",
                   "kind", kind_name(v), "elements", n, "bytes", (json_int_t)tb_value_bytes(list));
@@ -265,13 +267,25 @@ static void get_preview(tb_server *s, tb_request *q)
 
 /* ---------------------------------------------------------------------------------------- file */
 
+/* FILEs of an output: its elements, or what is in them when a node gives several at once. */
+static const tb_value *file_in(const tb_value *v, int64_t *index)
+{
+    for (int i = 0; i < tb_list_count(v); i++) {
+        const tb_value *item = tb_list_at(v, i);
+        const tb_value *file = tb_value_kind(item) == TB_LIST ? file_in(item, index)
+                               : tb_record_tensor(item, "bytes") && (*index)-- == 0 ? item
+                                                                                    : NULL;
+        if (file)
+            return file;
+    }
+    return NULL;
+}
+
 static const tb_value *file_at(const result_task *r)
 {
-    const tb_value *list = r->output >= 0 && r->output < r->count ? r->outputs[r->output] : NULL;
-    const tb_value *v = list && r->index >= 0 && r->index < tb_list_count(list)
-                            ? tb_list_at(list, (int)r->index)
-                            : NULL;
-    return v && tb_record_tensor(v, "bytes") ? v : NULL;
+    int64_t index = r->index;
+    const bool there = r->output >= 0 && r->output < r->count && index >= 0;
+    return there ? file_in(r->outputs[r->output], &index) : NULL;
 }
 
 /* The bytes in a file without a name, from which any range is sent without holding up the loop. */

@@ -467,25 +467,21 @@ void tbs_post_run(void *ctx, tb_request *q)
     free(id);
 }
 
-static void look_up(tbs_task *t)
+/* Gone when it is answered, not only when the writer comes to it. */
+static void forget(tbs_task *t)
 {
     tbs_run_task *r = (tbs_run_task *)t;
-    if (r->run)
+    tb_store *store = tb_engine_store(t->server->engine);
+    if (r->run) {
         tbs_task_conflict(t, "busy", "the run is still %s; cancel it first",
                           text_of(r->run, "state"));
-    else
-        tbs_run_task_find(r);
-}
-
-static void forget(tb_request *q, tbs_task *t)
-{
-    tb_queue_history_remove(t->server->queue, ((tbs_run_task *)t)->id);
-    tb_reply_empty(q, 204);
+    } else if (tbs_run_task_find(r)) {
+        tb_store_prompt_remove(store, r->id, true);
+        tb_store_flush(store, &t->err);
+    }
 }
 
 void tbs_delete_run(void *ctx, tb_request *q)
 {
-    tbs_run_task *r = tbs_run_task_new(ctx, q, tb_request_rest(q), false, look_up);
-    r->t.reply = forget;
-    tbs_task_run(q, &r->t);
+    tbs_task_run(q, &tbs_run_task_new(ctx, q, tb_request_rest(q), false, forget)->t);
 }
