@@ -2,7 +2,7 @@ import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { loadCatalog } from "./catalog";
 import { watchDrafts } from "./document/drafts";
-import { openFirst } from "./document/files";
+import { openFirst, watchAddress } from "./document/files";
 import { notify } from "./page/notices";
 import { startRuns } from "./runs/start";
 
@@ -19,5 +19,6 @@ const root = document.getElementById("app");
 if (!root) throw new Error("index.html has no #app");
 createRoot(root).render(<App />);
 watchDrafts();
+watchAddress();
 startRuns();
 start().catch(tellFailure);

@@ -1,5 +1,5 @@
 import {
-  Background, BackgroundVariant, MiniMap, ReactFlow, SelectionMode, useKeyPress, type Connection, type FinalConnectionState,
+  Background, BackgroundVariant, MiniMap, ReactFlow, SelectionMode, useKeyPress, useStore, type Connection, type FinalConnectionState,
   type HandleType, type NodeTypes, type EdgeTypes,
 } from "@xyflow/react";
 import { useCallback, useRef, type DragEvent, type MouseEvent as ReactMouseEvent } from "react";
@@ -27,6 +27,8 @@ const selectKeys = ["Control", "Meta"];
 const panButtons = [0, 1];
 const snapGrid: [number, number] = [16, 16];
 
+/** Below this zoom no field can be read: nodes show their titles, large, and are cheap to draw. */
+const farZoom = 0.33;
 const minimapSize = { width: 150, height: 96 };
 const minimapClass = (node: FlowNode) => `map-${node.type}`;
 
@@ -57,6 +59,7 @@ export function Canvas() {
   const snap = useKeyPress("Shift");
   const { minimap } = useUi();
   const empty = useDoc().nodes.size === 0;
+  const far = useStore((now) => now.transform[2] < farZoom);
   const moving = useRef(false);
 
   const onConnectEnd = useCallback((event: MouseEvent | TouchEvent, state: FinalConnectionState) => {
@@ -102,7 +105,7 @@ export function Canvas() {
 
   return (
     <main
-      className="canvas"
+      className={far ? "canvas far" : "canvas"}
       aria-label="Graph"
       onDoubleClick={onDoubleClick}
       onDragOver={(event) => event.preventDefault()}
@@ -148,7 +151,7 @@ export function Canvas() {
         onlyRenderVisibleElements={flow.nodes.length > 150}
         disableKeyboardA11y={false}
       >
-        <Background variant={BackgroundVariant.Dots} gap={24} size={1} />
+        {!far && <Background variant={BackgroundVariant.Dots} gap={24} size={1} />}
         {minimap && !empty && <MiniMap style={minimapSize} pannable zoomable ariaLabel="Minimap" nodeClassName={minimapClass} />}
         <ZoomControls />
       </ReactFlow>

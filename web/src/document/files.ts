@@ -66,9 +66,20 @@ export async function openFile(file: File): Promise<void> {
   }
 }
 
+/** The graph the address names; undefined: none. */
+const namedGraph = () => decodeURIComponent(location.hash).match(/^#graphs\/(.+)/)?.[1];
+
+/** Follows an address that is typed, or a link that is pressed. */
+export function watchAddress(): void {
+  addEventListener("hashchange", () => {
+    const path = namedGraph();
+    if (path && path !== session.get().origin.path) void openPath(path);
+  });
+}
+
 /** What to show first: the graph the address names, the last one, or the plainest one. */
 export async function openFirst(): Promise<void> {
-  const named = decodeURIComponent(location.hash).match(/^#graphs\/(.+)/)?.[1];
+  const named = namedGraph();
   if (named && (await openPath(named))) return;
   const { graphs } = await api.graphs();
   const last = localStorage.getItem("tubelet.last");
