@@ -56,7 +56,7 @@ export const commands: readonly Command[] = [
   command("Nodes", "canvas", "add", "Add a node…", ["Shift+A"], () => {
     const [only, ...more] = selectedNodes();
     const end = only && more.length === 0 ? canvas.firstOutput(only) : undefined;
-    openPopup({ kind: "search", at: handPosition(), end });
+    openPopup({ kind: "search", at: handPosition(), end, place: end && canvas.placeAfter(end.node) });
   }),
   command("Nodes", "canvas", "rename", "Rename", ["F2"], canvas.rename),
   command("Nodes", "page", "mute", "Mute", ["Mod+M"], () => canvas.setMode("mute")),

@@ -1,6 +1,7 @@
 import type { XYPosition } from "@xyflow/react";
 import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { catalog, typeTitle } from "../catalog";
+import type { Point } from "../document/model";
 import { useStore } from "../store";
 import { portName } from "../ports";
 import { matches, type LooseEnd } from "./connect";
@@ -19,7 +20,7 @@ const within = (at: XYPosition) => ({
 });
 
 /** A node is found by a few letters and put where the search was opened; fitting ones only, when a link waits. */
-export function NodeSearch({ at, end }: { at: XYPosition; end?: LooseEnd }) {
+export function NodeSearch({ at, end, place }: { at: XYPosition; end?: LooseEnd; place?: Point }) {
   const [query, setQuery] = useState("");
   const [current, setCurrent] = useState(0);
   const list = useRef<HTMLUListElement>(null);
@@ -40,7 +41,7 @@ export function NodeSearch({ at, end }: { at: XYPosition; end?: LooseEnd }) {
     if (!type) return;
     const { x, y } = toPlane(at);
     closePopup();
-    addNode(type.name, [Math.round(x), Math.round(y)], end);
+    addNode(type.name, place ?? [Math.round(x), Math.round(y)], end);
   };
 
   const onKey = (event: KeyboardEvent) => {

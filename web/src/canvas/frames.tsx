@@ -2,8 +2,10 @@
 
 import { NodeResizer, type NodeProps } from "@xyflow/react";
 import { memo } from "react";
+import type { Group } from "../api";
 import { edit, endGesture } from "../document/actions";
 import { patchGroup } from "../document/edits";
+import { useDraft } from "../fields/useDraft";
 import { Icon, IconButton } from "../icons";
 import { useNodeState } from "../runs/state";
 import { toggleScope } from "../scopes/unfold";
@@ -11,8 +13,24 @@ import type { FrameFlowNode, GroupFlowNode, Port, ScopeFlowNode } from "./flow";
 import { Socket } from "./Socket";
 import { StateBadge } from "./StateBadge";
 
+function GroupTitle({ group }: { group: Group }) {
+  const [text, type, leave] = useDraft(group.title, (title) => edit(patchGroup(group.id, { title }), `group ${group.id}`));
+  return (
+    <input
+      className="field title-field nodrag"
+      aria-label="Group title"
+      value={text}
+      onChange={(event) => type(event.target.value)}
+      onBlur={() => {
+        leave();
+        endGesture();
+      }}
+    />
+  );
+}
+
 export const GroupView = memo(function GroupView({ data, selected }: NodeProps<GroupFlowNode>) {
-  const { id, title, colour, box } = data.group;
+  const { id, colour } = data.group;
   return (
     <section className={selected ? "frame group selected" : "frame group"} style={colour ? { backgroundColor: colour } : undefined}>
       <NodeResizer
@@ -22,13 +40,7 @@ export const GroupView = memo(function GroupView({ data, selected }: NodeProps<G
         onResizeEnd={(_, { x, y, width, height }) => edit(patchGroup(id, { box: [x, y, width, height] }))}
       />
       <header className="frame-title">
-        <input
-          className="field title-field nodrag"
-          aria-label="Group title"
-          value={title}
-          onChange={(event) => edit(patchGroup(id, { title: event.target.value, box }), `group ${id}`)}
-          onBlur={endGesture}
-        />
+        <GroupTitle group={data.group} />
       </header>
     </section>
   );

@@ -7,9 +7,9 @@ import { fromApi } from "../document/convert";
 import {
   addGroup, addNodes, disconnect, freshId, moveNodes, patchMeta, removeGroups, removeNodes, sequence, toggleFlag, toggleMode,
 } from "../document/edits";
-import { boxAround } from "../document/geometry";
+import { boxAround, columnGap, grid, overlap } from "../document/geometry";
 import { boxOf, layOut } from "../document/layout";
-import { allLinks, linkId, linksOf, scopeOf, type DocNode, type Point } from "../document/model";
+import { allLinks, linkId, linksOf, scopeOf, type Doc, type DocNode, type Point } from "../document/model";
 import { nodeCount, nodeTitle } from "../document/names";
 import { currentDoc } from "../document/session";
 import { announce } from "../page/announce";
@@ -31,13 +31,25 @@ export function targetNodes(): string[] {
 
 // --------------------------------------------------------------------------------------------------------------- add
 
+/** `at`, or the nearest place below it where the node covers no other. */
+function freePlace(doc: Doc, node: DocNode): DocNode {
+  const taken = [...doc.nodes.values()].filter((other) => hiddenIn(doc, other.id) === null).map(boxOf);
+  const box = boxOf(node);
+  for (let again = true; again; ) {
+    const hit = taken.find((other) => overlap(box, other, grid));
+    again = hit !== undefined;
+    if (hit) box.y = hit.y + hit.height + 2 * grid;
+  }
+  return { ...node, meta: { ...node.meta, pos: [box.x, box.y] } };
+}
+
 /** Put a node of this type there, wired to a loose end when there is one. */
 export function addNode(typeName: string, at: Point, end?: LooseEnd): string | null {
   const type = nodeType(typeName);
   if (!type) return null;
   const doc = currentDoc();
   const id = freshId(doc, typeName);
-  const node: DocNode = { id, type: typeName, inputs: {}, meta: { pos: at } };
+  const node = freePlace(doc, { id, type: typeName, inputs: {}, meta: { pos: at } });
   const link = end && completed(end, id, type);
   if (link?.target === id) {
     edit(addNodes([{ ...node, inputs: { [link.input]: [link.source, link.slot] } }]));
@@ -51,6 +63,14 @@ export function addNode(typeName: string, at: Point, end?: LooseEnd): string | n
   announce(`Added ${nodeTitle(node)}${link ? ", connected" : ""}.`);
   focusNode(id);
   return id;
+}
+
+/** The place right of a node, on the plane. */
+export function placeAfter(id: string): Point | undefined {
+  const node = currentDoc().nodes.get(id);
+  if (!node) return undefined;
+  const { x, y, width } = boxOf(node);
+  return [x + width + columnGap, y];
 }
 
 /** The first output of a node, for a node that is added after it. */

@@ -1,11 +1,13 @@
 // popups.ts - the search for a node and the context menu: what is open, and where on the screen.
 
 import type { XYPosition } from "@xyflow/react";
+import type { Point } from "../document/model";
 import { createStore, useStore } from "../store";
 import type { LooseEnd } from "./connect";
 
 export type Popup =
-  | { kind: "search"; at: XYPosition; end?: LooseEnd }
+  /** `place`: on the plane, where the node goes; else below the pointer. */
+  | { kind: "search"; at: XYPosition; end?: LooseEnd; place?: Point }
   | { kind: "menu"; at: XYPosition; label: string; commands: readonly (string | null)[] };
 
 const popup = createStore<Popup | null>(null);

@@ -10,6 +10,7 @@ export function Modal({ title, children }: { title: string; children: ReactNode 
   useEffect(() => {
     const dialog = element.current!;
     dialog.showModal();
+    dialog.querySelector<HTMLElement>("input:not([hidden]), .dialog-footer .button")?.focus();
     return () => dialog.close();
   }, []);
   return (
@@ -49,7 +50,7 @@ function QuestionDialog({ question, answer }: { question: Question; answer: (ans
         {question.line && (
           <label className="labelled">
             {question.line.label}
-            <input className="field" value={line} autoFocus onChange={(event) => setLine(event.target.value)} />
+            <input className="field" value={line} onChange={(event) => setLine(event.target.value)} />
           </label>
         )}
         <footer className="dialog-footer">

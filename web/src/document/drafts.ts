@@ -8,7 +8,6 @@ import { isDirty, session, type Origin, type Session } from "./session";
 
 interface Draft {
   document: GraphDocument;
-  origin: Origin;
   savedMs: number;
 }
 
@@ -26,7 +25,7 @@ export function readDraft(origin: Origin): Draft | null {
 export const dropDraft = (origin: Origin) => localStorage.removeItem(placeOf(origin));
 
 function writeDraft({ origin, history }: Session): void {
-  const draft: Draft = { document: toApi(history.now), origin, savedMs: Date.now() };
+  const draft: Draft = { document: toApi(history.now), savedMs: Date.now() };
   try {
     localStorage.setItem(placeOf(origin), JSON.stringify(draft));
   } catch {

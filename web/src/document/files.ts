@@ -24,8 +24,8 @@ function tell(what: string, reason: unknown): void {
 // -------------------------------------------------------------------------------------------------------------- open
 
 function originOf(opened: OpenedGraph): Origin {
-  const { path, etag, doc, params, values, source } = opened;
-  return { name: baseName(path), path, etag, doc, params: params ?? [], values: values ?? {}, source };
+  const { path, etag, doc, params, values, source, document } = opened;
+  return { name: baseName(path), path, etag, doc, params: params ?? [], values: values ?? {}, source, read: document };
 }
 
 function rememberOpen(path: string | undefined): void {
@@ -89,12 +89,11 @@ export async function openFirst(): Promise<void> {
 
 // -------------------------------------------------------------------------------------------------------------- save
 
-const isLiteralLua = async (origin: Origin): Promise<boolean> => {
-  if (origin.params.length > 0) return false;
-  if (!origin.source) return true;
-  const { document } = await api.graph(origin.path!);
-  return (await api.lua(document, origin.doc)).source === origin.source;
-};
+/** Is the file what saving its graph gives, so that nothing is lost when it is written again? */
+async function isLiteralLua({ params, source, read, doc }: Origin): Promise<boolean> {
+  if (params.length > 0) return false;
+  return !source || !read || (await api.lua(read, doc)).source === source;
+}
 
 function editedName(path: string): string {
   return path.replace(/(_edited)?\.\w+$/, "_edited.lua");
@@ -145,7 +144,7 @@ async function put(path: string, etag: string | undefined): Promise<void> {
 }
 
 /** The saved file is literal: it has no parameters, and its source is not known here. */
-const untangled = (origin: Origin): Origin => ({ ...origin, params: [], values: {}, source: undefined });
+const untangled = (origin: Origin): Origin => ({ ...origin, params: [], values: {}, source: undefined, read: undefined });
 
 async function resolveConflict(path: string, exists: boolean): Promise<void> {
   const answer = await ask({

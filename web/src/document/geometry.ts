@@ -13,6 +13,8 @@ export const textHeight = 72;
 export const previewHeight = 128;
 export const bodyPadding = 8;
 export const nodeWidth = 224;
+/** Between the columns of a laid out graph. */
+export const columnGap = 64;
 /** Of the frame around a scope. */
 export const frameMargin = 24;
 export const frameHeader = 28;
@@ -73,4 +75,10 @@ export function boxAround(boxes: Iterable<Box>, margin = 0): Box | null {
   }
   if (left > right) return null;
   return { x: left - margin, y: top - margin, width: right - left + 2 * margin, height: bottom - top + 2 * margin };
+}
+
+/** Are they nearer to each other than `gap`? */
+export function overlap(a: Box, b: Box, gap: number): boolean {
+  const apartX = a.x >= b.x + b.width + gap || b.x >= a.x + a.width + gap;
+  return !apartX && a.y < b.y + b.height + gap && b.y < a.y + a.height + gap;
 }

@@ -1,11 +1,10 @@
 // layout.ts - places for nodes: columns by the longest path from a source, rows by where the links of a node come from.
 
 import { nodeType } from "../catalog";
-import { boxAround, foldedSize, frameHeader, frameMargin, grid, nodeSize, type Box, type Size } from "./geometry";
+import { boxAround, columnGap, foldedSize, frameHeader, frameMargin, grid, nodeSize, type Box, type Size } from "./geometry";
 import { isFolded } from "./scopes";
 import { linksOf, type Doc, type DocNode, type Point } from "./model";
 
-const columnGap = 64;
 const rowGap = 32;
 
 const sizeOf = (node: DocNode) => nodeSize(nodeType(node.type), node);

@@ -1,34 +1,43 @@
 // basic.tsx - fields whose every value is valid: texts, choices, switches.
 
 import type { FieldProps } from "./Field";
+import { useDraft } from "./useDraft";
 
 const asText = (value: unknown) => (value === undefined || value === null ? "" : String(value));
 
 export function LineField({ spec, value, label, onChange, onDone, disabled }: FieldProps) {
+  const [text, type, leave] = useDraft(asText(value ?? spec.default), onChange);
   return (
     <input
       className="field nodrag"
       type="text"
       aria-label={label}
-      value={asText(value ?? spec.default)}
+      value={text}
       disabled={disabled}
       spellCheck={false}
-      onChange={(event) => onChange(event.target.value)}
-      onBlur={onDone}
+      onChange={(event) => type(event.target.value)}
+      onBlur={() => {
+        leave();
+        onDone?.();
+      }}
     />
   );
 }
 
 export function TextField({ spec, value, label, onChange, onDone, disabled }: FieldProps) {
+  const [text, type, leave] = useDraft(asText(value ?? spec.default), onChange);
   return (
     <textarea
       className="field text-field nodrag nowheel"
       aria-label={label}
-      value={asText(value ?? spec.default)}
+      value={text}
       disabled={disabled}
       rows={3}
-      onChange={(event) => onChange(event.target.value)}
-      onBlur={onDone}
+      onChange={(event) => type(event.target.value)}
+      onBlur={() => {
+        leave();
+        onDone?.();
+      }}
     />
   );
 }

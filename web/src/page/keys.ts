@@ -44,6 +44,7 @@ const hasSelectedText = () => !getSelection()?.isCollapsed;
 const presses = (event: KeyboardEvent) =>
   (event.key === "Enter" || event.key === " ") && !event.ctrlKey && !event.metaKey && event.target instanceof HTMLButtonElement;
 
+/** Before React Flow, which takes the arrow keys with Ctrl, too. */
 export function watchKeys(): () => void {
   const onKey = (event: KeyboardEvent) => {
     const command = byKey.get(pressed(event));
@@ -51,8 +52,9 @@ export function watchKeys(): () => void {
     if (!acts(command, document.activeElement)) return;
     if (command.id === "copy" && hasSelectedText()) return;
     event.preventDefault();
+    event.stopPropagation();
     if (!event.repeat || command.group !== "Run") command.run();
   };
-  addEventListener("keydown", onKey);
-  return () => removeEventListener("keydown", onKey);
+  addEventListener("keydown", onKey, true);
+  return () => removeEventListener("keydown", onKey, true);
 }
