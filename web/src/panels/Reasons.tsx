@@ -16,16 +16,21 @@ interface Reason {
 /** A node of which something has to be computed. */
 const runs = (plan: NodePlan | undefined) => plan !== undefined && plan.run + plan.unknown > 0;
 
+/** Making it anew is quicker than reading it, so that it is never stored: no reason for others to run. */
+const isCheap = (plan: NodePlan | undefined) => plan !== undefined && !plan.incomplete && plan.seconds < 0.005;
+
 export function reasonOf(node: DocNode, plans: ReadonlyMap<string, NodePlan>, titleOf: (id: string) => string): Reason {
   const plan = plans.get(node.id);
   if (!plan) return { icon: "check", text: "not needed: what follows is stored" };
   if (!runs(plan)) return { icon: "cached", text: "stored" };
   const time = plan.incomplete ? "" : `, ${duration(plan.seconds)}`;
   if (plan.cached > 0) return { icon: "clock", text: `${plan.cached} of ${plan.cached + plan.run} steps stored${time}` };
-  const culprit = [...linksOf(node)].map((link) => link.source).find((id) => runs(plans.get(id)));
+  if (plan.run > 0 && isCheap(plan)) return { icon: "clock", text: "runs: too quick to be worth storing" };
+  const sources = [...linksOf(node)].map((link) => link.source);
+  const culprit = sources.find((id) => runs(plans.get(id)) && !isCheap(plans.get(id)));
   if (culprit) return { icon: "clock", text: `runs, as ${titleOf(culprit)} does${time}` };
   if (plan.run === 0) return { icon: "clock", text: "known only during the run" };
-  return { icon: "clock", text: `runs: nothing is stored for these settings${time}` };
+  return { icon: "clock", text: `runs: not stored with these settings${time}` };
 }
 
 export function Reasons() {
