@@ -431,10 +431,6 @@ export function previewUrl(key: string, options: { frame?: number; size?: number
   return `${root}results/${key}/preview${query(options)}`;
 }
 
-export function resultFileUrl(key: string, output = 0, index = 0): string {
-  return `${root}results/${key}/file${query({ output, index })}`;
-}
-
 /** Puts a file into the input folder, under the name the answer gives. ComfyUI's route: ours has none. */
 export async function uploadInput(file: File): Promise<{ name: string; subfolder: string; type: string }> {
   const form = new FormData();

@@ -2,9 +2,8 @@
 
 import { select } from "../canvas/selection";
 import { displayOf, usePlan } from "../runs/plan";
-import { useSteps } from "../runs/steps";
+import { setScrubbing, useScrubbing, useSteps } from "../runs/steps";
 import { Icon, type IconName } from "../icons";
-import { setScrubbing, useScrubbing } from "./scrubbing";
 import { memoryWarning, planSentence } from "./words";
 
 function StepsButton() {
@@ -30,11 +29,12 @@ export function PlanBar() {
   const allCached = plan.summary !== undefined && plan.summary.run + plan.summary.unknown === 0;
   const bad = plan.state === "errors" || plan.state === "failed" || warning !== null;
   const icon: IconName = bad ? "error" : allCached ? "cached" : "clock";
+  const places = plan.state === "errors" ? plan.errors.map((error) => error.text ?? error.message).join("\n") : "";
   const culprit = plan.errors.find((error) => error.node)?.node;
   return (
     <div className="plan-bar" data-state={plan.state} data-bad={bad || undefined}>
       {sentence && <Icon name={icon} />}
-      <span className="plan-text" role="status" aria-label="Plan" title={warning ?? sentence}>
+      <span className="plan-text" role="status" aria-label="Plan" title={warning ?? (places || sentence)}>
         {warning ?? sentence}
       </span>
       {culprit && plan.state === "errors" && (

@@ -71,7 +71,7 @@ function RunActions({ run }: { run: Run }) {
 
 function RunRow({ run, place }: { run: Run; place?: number }) {
   const shown = useShownRun() === run.prompt_id;
-  const facts = [run.ended_ms ? age(run.ended_ms) : null, run.nodes_run === 0 && run.ended_ms ? "all stored" : null];
+  const facts = [run.ended_ms ? age(run.ended_ms) : null, run.nodes_run === 0 && run.state === "done" ? "all stored" : null];
   return (
     <li className="run-row" data-state={run.state} aria-current={shown || undefined}>
       <Thumbnail run={run} />
@@ -110,7 +110,7 @@ function RunOptions() {
       </label>
       <label className="check">
         <input type="checkbox" checked={auto} onChange={(event) => setAutoRun(event.target.checked)} />
-        on every change
+        on change
       </label>
     </fieldset>
   );

@@ -6,9 +6,8 @@ import { Icon, IconButton } from "../icons";
 import { branchFrom, nameOf } from "../runs/actions";
 import { duration } from "../runs/format";
 import { findRun } from "../runs/history";
-import { byScope, holdSteps, useSteps, useStepsRun } from "../runs/steps";
+import { byScope, holdSteps, setScrubbing, useScrubbing, useSteps, useStepsRun } from "../runs/steps";
 import { openOverlay } from "./overlay";
-import { setScrubbing, useScrubbing } from "./scrubbing";
 import { useRunDetail } from "./useDetail";
 
 /** As people count: how many steps were taken when the picture looked so. */

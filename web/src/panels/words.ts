@@ -53,7 +53,7 @@ export function planSentence({ state, summary, errors, message }: PlanState): st
     case "empty":
       return "";
     case "errors":
-      return errors.length === 1 ? (errors[0]!.text ?? errors[0]!.message) : `${errors.length} errors`;
+      return errors.length === 1 ? errors[0]!.message : `${errors.length} errors: ${errors[0]!.message}`;
     case "failed":
       return message ?? "No plan";
     case "planning":

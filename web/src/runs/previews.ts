@@ -1,11 +1,11 @@
-// previews.ts - blob URLs of live previews: one URL may be shown under several ids and is revoked after its last.
+// previews.ts - pictures of nodes: one URL may be shown under several ids; a blob's is revoked after its last.
 
 /** An <img> may still be loading the URL that a newer frame has just replaced. */
 const graceMs = 2000;
 
 export interface PreviewUrls {
-  /** Show `blob` under every id, instead of what they showed. */
-  put(blob: Blob, ids: Iterable<string>): void;
+  /** Show `url` under every id, instead of what they showed. */
+  put(url: string, ids: Iterable<string>): void;
   get(id: string): string | undefined;
   clear(): void;
 }
@@ -25,8 +25,7 @@ export function createPreviewUrls(): PreviewUrls {
   }
 
   return {
-    put(blob, ids) {
-      const url = URL.createObjectURL(blob);
+    put(url, ids) {
       for (const id of new Set(ids)) {
         const old = urls.get(id);
         urls.set(id, url);

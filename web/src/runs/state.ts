@@ -1,10 +1,9 @@
 // state.ts - what the server is doing, as hooks.
 //
-// The socket is opened by the first hook that is used. One run at a time is tracked, whoever started it; its node states
-// are shown on the open document when the run is of that document: started here, reopened from the history, or with the
-// same graph. Run state never enters the document.
+// One run at a time is tracked, whoever started it; its node states are shown on the open document when the run is of
+// that document: started here, reopened from the history, or with the same graph. Run state never enters the document.
 
-import { api, type GraphError, type PlanSummary, type Run, type RunDetail } from "../api";
+import { api, type PlanSummary, type Run, type RunDetail } from "../api";
 import { toApi } from "../document/convert";
 import { currentDoc } from "../document/session";
 import { createStore, useStore } from "../store";
@@ -16,12 +15,12 @@ import {
   type Preview,
   type ServerEvent,
 } from "./events";
-import { createKeyed, useKeyed } from "./keyed";
 import { log, logLevel } from "./log";
-import { downstreamOf, meaning } from "./meaning";
-import { createPreviewUrls } from "./previews";
-import { createTracker, idle, scopesOf, type NodeState, type Tracker } from "./tracker";
+import { meaning } from "./meaning";
+import { dropPreviews, publish, publishAll, show, showFailure, showFile, shown, shownId, showPreview } from "./shown";
+import { createTracker, type Tracker } from "./tracker";
 
+export { useNodeState } from "./shown";
 export type { NodeState } from "./tracker";
 
 export interface RunningRun {
@@ -32,79 +31,30 @@ export interface RunningRun {
   secondsLeft: number | null;
 }
 
-export interface Runs {
-  connection: Connection;
-  /** Pending and running, in order. */
-  queue: Run[];
-  running: RunningRun | null;
-  /** The run whose states the nodes of the document show. */
-  shown: string | null;
-}
-
 const connection = createStore<Connection>({ connected: false, retryAt: null });
 const queue = createStore<Run[]>([]);
 const running = createStore<RunningRun | null>(null);
-const shownId = createStore<string | null>(null);
-const nodeStates = createKeyed<NodeState>(idle);
-const previews = createPreviewUrls();
 /** Bumped when a run has ended: lists of runs and results are out of date. */
 const endings = createStore<Run | null>(null);
 const graphChange = createStore<{ path: string; etag: string } | null>(null);
-const serverId = createStore<string | null>(null);
 
 // ------------------------------------------------------------------------------------------------------- the document
 
 /** Prompts started from the document that is open. */
 const ours = new Set<string>();
+let serverId: string | null = null;
 let tracked: Tracker | null = null;
 let trackedSince = 0;
-let shown: Tracker | null = null;
-let failure: { display: string; error: GraphError; blocked: Set<string> } | null = null;
 /** Seconds a node is expected to take, of the newest plan and of the run that is tracked. */
 let expectedNow: ReadonlyMap<string, number> = new Map();
 let expected: ReadonlyMap<string, number> = expectedNow;
 
 const inDocument = (id: string) => currentDoc().nodes.has(id);
 
-function equal(a: NodeState, b: NodeState): boolean {
-  const names = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof NodeState>;
-  return [...names].every((name) => Object.is(a[name], b[name]) || (name === "steps" && String(a[name]) === String(b[name])));
-}
-
-function stateOf(id: string): NodeState {
-  let state = shown?.state(id) ?? idle;
-  if (failure && (failure.display === id || failure.error.node === id)) {
-    state = { ...state, state: "error", error: failure.error };
-  } else if (failure?.blocked.has(id) && (state.state === "queued" || state.state === "idle")) {
-    state = { state: "blocked", waitsFor: failure.display };
-  }
-  const previewUrl = previews.get(id);
-  return previewUrl ? { ...state, previewUrl } : state;
-}
-
-function publish(ids: Iterable<string>): void {
-  for (const id of ids) {
-    const next = stateOf(id);
-    if (!equal(nodeStates.get(id), next)) nodeStates.set(id, next);
-  }
-}
-
-function publishAll(): void {
-  publish(new Set([...nodeStates.keys(), ...(shown?.ids() ?? []), ...(failure?.blocked ?? [])]));
-}
-
-function show(tracker: Tracker | null): void {
-  if (shown === tracker) return;
-  shown = tracker;
-  failure = null;
-  shownId.set(tracker?.promptId ?? null);
-  publishAll();
-}
-
 /** Another document is open now: nothing on it has run yet. */
 export function forgetDocumentRuns(): void {
   ours.clear();
-  previews.clear();
+  dropPreviews();
   show(null);
   if (tracked) void adopt(tracked);
 }
@@ -114,10 +64,11 @@ export function runStarted(promptId: string, nodes: Record<string, [string, stri
   ours.add(promptId);
   if (tracked?.promptId === promptId) {
     show(tracked);
-  } else if (!shown || shown.phase === "ended") {
+  } else if (shown()?.phase !== "pending" && shown()?.phase !== "running") {
     const waiting = createTracker({ prompt_id: promptId }, inDocument);
     waiting.plan(nodes);
     show(waiting);
+    if (!queue.get().some((run) => run.prompt_id === promptId)) void catchUp(promptId);
   }
 }
 
@@ -136,11 +87,6 @@ function learn(tracker: Tracker, detail: RunDetail): void {
   tracker.plan(Object.fromEntries(graph.map(([id, node]) => [id, [node.class_type, tracker.display(id)]])));
 }
 
-function fail(tracker: Tracker, error: GraphError): void {
-  const display = error.node ? tracker.display(error.node) : "";
-  failure = { display, error, blocked: display ? downstreamOf(currentDoc(), display) : new Set() };
-}
-
 /** The document was opened from this run: show how it went. */
 export function showRun(detail: RunDetail): void {
   ours.add(detail.prompt_id);
@@ -153,8 +99,8 @@ export function showRun(detail: RunDetail): void {
   tracker.apply(changesOf(detail));
   tracker.phase = detail.state === "pending" ? "pending" : "ended";
   show(tracker);
-  if (detail.error) fail(tracker, detail.error);
-  publishAll();
+  for (const file of detail.outputs ?? []) showFile(file);
+  if (detail.error) showFailure(detail.error);
 }
 
 /** A run we did not start: show it when it is of the graph that is open. Without its plan, learn that too. */
@@ -208,56 +154,67 @@ function setQueue(next: Run[], needsPlan = false): void {
     if (needsPlan && run.started_ms) trackedSince = run.started_ms;
     running.set(null);
   }
+  const seen = shown();
+  if (seen?.phase === "pending" && !next.some((entry) => entry.prompt_id === seen.promptId)) {
+    void catchUp(seen.promptId);
+  }
   progress();
 }
 
-/** It ended while we were not connected. */
+/** What became of a run that we did not see end: a stored one is faster than the answer to its start. */
 async function catchUp(promptId: string): Promise<void> {
   const detail = await api.runDetail(promptId).catch(() => null);
-  if (!detail || shown?.promptId !== promptId || detail.state === "running") return;
-  showRun(detail);
-  endings.set(detail);
+  if (shown()?.promptId !== promptId) return;
+  if (!detail) show(null);
+  else if (detail.state === "pending" || detail.state === "running") return;
+  else showRun(detail);
 }
 
 function onSnapshot(event: Extract<ServerEvent, { type: "snapshot" }>): void {
-  if (serverId.get() !== event.server) tracked = null;
-  serverId.set(event.server);
+  if (serverId !== event.server) tracked = null;
+  serverId = event.server;
   setQueue(event.queue, true);
   if (event.running && tracked?.promptId === event.running.prompt_id) {
     tracked.apply(event.running.nodes);
     progress(event.running.summary);
-    if (shown === tracked) publishAll();
+    if (shown() === tracked) publishAll();
   }
-  const waiting = shown && shown.phase !== "ended" && !event.queue.some((run) => run.prompt_id === shown?.promptId);
-  if (shown && waiting) void catchUp(shown.promptId);
+  const seen = shown();
+  if (seen && seen.phase !== "ended" && !event.queue.some((run) => run.prompt_id === seen.promptId)) {
+    void catchUp(seen.promptId);
+  }
 }
 
 function onPlanned(event: Extract<ServerEvent, { type: "planned" }>): void {
   const tracker = track(event.prompt_id);
   tracker.plan(event.expanded);
   progress(event.summary);
-  if (shown === tracker) publishAll();
+  if (shown() === tracker) publishAll();
 }
 
 function onNodes(event: Extract<ServerEvent, { type: "nodes" }>): void {
   if (tracked?.promptId !== event.prompt_id) return;
   const touched = tracked.apply(event.nodes);
-  if (shown === tracked) publish(touched);
+  if (shown() === tracked) publish(touched);
   progress();
 }
 
 function onFailed(event: Extract<ServerEvent, { type: "failed" }>): void {
   const { error } = event;
   log("error", error.text || error.message, { node: error.node });
-  if (shown?.promptId !== event.prompt_id) return;
-  fail(shown, error);
-  publishAll();
+  if (shown()?.promptId === event.prompt_id) showFailure(error);
+}
+
+function onDelivered({ prompt_id, file }: Extract<ServerEvent, { type: "delivered" }>): void {
+  log("info", `Written: ${file.filename}`, { node: file.node });
+  if (shown()?.promptId === prompt_id) showFile(file);
 }
 
 function onEnded(event: Extract<ServerEvent, { type: "ended" }>): void {
   if (tracked?.promptId === event.prompt_id) tracked.phase = "ended";
-  if (shown?.promptId === event.prompt_id) {
-    shown.phase = "ended";
+  const seen = shown();
+  if (seen?.promptId === event.prompt_id) {
+    seen.phase = "ended";
     publishAll();
   }
   endings.set(event.run);
@@ -278,7 +235,7 @@ function onEvent(event: ServerEvent): void {
     case "ended":
       return onEnded(event);
     case "delivered":
-      return log("info", `Written: ${event.file.filename}`, { node: event.file.node });
+      return onDelivered(event);
     case "warning":
       return log("warning", event.text);
     case "graph_changed":
@@ -289,18 +246,16 @@ function onEvent(event: ServerEvent): void {
 }
 
 function onPreview({ node, run, blob }: Preview): void {
-  if (!shown || shown !== tracked) return;
+  if (!tracked || shown() !== tracked) return;
   const number = running.get()?.run.run;
   if (number && run && number !== run) return;
-  const ids = [node, ...scopesOf(node), shown.display(node)];
-  previews.put(blob, ids);
-  publish(ids);
+  showPreview(node, blob);
 }
 
 function onConnection(next: Connection): void {
   const before = connection.get();
   if (before.connected && !next.connected) log("warning", "The connection to the server is lost; trying again.");
-  if (!before.connected && next.connected && serverId.get() !== null) log("info", "Connected again.");
+  if (!before.connected && next.connected && serverId !== null) log("info", "Connected again.");
   connection.set(next);
 }
 
@@ -323,11 +278,6 @@ export function expectSeconds(seconds: ReadonlyMap<string, number>): void {
 // --------------------------------------------------------------------------------------------------------------- hooks
 
 const whole = <T>(value: T) => value;
-
-/** A node of the document, a scope, or an expanded node. */
-export function useNodeState(id: string): NodeState {
-  return useKeyed(nodeStates, id);
-}
 
 export function useConnection(): Connection {
   return useStore(connection, whole);
@@ -353,14 +303,6 @@ export function useLastEnded(): Run | null {
 /** The newest change of a file in the graphs folder. */
 export function useGraphChange(): { path: string; etag: string } | null {
   return useStore(graphChange, whole);
-}
-
-export function useServerId(): string | null {
-  return useStore(serverId, whole);
-}
-
-export function useRuns(): Runs {
-  return { connection: useConnection(), queue: useQueue(), running: useRunning(), shown: useShownRun() };
 }
 
 /** For code that is not a component. */

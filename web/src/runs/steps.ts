@@ -5,16 +5,18 @@ import { session } from "../document/session";
 import { createStore, useStore } from "../store";
 import { runState } from "./state";
 
-const pollMs = 1000;
+/** While a run adds steps: when they are looked at, and when only their number is shown. */
+const pollMs = { open: 1000, closed: 4000 };
 const none: readonly Step[] = [];
 
 const stored = createStore<{ id: string | null; steps: readonly Step[] }>({ id: null, steps: none });
 /** The user is looking at one step: another run that is shown meanwhile must not take it away. */
 let held = false;
+const open = createStore(false);
 let timer: ReturnType<typeof setTimeout> | undefined;
 let asking: AbortController | undefined;
 
-/** Again every second while the run is under way. */
+/** Again and again while the run is under way. */
 async function load(): Promise<void> {
   clearTimeout(timer);
   asking?.abort();
@@ -33,7 +35,9 @@ async function load(): Promise<void> {
     if (!(reason instanceof ApiError)) throw reason;
     stored.set({ id, steps: none });
   }
-  if (runState.running.get()?.run.prompt_id === id) timer = setTimeout(() => void load(), pollMs);
+  if (runState.running.get()?.run.prompt_id === id) {
+    timer = setTimeout(() => void load(), open.get() ? pollMs.open : pollMs.closed);
+  }
 }
 
 export function watchSteps(): void {
@@ -62,6 +66,14 @@ export function useStepsRun(): string | null {
 
 export function useSteps(): readonly Step[] {
   return useStore(stored, (now) => now.steps);
+}
+
+/** Is the view of the steps open? */
+export const useScrubbing = () => useStore(open, (now) => now);
+
+export function setScrubbing(on: boolean): void {
+  open.set(on);
+  if (on) void load();
 }
 
 /** Stay with the run whose steps there are; or follow the one that is shown again. */
