@@ -314,6 +314,26 @@ TEST(any_file_is_opened_by_what_is_in_it)
     json_decref(j);
 }
 
+/* As ComfyUI's editor saves it: widget values by place. */
+TEST(workflows_are_opened_and_listed)
+{
+    static const char workflow[] =
+        "{\"version\":0.4,\"last_node_id\":1,\"last_link_id\":0,\"links\":[],\"groups\":[],"
+        "\"nodes\":[{\"id\":1,\"type\":\"EmptyHunyuanLatentVideo\",\"pos\":[10,20],"
+        "\"size\":[200,100],\"mode\":0,\"inputs\":[],\"outputs\":[],"
+        "\"widgets_values\":[64,32,5,1]}]}";
+    json_t *j = open_text("w.json", workflow);
+    CHECK_STR(text_at(j, "from"), "workflow");
+    CHECK_INT(number_at(j, "document.graph.1.inputs.width"), 64);
+    CHECK_INT(number_at(j, "document.graph.1._meta.pos.1"), 20);
+    json_decref(j);
+    put_file(&v, "graphs/w.json", workflow);
+    j = get(&v, "graphs/w.json");
+    CHECK_INT(number_at(j, "document.graph.1.inputs.height"), 32);
+    CHECK(json_is_false(at(j, "saved")));
+    json_decref(j);
+}
+
 TEST(files_without_a_graph_say_so)
 {
     static const struct {
@@ -517,6 +537,7 @@ int main(int argc, char **argv)
         TEST_CASE(parameters_change_the_graph),
         TEST_CASE(documents_become_lua),
         TEST_CASE(any_file_is_opened_by_what_is_in_it),
+        TEST_CASE(workflows_are_opened_and_listed),
         TEST_CASE(files_without_a_graph_say_so),
         TEST_CASE(pictures_give_the_graph_that_made_them),
         TEST_CASE(all_errors_are_told_at_once),

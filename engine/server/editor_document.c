@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/document.h"
 #include "graph/program.h"
+#include "graph/workflow.h"
 #include "server/editor_internal.h"
 
 json_t *tbs_document_of(const json_t *in, tb_err *err)
@@ -16,6 +18,18 @@ json_t *tbs_document_of(const json_t *in, tb_err *err)
                "the body must have a document: {\"document\": {\"graph\": {\"id\": "
                "{\"class_type\": ..., \"inputs\": {...}}}}}");
     return NULL;
+}
+
+json_t *tbs_document_read(const tbs_task *t, json_t *j, const char *what, const char **from,
+                          json_t *warnings, tb_err *err)
+{
+    if (!tb_is_workflow(j))
+        return tb_document_read(j, what, from, err);
+    *from = "workflow";
+    json_t *document = tb_workflow_to_document(t->types, j, warnings, err);
+    if (!document)
+        tb_err_prefix(err, "%s: ", what);
+    return document;
 }
 
 /* ---------------------------------------------------------------------------------------- types */

@@ -8,8 +8,6 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "graph/document.h"
-#include "graph/workflow.h"
 #include "server/editor_internal.h"
 
 enum { MAX_FILES = 2000, MAX_FOLDERS = 200, MAX_DEPTH = 8, MAX_BYTES = 64 << 20 };
@@ -151,19 +149,18 @@ static char *graph_path(const graph_task *g, bool must_exist, tb_err *err)
     return NULL;
 }
 
-/* What a file says: {doc, params, values, document, errors}. */
+/* What a file says: {doc, params, values, document, errors, from}. */
 static json_t *read_graph(const graph_task *g, const char *path, const char *text, size_t n,
                           tb_err *err)
 {
+    const char *from = "";
     if (strcmp(tb_fs_extension(path), "lua") == 0)
         return tbs_lua_build(&g->t, path, text, true, NULL, err);
     json_t *j = tb_json_parse(text, n, g->name, err);
-    json_t *document = !j                  ? NULL
-                       : tb_is_workflow(j) ? tb_workflow_to_document(g->t.types, j, NULL, err)
-                                           : tb_document_read(j, g->name, NULL, err);
+    json_t *document = j ? tbs_document_read(&g->t, j, g->name, &from, NULL, err) : NULL;
     json_decref(j);
-    return document ? json_pack("{ss s[] s{} so s[]}", "doc", "", "params", "values", "document",
-                                document, "errors")
+    return document ? json_pack("{ss s[] s{} so s[] ss}", "doc", "", "params", "values", "document",
+                                document, "errors", "from", from)
                     : NULL;
 }
 
@@ -172,8 +169,9 @@ static bool is_saved(const tbs_task *t, const json_t *answer, const char *path, 
 {
     tb_err err = TB_ERR_INIT;
     const json_t *document = json_object_get(answer, "document");
+    const char *from = json_string_value(json_object_get(answer, "from"));
     if (strcmp(tb_fs_extension(path), "lua") != 0)
-        return true;
+        return from && strcmp(from, "workflow") != 0;
     if (!json_is_object(document) || json_array_size(json_object_get(answer, "params")) > 0)
         return false;
     char *lua =
@@ -207,6 +205,7 @@ static void describe(graph_task *g, const char *path, const char *text, size_t n
     etag_of(text, n, etag);
     t->answer = or_errors(read_graph(g, path, text, n, &t->err), &t->err);
     json_object_set_new(t->answer, "saved", json_boolean(is_saved(t, t->answer, path, text)));
+    json_object_del(t->answer, "from");
     json_object_set_new(t->answer, "path", json_string(g->name));
     json_object_set_new(t->answer, "kind", json_string(tb_fs_extension(path)));
     json_object_set_new(t->answer, "etag", json_string(etag));

@@ -65,6 +65,10 @@ void tbs_world_close(tbs_world *w);
 
 /* The field "document" of a body, checked for its shape. Borrowed. */
 json_t *tbs_document_of(const json_t *in, tb_err *err);
+/* The document in any JSON, a ComfyUI workflow's too; *from: "document", "api", "workflow".
+ * Sentences of what had no place go to the list. New reference. */
+json_t *tbs_document_read(const tbs_task *t, json_t *j, const char *what, const char **from,
+                          json_t *warnings, tb_err *err);
 /* Leaves out targets that are just the output nodes, and a script that the graph does not need. */
 void tbs_document_trim(json_t *document, const tb_types *shared);
 /* All errors of a document; the count. Worker. */

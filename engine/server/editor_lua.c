@@ -5,8 +5,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "formats/media.h"
-#include "graph/document.h"
-#include "graph/workflow.h"
 #include "server/editor_internal.h"
 
 enum { BODY_CAP = 64 << 20, MAX_TEXT = 64 << 20 };
@@ -186,26 +184,17 @@ static kind kind_of(const char *data, size_t n)
     return text ? OPEN_LUA : OPEN_MEDIA;
 }
 
-/* Takes the warnings (NULL: none). */
-static json_t *answer_with(json_t *document, const char *from, json_t *warnings)
-{
-    if (!warnings)
-        warnings = json_array();
-    if (document)
-        return json_pack("{so ss so}", "document", document, "from", from, "warnings", warnings);
-    json_decref(warnings);
-    return NULL;
-}
-
 static json_t *open_json(const open_task *o, const char *text, size_t n, tb_err *err)
 {
-    const char *from = "workflow";
-    json_t *warnings = json_array(), *j = tb_json_parse(text, n, o->name, err);
-    json_t *document = !j                  ? NULL
-                       : tb_is_workflow(j) ? tb_workflow_to_document(o->t.types, j, warnings, err)
-                                           : tb_document_read(j, o->name, &from, err);
+    const char *from = "";
+    json_t *warnings = json_array(), *answer = NULL;
+    json_t *j = tb_json_parse(text, n, o->name, err);
+    json_t *document = j ? tbs_document_read(&o->t, j, o->name, &from, warnings, err) : NULL;
+    if (document)
+        answer = json_pack("{so ss sO}", "document", document, "from", from, "warnings", warnings);
+    json_decref(warnings);
     json_decref(j);
-    return answer_with(document, from, warnings);
+    return answer;
 }
 
 static json_t *open_media(const open_task *o, tb_err *err)
