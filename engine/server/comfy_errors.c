@@ -75,7 +75,8 @@ static char *limit(const tb_input_def *in, bool low)
 
 static void set_received(json_t *info, const subject *s)
 {
-    json_object_set_new(info, "input_config", s->in ? tbs_input_config(s->in) : json_null());
+    json_object_set_new(info, "input_config",
+                        s->in ? tbs_input_config(s->types, s->in) : json_null());
     json_object_set(info, "received_value", (json_t *)(uintptr_t)s->value);
 }
 
@@ -116,7 +117,7 @@ static json_t *mismatch(const subject *s)
     json_t *e =
         error(s, "return_type_mismatch", "Return type mismatch between linked nodes", details);
     json_t *info = json_object_get(e, "extra_info");
-    json_object_set_new(info, "input_config", tbs_input_config(s->in));
+    json_object_set_new(info, "input_config", tbs_input_config(s->types, s->in));
     json_object_set_new(info, "received_type", json_string(received));
     json_object_set(info, "linked_node", (json_t *)(uintptr_t)s->value);
     free(details);
@@ -154,7 +155,7 @@ static json_t *out_of_range(const subject *s, bool low)
 
 static json_t *not_in_list(const subject *s)
 {
-    json_t *config = tbs_input_config(s->in);
+    json_t *config = tbs_input_config(s->types, s->in);
     const json_t *choices = json_array_get(config, 0);
     const size_t n = json_array_size(choices);
     char *value = shown(s->value);

@@ -18,8 +18,12 @@ static bool is(const tb_input_def *in, const char *type)
     return strcmp(in->type, type) == 0;
 }
 
-static json_t *choices_of(const tb_input_def *in)
+/* Names of files are looked up anew each time. */
+static json_t *choices_of(const tb_types *types, const tb_input_def *in)
 {
+    const tb_folders *folders = tb_types_folders(types);
+    if (in->files && folders)
+        return tb_folders_names(folders, in->files);
     json_t *list = json_array();
     for (const char *p = in->choices; p && *p;) {
         const size_t k = strcspn(p, "|");
@@ -69,13 +73,13 @@ static json_t *options_of(const tb_input_def *in)
     return o;
 }
 
-json_t *tbs_input_config(const tb_input_def *in)
+json_t *tbs_input_config(const tb_types *types, const tb_input_def *in)
 {
-    json_t *type = is(in, "COMBO") ? choices_of(in) : json_string(in->type);
+    json_t *type = is(in, "COMBO") ? choices_of(types, in) : json_string(in->type);
     return json_pack("[oo]", type, options_of(in));
 }
 
-static void add_inputs(json_t *info, const tb_type *t)
+static void add_inputs(json_t *info, const tb_types *types, const tb_type *t)
 {
     json_t *inputs = json_pack("{s{}}", "required"), *order = json_pack("{s[]}", "required");
     for (int i = 0; i < t->input_count; i++) {
@@ -85,7 +89,7 @@ static void add_inputs(json_t *info, const tb_type *t)
             json_object_set_new(inputs, part, json_object());
             json_object_set_new(order, part, json_array());
         }
-        json_object_set_new(json_object_get(inputs, part), in->name, tbs_input_config(in));
+        json_object_set_new(json_object_get(inputs, part), in->name, tbs_input_config(types, in));
         json_array_append_new(json_object_get(order, part), json_string(in->name));
     }
     json_object_set_new(info, "input", inputs);
@@ -114,10 +118,10 @@ static json_t *text(const char *s, const char *otherwise)
     return json_string(s && *s ? s : otherwise);
 }
 
-json_t *tbs_object_info(const tb_type *t)
+json_t *tbs_object_info(const tb_types *types, const tb_type *t)
 {
     json_t *info = json_object();
-    add_inputs(info, t);
+    add_inputs(info, types, t);
     add_outputs(info, t);
     json_object_set_new(info, "name", json_string(t->def->name));
     json_object_set_new(info, "display_name", text(t->def->title, t->def->name));
@@ -140,7 +144,7 @@ void tbs_get_object_info(void *ctx, tb_request *q)
     json_t *all = json_object();
     for (int i = 0; i < tb_types_count(types); i++) {
         const tb_type *t = tb_types_at(types, i);
-        json_object_set_new(all, t->def->name, tbs_object_info(t));
+        json_object_set_new(all, t->def->name, tbs_object_info(types, t));
     }
     tb_reply_json_take(q, 200, all);
 }
@@ -156,7 +160,7 @@ void tbs_get_object_info_of(void *ctx, tb_request *q)
     }
     json_t *one = json_object();
     if (t)
-        json_object_set_new(one, t->def->name, tbs_object_info(t));
+        json_object_set_new(one, t->def->name, tbs_object_info(types, t));
     tb_reply_json_take(q, 200, one);
 }
 

@@ -96,8 +96,9 @@ json_t *tbs_node_error(const tb_types *types, const json_t *graph, tbs_needs *ne
                        const tb_err *err);
 
 /* comfy_info.c */
-json_t *tbs_input_config(const tb_input_def *in);
-json_t *tbs_object_info(const tb_type *t);
+/* [type, options]; a COMBO has its choices in place of the type. New references. */
+json_t *tbs_input_config(const tb_types *types, const tb_input_def *in);
+json_t *tbs_object_info(const tb_types *types, const tb_type *t);
 
 /* comfy_number.c: integers up to 2^64-1, which JSON of clients has and the engine's has not */
 json_t *tbs_parse_unsigned(const char *text, size_t n, tb_err *err);

@@ -17,3 +17,15 @@ void tbs_get_system_stats(void *ctx, tb_request *q);
 void tbs_get_features(void *ctx, tb_request *q);
 void tbs_get_view(void *ctx, tb_request *q);          /* comfy_view.c */
 void tbs_post_upload_image(void *ctx, tb_request *q); /* comfy_upload.c */
+void tbs_get_models(void *ctx, tb_request *q);        /* comfy_models.c */
+void tbs_get_models_of(void *ctx, tb_request *q);
+void tbs_get_embeddings(void *ctx, tb_request *q);
+void tbs_get_model_folders(void *ctx, tb_request *q);
+void tbs_get_model_folder(void *ctx, tb_request *q);
+void tbs_get_view_metadata(void *ctx, tb_request *q);
+void tbs_get_empty_list(void *ctx, tb_request *q); /* comfy_rest.c */
+void tbs_get_empty_object(void *ctx, tb_request *q);
+void tbs_post_free(void *ctx, tb_request *q);
+void tbs_get_users(void *ctx, tb_request *q);
+void tbs_get_folder_paths(void *ctx, tb_request *q);
+void tbs_get_files(void *ctx, tb_request *q);
