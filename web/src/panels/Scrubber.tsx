@@ -3,7 +3,8 @@
 import { useEffect, useState } from "react";
 import { previewUrl, type Step } from "../api";
 import { Icon, IconButton } from "../icons";
-import { branchFrom, nameOf } from "../runs/actions";
+import { nameOf } from "../runs/actions";
+import { branchFrom } from "../runs/branch";
 import { duration } from "../runs/format";
 import { findRun } from "../runs/history";
 import { byScope, holdSteps, setScrubbing, useScrubbing, useSteps, useStepsRun } from "../runs/steps";

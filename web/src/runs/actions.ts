@@ -1,7 +1,6 @@
 // actions.ts - what a person does with runs: start, stop, run again, reopen, branch.
 
 import { api, ApiError, type GraphDocument, type Run } from "../api";
-import { select } from "../canvas/selection";
 import { nodeType } from "../catalog";
 import { currentDocument, openDocument } from "../document/actions";
 import { advanceSeeds } from "../document/seeds";
@@ -133,28 +132,4 @@ export const captionOf = (run: Run) => runTitle(run).replace(/^[^:]*: /, "");
 
 export async function removeRun(id: string): Promise<void> {
   await forgetRun(id).catch((reason: unknown) => report("Not removed", reason));
-}
-
-/** The second half has its place beside the first; what stood there moves to the right. */
-function makeRoom({ graph }: GraphDocument, first: string, second: string): void {
-  const left = graph[first]?._meta?.pos?.[0];
-  const right = graph[second]?._meta?.pos?.[0];
-  if (left === undefined || right === undefined) return;
-  for (const [id, { _meta }] of Object.entries(graph)) {
-    if (id !== second && _meta?.pos && _meta.pos[0] > left) _meta.pos = [_meta.pos[0] + right - left, _meta.pos[1]];
-  }
-}
-
-/** Opens the run's graph with the sampling node cut in two after `steps` steps, the second half selected. */
-export async function branchFrom(run: { id: string; name: string }, scope: string, steps: number): Promise<boolean> {
-  try {
-    const { document, first, second } = await api.fork(run.id, scope, steps);
-    makeRoom(document, first, second);
-    openDocument(document, { name: `${run.name}, from step ${steps}` });
-    select([second]);
-    return true;
-  } catch (reason) {
-    report("No branch", reason);
-    return false;
-  }
 }
