@@ -4,6 +4,7 @@ import { Canvas } from "./canvas/Canvas";
 import { PopupLayer } from "./canvas/PopupLayer";
 import { DialogLayer } from "./dialogs/DialogLayer";
 import { Inspector } from "./inspector/Inspector";
+import { watchFileDrops } from "./page/fileDrops";
 import { Announcer } from "./page/Announcer";
 import { ConnectionBanner } from "./page/ConnectionBanner";
 import { watchKeys } from "./page/keys";
@@ -11,6 +12,8 @@ import { NoticeBars } from "./page/NoticeBars";
 import { TopBar } from "./page/TopBar";
 import { setUi, useUi } from "./page/ui";
 import { useLiveReload } from "./page/useLiveReload";
+import { usePageTitle } from "./page/usePageTitle";
+import { useRunNews } from "./page/useRunNews";
 import { LeftPanel } from "./panels/LeftPanel";
 import { Log } from "./panels/Log";
 import { Overlays } from "./panels/Overlays";
@@ -32,7 +35,10 @@ function Side({ side, label, onClose, children }: { side: "left" | "right"; labe
 export function App() {
   const { left, right, log } = useUi();
   useEffect(watchKeys, []);
+  useEffect(watchFileDrops, []);
   useLiveReload();
+  useRunNews();
+  usePageTitle();
   return (
     <ReactFlowProvider>
       <div className="page">

@@ -11,9 +11,18 @@ export interface Catalog {
 
 export const catalog = createStore<Catalog>({ types: new Map(), loaded: false });
 
+/** Its values stand for chance: they may change with every run. */
+export const isSeed = ({ name, type, seed }: Pick<NodeInput, "name" | "type" | "seed">) =>
+  Boolean(seed) || (type === "INT" && /(^|_)seed$/.test(name));
+
+const withSeeds = (type: NodeType): NodeType => ({
+  ...type,
+  inputs: type.inputs.map((input) => (isSeed(input) ? { ...input, seed: true } : input)),
+});
+
 export async function loadCatalog(): Promise<void> {
   const { nodes } = await api.nodes();
-  catalog.set({ types: new Map(nodes.map((type) => [type.name, type])), loaded: true });
+  catalog.set({ types: new Map(nodes.map((type) => [type.name, withSeeds(type)])), loaded: true });
 }
 
 export const nodeType = (name: string) => catalog.get().types.get(name);
@@ -32,7 +41,10 @@ export function hasPreview(type: NodeType): boolean {
   return Boolean(type.target) || type.kind === "composite" || type.inputs.some((input) => input.upload || input.file);
 }
 
-/** Types in their categories, both in order of their names. */
+/** Nodes under another tool's names: after ours, wherever nodes are listed. */
+export const isForeign = (type: NodeType) => Boolean(type.category?.startsWith("comfyui/"));
+
+/** Types in their categories, both in order of their names; ours first. */
 export function byCategory(types: Iterable<NodeType>): [string, NodeType[]][] {
   const groups = new Map<string, NodeType[]>();
   for (const type of types) {
@@ -40,5 +52,5 @@ export function byCategory(types: Iterable<NodeType>): [string, NodeType[]][] {
     groups.set(name, [...(groups.get(name) ?? []), type]);
   }
   for (const list of groups.values()) list.sort((a, b) => typeTitle(a, a.name).localeCompare(typeTitle(b, b.name)));
-  return [...groups].sort(([a], [b]) => a.localeCompare(b));
+  return [...groups].sort(([a, x], [b, y]) => Number(isForeign(x[0]!)) - Number(isForeign(y[0]!)) || a.localeCompare(b));
 }

@@ -5,7 +5,6 @@ import {
 import { useCallback, useRef, type DragEvent, type MouseEvent as ReactMouseEvent } from "react";
 import { currentDoc, useDoc } from "../document/session";
 import { useUi } from "../page/ui";
-import { openFile } from "../document/files";
 import { dropLink, inputAt, linkOf, makeLink, moveLink, outputAt, whyNot, type LooseEnd } from "./connect";
 import { dragType } from "./dragType";
 import { EmptyHint } from "./EmptyHint";
@@ -94,13 +93,10 @@ export function Canvas() {
 
   const onDrop = (event: DragEvent) => {
     const type = event.dataTransfer.getData(dragType);
-    const file = event.dataTransfer.files[0];
-    if (!type && !file) return;
+    if (!type) return;
     event.preventDefault();
-    event.stopPropagation();
     const { x, y } = toPlane({ x: event.clientX, y: event.clientY });
-    if (type) addNode(type, [Math.round(x), Math.round(y)]);
-    else if (file) void openFile(file);
+    addNode(type, [Math.round(x), Math.round(y)]);
   };
 
   return (

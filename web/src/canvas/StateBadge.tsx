@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Icon, type IconName } from "../icons";
 import { duration, ordinal } from "../runs/format";
 import { useNodeErrors } from "../runs/plan";
@@ -52,17 +52,19 @@ function wordsFor(state: NodeState, place: number | undefined): { seen: string; 
   }
 }
 
-/** Speech follows a running node every 5 seconds at most. */
+const slowMs = 5000;
+
+/** Speech follows a running node every 5 seconds at most, and any other state at once. */
 function useSlowly(text: string, running: boolean): string {
   const [slow, setSlow] = useState(text);
+  const newest = useRef(text);
+  newest.current = text;
   useEffect(() => {
-    if (!running) {
-      setSlow(text);
-      return;
-    }
-    const timer = setTimeout(() => setSlow(text), 5000);
-    return () => clearTimeout(timer);
-  }, [running, running ? Math.floor(Date.now() / 5000) : text]);
+    if (!running) return;
+    setSlow(newest.current);
+    const timer = setInterval(() => setSlow(newest.current), slowMs);
+    return () => clearInterval(timer);
+  }, [running]);
   return running ? slow : text;
 }
 

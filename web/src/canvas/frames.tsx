@@ -1,7 +1,7 @@
 // frames.tsx - boxes around nodes: groups a person drew, scopes that ids name, and scopes folded into one box.
 
 import { NodeResizer, type NodeProps } from "@xyflow/react";
-import { memo } from "react";
+import { memo, type CSSProperties } from "react";
 import type { Group } from "../api";
 import { edit, endGesture } from "../document/actions";
 import { patchGroup } from "../document/edits";
@@ -32,7 +32,7 @@ function GroupTitle({ group }: { group: Group }) {
 export const GroupView = memo(function GroupView({ data, selected }: NodeProps<GroupFlowNode>) {
   const { id, colour } = data.group;
   return (
-    <section className={selected ? "frame group selected" : "frame group"} style={colour ? { backgroundColor: colour } : undefined}>
+    <section className={`frame group${selected ? " selected" : ""}${colour ? " tinted" : ""}`} style={colour ? ({ "--tint": colour } as CSSProperties) : undefined}>
       <NodeResizer
         isVisible={selected}
         minWidth={96}

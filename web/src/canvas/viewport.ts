@@ -44,6 +44,14 @@ export function handPosition(): XYPosition {
 
 const nodeElement = (id: string) => document.querySelector<HTMLElement>(`.react-flow__node[data-id="${CSS.escape(id)}"]`);
 
+/** Is the node on the screen, whole? */
+export function isInView(id: string): boolean {
+  const node = nodeElement(id)?.getBoundingClientRect();
+  const canvas = document.querySelector(".canvas")?.getBoundingClientRect();
+  if (!node || !canvas) return false;
+  return node.left >= canvas.left && node.right <= canvas.right && node.top >= canvas.top && node.bottom <= canvas.bottom;
+}
+
 /** Keyboard focus on a node, also one that is drawn only with the next frames; far away ones come into view. */
 export function focusNode(id: string, frames = 3): void {
   const element = nodeElement(id);

@@ -1,4 +1,5 @@
 import type { Json, Param } from "../api";
+import { isSeed } from "../catalog";
 import { build } from "../document/files";
 import { nodeCount } from "../document/names";
 import { allLinks } from "../document/model";
@@ -12,7 +13,7 @@ import { useDelayed } from "./useDelayed";
 function specOf(param: Param): FieldSpec {
   const long = param.type === "STRING" && !param.path && typeof param.default === "string" && param.default.length > 24;
   const upload = Boolean(param.path) && !param.optional && param.default === undefined;
-  return { ...param, multiline: long, upload, seed: param.name === "seed" };
+  return { ...param, multiline: long, upload, seed: isSeed(param) };
 }
 
 /** An optional text that is empty is not there. */

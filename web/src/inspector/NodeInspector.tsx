@@ -19,7 +19,21 @@ function Toggle({ label, on, onClick }: { label: string; on: boolean; onClick: (
   );
 }
 
-const colours = ["", "#7a4b4b", "#6e5f3c", "#4a6646", "#3d6166", "#48598a", "#6b4f80"];
+const colours = { red: "#b0605c", yellow: "#a8893c", green: "#5d9160", blue: "#5273b5", purple: "#8b62ad", grey: "#8a8d94" };
+
+function Swatch({ name, value, current }: { name: string; value: string | undefined; current: string | undefined }) {
+  return (
+    <button
+      type="button"
+      className="swatch"
+      aria-label={name}
+      title={name}
+      aria-pressed={current === value}
+      style={{ backgroundColor: value }}
+      onClick={() => setColour(value)}
+    />
+  );
+}
 
 function Looks({ node }: { node: DocNode }) {
   const { mode, collapsed, pinned, colour } = node.meta;
@@ -44,16 +58,9 @@ function Looks({ node }: { node: DocNode }) {
         <Toggle label="Pin" on={Boolean(pinned)} onClick={() => setFlag("pinned")} />
       </div>
       <div className="swatches" role="group" aria-label="Colour">
-        {colours.map((value) => (
-          <button
-            key={value}
-            type="button"
-            className="swatch"
-            aria-label={value ? `Colour ${value}` : "No colour"}
-            aria-pressed={(colour ?? "") === value}
-            style={{ backgroundColor: value || undefined }}
-            onClick={() => setColour(value || undefined)}
-          />
+        <Swatch name="No colour" value={undefined} current={colour} />
+        {Object.entries(colours).map(([name, value]) => (
+          <Swatch key={name} name={name} value={value} current={colour} />
         ))}
       </div>
     </Section>
