@@ -176,37 +176,23 @@ static char *current_dir(void)
     return tb_xstrdup(getcwd(buf, sizeof buf) ? buf : ".");
 }
 
-/* What a later `resume` needs, without the Lua file. */
-static json_t *stored_document(const tb_run *r, const json_t *graph, const json_t *targets)
-{
-    json_t *sources = r->script ? tb_script_sources(r->script) : NULL;
-    json_t *d = json_pack("{sOss}", "graph", graph, "cwd", r->cwd);
-    if (targets)
-        json_object_set(d, "targets", (json_t *)(uintptr_t)targets);
-    if (r->until)
-        json_object_set_new(d, "until", json_string(r->until));
-    if (r->o.lenient)
-        json_object_set_new(d, "lenient", json_true());
-    json_object_set_new(d, "script", sources ? sources : json_null());
-    return d;
-}
-
 static tb_status set_up(tb_run *r, const tb_run_options *o, tb_err_list *errors, tb_err *err)
 {
-    const json_t *graph = json_object_get(o->document, "graph"),
-                 *ids = json_object_get(o->document, "targets");
+    json_t *graph = json_object_get(o->document, "graph"),
+           *ids = json_object_get(o->document, "targets");
     const char *cwd = json_string_value(json_object_get(o->document, "cwd"));
     const char *until = json_string_value(json_object_get(o->document, "until"));
     r->title = tb_xstrdup(o->title ? o->title : "graph");
     r->cwd = o->cwd ? tb_xstrdup(o->cwd) : cwd ? tb_xstrdup(cwd) : current_dir();
     tbi_paths_set(&r->paths, o, r->cwd);
     r->until = o->until ? tb_xstrdup(o->until) : until ? tb_xstrdup(until) : NULL;
+    r->graph = json_incref(graph);
+    r->target_ids = json_incref(ids);
     r->script = o->script;
     r->o.lenient |= json_is_true(json_object_get(o->document, "lenient"));
     TB_TRY(load_types(r, graph, json_object_get(o->document, "script"), err));
     TB_TRY(compile(r, graph, errors, err));
     TB_TRY(find_targets(r, ids, err));
-    r->document = stored_document(r, graph, ids);
     tbi_run_sync(r);
     return TB_OK;
 }
@@ -282,15 +268,33 @@ typedef struct preparation {
     tb_err err;
 } preparation;
 
+/* What a later `resume` needs, without the Lua file. Asks the script, which may be busy: not on the
+ * loop. */
+static json_t *stored_document(const tb_run *r)
+{
+    json_t *sources = r->script ? tb_script_sources(r->script) : NULL;
+    json_t *d = json_pack("{sOss}", "graph", r->graph, "cwd", r->cwd);
+    if (r->target_ids)
+        json_object_set(d, "targets", r->target_ids);
+    if (r->until)
+        json_object_set_new(d, "until", json_string(r->until));
+    if (r->o.lenient)
+        json_object_set_new(d, "lenient", json_true());
+    json_object_set_new(d, "script", sources ? sources : json_null());
+    return d;
+}
+
 static void journal_begin(tb_run *r, tb_err *err)
 {
     tb_store *s = r->engine->store;
-    char *text = tb_json_canonical(r->document), note[64];
+    json_t *document = stored_document(r);
+    char *text = tb_json_canonical(document), note[64];
     if (tb_store_run_begin(s, r->title, text, &r->id, err) == TB_OK && r->o.resume) {
         snprintf(note, sizeof note, "continued as run %llu", (unsigned long long)r->id);
         tb_store_run_end(s, r->o.resume, "canceled", note, NULL);
     }
     free(text);
+    json_decref(document);
 }
 
 static void prepare(void *arg)
@@ -299,7 +303,7 @@ static void prepare(void *arg)
     tb_run *r = p->run;
     if (tbi_prepare(r, &p->err) != TB_OK || r->o.plan_only)
         return;
-    r->graph_text = tb_json_canonical(json_object_get(r->document, "graph"));
+    r->graph_text = tb_json_canonical(r->graph);
     if (r->engine->store)
         journal_begin(r, &p->err);
 }
@@ -389,7 +393,8 @@ void tbi_run_free(tb_run *r)
     tb_program_free(&r->program);
     tb_script_stop(&r->own_script);
     tb_types_free(&r->own_types);
-    json_decref(r->document);
+    json_decref(r->graph);
+    json_decref(r->target_ids);
     for (int c = 0; c < TBI_CLASSES; c++)
         free(r->ready[c].items);
     free(r->targets.items);
