@@ -53,6 +53,7 @@ static inline void serving_start(serving *v)
 {
     *v = (serving){ .dir = "/tmp/tb_editor_XXXXXX", .model = realpath("examples/tiny", NULL) };
     REQUIRE(mkdtemp(v->dir) && v->model);
+    setenv("TUBELET_MODEL", v->model, 1);
     char *graphs = tb_xasprintf("%s/graphs", v->dir);
     mkdir(graphs, 0755);
     free(graphs);

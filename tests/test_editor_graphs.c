@@ -464,6 +464,39 @@ TEST(a_plan_says_what_would_run)
     json_decref(document);
 }
 
+/* Node types of the graph's own travel with it, and only then. */
+TEST(graphs_with_nodes_of_their_own_are_kept_whole)
+{
+    put_file(&v, "graphs/own.lua",
+             "local tb = require 'tubelet'\nprint 'loading'\n"
+             "tb.composite { name = 'twice', inputs = { n = tb.int { default = 2 } },\n"
+             "  outputs = { n = tb.port 'INT' },\n"
+             "  expand = function(b, inp)\n"
+             "    return tb.math_number { id = 'm', a = inp.n, b = inp.n }\n  end }\n"
+             "return tb.graph { build = function() return tb.twice { id = 't', n = 4 } end }\n");
+    json_t *j = get(&v, "graphs/own.lua");
+    json_t *document = json_incref(at(j, "document"));
+    CHECK(json_is_object(at(document, "script.files")));
+    json_decref(j);
+    j = call_take(&v, "POST", "check", json_pack("{sO}", "document", document));
+    CHECK_INT(json_array_size(at(j, "errors")), 0);
+    json_decref(j);
+    j = call_take(&v, "POST", "plan", json_pack("{sO}", "document", document));
+    CHECK_STR(text_at(j, "expanded.t/m.class_type"), "math_number");
+    json_decref(j);
+    j = call_take(&v, "PUT", "graphs/own2.lua", json_pack("{sO}", "document", document));
+    CHECK_STATUS(&v, 400);
+    CHECK_STR(text_at(j, "error.at.node"), "t");
+    json_decref(j);
+    j = call_take(&v, "PUT", "graphs/own2.json", json_pack("{sO}", "document", document));
+    CHECK_STATUS(&v, 200);
+    json_decref(j);
+    j = get(&v, "graphs/own2.json");
+    CHECK(json_equal(at(j, "document"), document));
+    json_decref(j);
+    json_decref(document);
+}
+
 typedef struct slow_call {
     serving v;
     const char *body;
@@ -544,6 +577,7 @@ int main(int argc, char **argv)
         TEST_CASE(bodies_that_are_no_documents_are_refused),
         TEST_CASE(deep_bodies_are_refused),
         TEST_CASE(a_plan_says_what_would_run),
+        TEST_CASE(graphs_with_nodes_of_their_own_are_kept_whole),
         TEST_CASE(huge_graphs_are_planned),
     };
     serving_start(&v);

@@ -275,6 +275,57 @@ TEST(a_run_is_branched_at_a_step)
     json_decref(document);
 }
 
+static const char ksampler[] =
+    "{\"document\":{\"graph\":{"
+    "\"1\":{\"class_type\":\"UNETLoader\",\"inputs\":{\"unet_name\":\"tubelet-tiny\"}},"
+    "\"2\":{\"class_type\":\"CLIPLoader\",\"inputs\":{\"clip_name\":\"tubelet-tiny\"}},"
+    "\"3\":{\"class_type\":\"CLIPTextEncode\",\"inputs\":{\"clip\":[\"2\",0],\"text\":\"a red "
+    "ball\"}},"
+    "\"4\":{\"class_type\":\"EmptyHunyuanLatentVideo\",\"inputs\":{\"width\":32,\"height\":32,"
+    "\"length\":1}},"
+    "\"5\":{\"class_type\":\"KSampler\",\"inputs\":{\"model\":[\"1\",0],\"positive\":[\"3\",0],"
+    "\"negative\":[\"3\",0],\"latent_image\":[\"4\",0],\"seed\":7,\"steps\":4,\"cfg\":1.0,"
+    "\"sampler_name\":\"euler\",\"scheduler\":\"simple\"%s}}}},\"until\":\"5\"}";
+
+static void run_ksampler(const char *more, char id[64])
+{
+    char body[1500];
+    snprintf(body, sizeof body, ksampler, more);
+    json_t *j = call_text(&v, "POST", "runs", body);
+    CHECK_STATUS(&v, 200);
+    snprintf(id, 64, "%s", text_at(j, "prompt_id"));
+    json_decref(j);
+    j = wait_run(&v, id);
+    CHECK_STR(text_at(j, "error.text"), "");
+    json_decref(j);
+}
+
+/* ComfyUI's sampler as well: its halves are those of its advanced form. */
+TEST(a_ksampler_is_branched)
+{
+    char id[64], path[100];
+    run_ksampler("", id);
+    json_t *steps = run_path(id, "/steps");
+    CHECK_INT(json_array_size(at(steps, "steps")), 4);
+    snprintf(path, sizeof path, "{\"scope\":\"%s\",\"step\":2}", text_at(steps, "steps.1.scope"));
+    json_t *j = post_to(id, "/fork", path);
+    CHECK_STR(text_at(j, "first"), "5");
+    CHECK_STR(text_at(j, "document.graph.5_2.class_type"), "KSamplerAdvanced");
+    CHECK_INT(number_at(j, "document.graph.5_2.inputs.noise_seed"), 7);
+    json_t *plan = call_take(&v, "POST", "plan",
+                             json_pack("{sOss}", "document", at(j, "document"), "until", "5_2"));
+    CHECK_INT(json_array_size(at(plan, "errors")), 0);
+    CHECK_INT(count_states(plan, "sampler_step", "cached"), 1);
+    CHECK_INT(count_states(plan, "sampler_step", "run"), 2);
+    json_decref(plan);
+    json_decref(j);
+    json_decref(steps);
+    run_ksampler(",\"denoise\":0.5", id);
+    snprintf(path, sizeof path, "runs/%s/fork", id);
+    CHECK_REFUSED(&v, "POST", path, "{\"scope\":\"5\",\"step\":2}", 400, "bad_input",
+                  "a KSampler with denoise below 1 cannot be cut in two; use a sample node");
+}
+
 /* Nothing of it ran: every step comes from the store. */
 TEST(steps_are_found_behind_cached_results)
 {
@@ -570,6 +621,24 @@ TEST(changed_graph_files_are_told)
     watch_close(&w);
 }
 
+TEST(what_is_logged_is_told)
+{
+    watch w;
+    watch_open(&w);
+    CHECK_STR(text_at(watch_next(&w), "type"), "snapshot");
+    json_decref(call_text(&v, "POST", "build",
+                          "{\"source\":\"print 'hello from Lua'\\nlocal tb = require 'tubelet'\\n"
+                          "return tb.graph { build = function() tb.constant_int {} end }\"}"));
+    CHECK_STATUS(&v, 200);
+    const json_t *f;
+    while (strcmp(text_at(f = watch_next(&w), "type"), "log") != 0)
+        ;
+    CHECK_STR(text_at(f, "level"), "warning");
+    CHECK_STR(text_at(f, "text"), "hello from Lua");
+    CHECK(number_at(f, "time_ms") > 0);
+    watch_close(&w);
+}
+
 /* Documents and history are there after a restart. */
 TEST(a_new_server_knows_the_runs)
 {
@@ -599,6 +668,7 @@ int main(int argc, char **argv)
         TEST_CASE(runs_are_canceled_retried_and_forgotten),
         TEST_CASE(the_history_is_read_in_pages),
         TEST_CASE(a_run_is_branched_at_a_step),
+        TEST_CASE(a_ksampler_is_branched),
         TEST_CASE(steps_are_found_behind_cached_results),
         TEST_CASE(cuts_that_cannot_be_are_refused),
         TEST_CASE(results_are_listed_shown_and_dropped),
@@ -608,6 +678,7 @@ int main(int argc, char **argv)
         TEST_CASE(a_late_client_gets_a_snapshot),
         TEST_CASE(failures_are_told),
         TEST_CASE(changed_graph_files_are_told),
+        TEST_CASE(what_is_logged_is_told),
         TEST_CASE(a_new_server_knows_the_runs),
     };
     serving_start(&v);

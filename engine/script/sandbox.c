@@ -122,8 +122,9 @@ static int safe_print(lua_State *L)
 {
     tbi_host *h = tbi_host_of(L);
     luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    for (int i = 1, n = lua_gettop(L); i <= n; i++) {
+    const int n = lua_gettop(L);
+    luaL_buffinit(L, &b); /* may take a place on the stack */
+    for (int i = 1; i <= n; i++) {
         if (i > 1)
             luaL_addchar(&b, '\t');
         luaL_tolstring(L, i, NULL);
