@@ -24,8 +24,7 @@ double web_now(void)
     return tb_clock_seconds();
 }
 
-/* ------------------------------------------------------------------------------------- listening
- */
+/* ------------------------------------------------------------------------------------ listening */
 
 typedef union address {
     struct sockaddr any;
@@ -170,7 +169,7 @@ static int confirm_upgrade(web_conn *c, const char *to)
     web_ask_free(&a);
     if (!why)
         return 0;
-    web_reply_refuse_upgrade(c->wsi, status, why);
+    web_reply_at_once(c->wsi, status, status == 404 ? "not_found" : "refused", why);
     return 1;
 }
 
@@ -245,8 +244,8 @@ static tb_status start_library(tb_web *w, tb_err *err)
         .max_http_header_data = WEB_MAX_HEADERS,
         .max_http_header_pool = WEB_MAX_CONNECTIONS,
         .pt_serv_buf_size = WEB_CHUNK,
-        .timeout_secs = WEB_IDLE_S,
-        .timeout_secs_ah_idle = WEB_IDLE_S,
+        .timeout_secs = (unsigned)w->o.idle_s,
+        .timeout_secs_ah_idle = (unsigned)w->o.idle_s,
         .keepalive_timeout = WEB_KEEPALIVE_S,
         .retry_and_idle_policy = &idle,
     };
@@ -293,6 +292,7 @@ static void copy_options(tb_web *w, const tb_web_options *o)
     w->o.cors_origin = copy(o->cors_origin);
     w->o.web_dir = copy(o->web_dir);
     w->o.temp_dir = copy(o->temp_dir);
+    w->o.idle_s = o->idle_s > 0 ? o->idle_s : WEB_IDLE_S;
     w->beyond = !web_is_loopback(w->o.address);
 }
 

@@ -57,7 +57,8 @@ typedef struct tb_web_options {
     const char *cors_origin;        /* NULL: none; "*" or one origin */
     const char *web_dir;            /* serve the editor from this folder; NULL: the embedded one */
     const char *temp_dir;           /* where uploads are written while they arrive */
-    void *ctx;                      /* for all handlers */
+    int idle_s; /* seconds a client may be silent while it sends a request; 0: 10 */
+    void *ctx;  /* for all handlers */
 } tb_web_options;
 
 /* Routes and endpoints end with { 0 } and are borrowed. TB_EIO when the port is taken, with what to

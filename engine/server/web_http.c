@@ -96,6 +96,8 @@ static bool check_length(tb_request *q, uint64_t *length)
     return true;
 }
 
+/* While a reply takes its time, what the client sends waits in its socket: the library would turn
+ * in circles over it. */
 static void dispatch(tb_request *q)
 {
     q->handled = true;
@@ -104,6 +106,10 @@ static void dispatch(tb_request *q)
         tb_reply_error(q, &q->body.err);
     else
         q->route->handle(q->web->o.ctx, q);
+    if (!q->answer.head.len) {
+        q->paused = true;
+        lws_rx_flow_control(q->conn->wsi, 0);
+    }
 }
 
 static int begin_body(tb_request *q, uint64_t length)
@@ -207,10 +213,26 @@ static bool keeps_alive(struct lws *wsi, const web_ask *a)
     return strcmp(version, "1.0") != 0 && strcmp(version, "HTTP/1.0") != 0;
 }
 
+/* libwebsockets 4.1.6 reads the body of a request that arrived together with the one before it from
+ * the wrong place, and then for ever. It keeps such bytes in a buffer, whose existence this call
+ * tells, of this connection or another. */
+static bool body_is_lost(const web_conn *c)
+{
+    char length[24] = "";
+    lws_hdr_copy(c->wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+    return lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 &&
+           strcmp(length, "0") != 0 && lws_service_adjust_timeout(c->web->context, 1, 0) == 0;
+}
+
 static int on_http(web_conn *c, const char *path, size_t n)
 {
     char *uri;
     int uri_n, status;
+    if (body_is_lost(c)) {
+        web_reply_at_once(c->wsi, 503, "pipelined",
+                          "a request with a body has to wait for the answer to the one before it");
+        return -1;
+    }
     const int m = lws_http_get_uri_and_method(c->wsi, &uri, &uri_n);
     if (m < 0 || (size_t)m >= sizeof methods / sizeof *methods || c->request)
         return -1;

@@ -21,7 +21,7 @@ enum {
     WEB_MAX_PARTS = 64,       /* parts of one form */
     WEB_MAX_PROTOCOLS = 7,    /* WebSocket sub-protocols, and the one without name */
     WEB_CHUNK = 32768,        /* bytes of a file or body written at once */
-    WEB_IDLE_S = 10,          /* no byte for so long while headers or a body arrive */
+    WEB_IDLE_S = 10,          /* default of tb_web_options.idle_s */
     WEB_SLOW_GRACE_S = 20,    /* after that a body has to come with WEB_SLOW_RATE on average */
     WEB_SLOW_RATE = 1024,     /* bytes a second */
     WEB_STALLED_S = 30,       /* a client that takes no byte of its answer */
@@ -99,6 +99,7 @@ struct tb_request {
     const char *method;
     bool head;               /* HEAD: headers only */
     bool handled;            /* the handler was called */
+    bool paused;             /* nothing is read from the client until the reply */
     const char *path, *rest; /* into ask.path */
     web_ask ask;
     web_body body;
@@ -179,8 +180,8 @@ void web_form_free(web_form **f); /* removes files that nobody moved away */
 
 /* web_reply.c */
 void web_reply_refuse(tb_request *q, int status, const char *code, const char *message);
-/* The whole answer to an upgrade that is refused. */
-void web_reply_refuse_upgrade(struct lws *wsi, int status, const char *message);
+/* The whole answer, where no request is made of it; the caller closes. */
+void web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message);
 void web_reply_start(tb_request *q, int status, const char *mime, uint64_t length);
 /* From HTTP_WRITEABLE. 1: all is written, 0: more to come, -1: failed. */
 int web_reply_write(tb_request *q);

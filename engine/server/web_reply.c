@@ -105,6 +105,8 @@ void web_reply_start(tb_request *q, int status, const char *mime, uint64_t lengt
                     q->web->token_cookie, q->web->o.token);
     tb_str_add(&a->head, extra);
     tb_str_add(&a->head, a->close ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
+    if (q->paused)
+        lws_rx_flow_control(q->conn->wsi, 1);
     lws_set_timeout(q->conn->wsi, PENDING_TIMEOUT_HTTP_CONTENT, WEB_STALLED_S);
     lws_callback_on_writable(q->conn->wsi);
 }
@@ -194,10 +196,10 @@ void tb_reply_error(tb_request *q, const tb_err *err)
                        error_body(tb_status_name(err->status), err->message, at));
 }
 
-void web_reply_refuse_upgrade(struct lws *wsi, int status, const char *message)
+void web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message)
 {
     tb_str b = TB_STR_INIT;
-    json_t *j = error_body(status == 404 ? "not_found" : "refused", message, json_null());
+    json_t *j = error_body(code, message, json_null());
     char *body = json_dumps(j, JSON_COMPACT);
     tb_str_addf(&b,
                 "HTTP/1.1 %d %s\r\nContent-Type: application/json; charset=utf-8\r\n"
