@@ -118,6 +118,7 @@ static tb_status show_run(tb_job *job, const void *vp, tb_err *err)
 static const tb_node_def num_def = { BENCH_NODE("t_num", TB_NODE_KEEP, num, int_out, num_run) };
 static const tb_node_def add_def = { BENCH_NODE("t_inline", TB_NODE_INLINE, num, int_out,
                                                 num_run) };
+static const tb_node_def quick_def = { BENCH_NODE("t_quick", 0, num, int_out, num_run) };
 static const tb_node_def pick_def = { BENCH_NODE("t_pick", TB_NODE_KEEP, pick, text_out,
                                                  pick_run) };
 static const tb_node_def end_def = { BENCH_NODE("t_end", TB_NODE_KEEP | TB_NODE_TARGET, end,
@@ -125,8 +126,8 @@ static const tb_node_def end_def = { BENCH_NODE("t_end", TB_NODE_KEEP | TB_NODE_
                                      .deliver = end_deliver };
 static const tb_node_def show_def = { BENCH_NODE("t_show", TB_NODE_TARGET, show, int_out,
                                                  show_run) };
-static const tb_node_def *const bench_nodes[] = { &num_def, &add_def,  &pick_def,
-                                                  &end_def, &show_def, NULL };
+static const tb_node_def *const bench_nodes[] = { &num_def, &quick_def, &add_def, &pick_def,
+                                                  &end_def, &show_def,  NULL };
 
 /* -------------------------------------------------------------------------------------- server */
 

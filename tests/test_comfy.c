@@ -277,6 +277,101 @@ TEST(object_info_keeps_the_order_of_declaration)
     json_decref(j);
 }
 
+TEST(jobs_list_what_waits_runs_and_was)
+{
+    static const char nodes[] = "'1':{'class_type':'t_end','inputs':{'value':5,'path':'job.mp4'}}";
+    json_t *j = post(200, nodes);
+    char id[64];
+    snprintf(id, sizeof id, "%.63s", at(j, "prompt_id"));
+    json_decref(j);
+    json_decref(history_of(&c, id));
+    j = ask(&c, 200, "GET", "/api/jobs?status=completed&limit=1", NULL);
+    CHECK_STR(at(j, "jobs.0.id"), id);
+    CHECK_STR(at(j, "jobs.0.status"), "completed");
+    CHECK_STR(at(j, "jobs.0.preview_output"),
+              "{\"filename\":\"job.mp4\",\"subfolder\":\"\",\"type\":\"output\",\"nodeId\":\"1\","
+              "\"mediaType\":\"images\"}");
+    CHECK_STR(at(j, "pagination.limit"), "1");
+    json_decref(j);
+    char path[128];
+    snprintf(path, sizeof path, "/api/jobs/%s", id);
+    j = ask(&c, 200, "GET", path, NULL);
+    CHECK_STR(at(j, "workflow.prompt.1.class_type"), "t_end");
+    CHECK_STR(at(j, "outputs.1.animated"), "[true]");
+    CHECK_STR(at(j, "execution_status.status_str"), "success");
+    json_decref(j);
+    j = ask(&c, 404, "GET", "/api/jobs/none", NULL);
+    CHECK_STR(at(j, "error"), "Job not found");
+    json_decref(j);
+    json_decref(ask(&c, 400, "GET", "/api/jobs?status=odd", NULL));
+    json_decref(ask(&c, 400, "GET", "/api/jobs?limit=0", NULL));
+    json_decref(ask(&c, 200, "POST", "/prompt",
+                    "{'prompt':{'1':{'class_type':'t_num','inputs':{'value':31,'ms':20000}},"
+                    "'2':{'class_type':'t_end','inputs':{'value':['1',0]}}},'prompt_id':'long'}"));
+    j = ask(&c, 200, "GET", "/api/jobs?status=pending,in_progress", NULL);
+    CHECK_STR(at(j, "jobs.0.id"), "long");
+    json_decref(j);
+    for (int i = 0; i < 1000; i++) {
+        j = ask(&c, 200, "POST", "/api/jobs/long/cancel", "");
+        const bool canceled = json_is_true(json_object_get(j, "cancelled"));
+        json_decref(j);
+        if (canceled)
+            break;
+    }
+    j = history_of(&c, "long");
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/api/jobs?status=cancelled", NULL);
+    CHECK_STR(at(j, "jobs.0.id"), "long");
+    json_decref(j);
+    json_decref(ask(&c, 400, "POST", "/api/jobs/cancel", "{'job_ids':[1]}"));
+    j = ask(&c, 200, "POST", "/api/jobs/cancel", "{'job_ids':['long']}");
+    CHECK_STR(at(j, "cancelled"), "false");
+    json_decref(j);
+}
+
+TEST(the_file_of_comfyuis_editor_is_a_prompt_too)
+{
+    json_t *j = ask(
+        &c, 200, "POST", "/prompt",
+        "{'prompt':{'version':0.4,'last_node_id':2,'last_link_id':1,'links':[[1,1,0,2,0,'INT']],"
+        "'groups':[],'nodes':[{'id':1,'type':'t_num','pos':[0,0],'size':[1,1],'flags':{},'order':0,"
+        "'mode':0,'inputs':[],'outputs':[{'name':'value','type':'INT','links':[1]}],"
+        "'widgets_values':[70,0,'']},{'id':2,'type':'t_end','pos':[0,0],'size':[1,1],'flags':{},"
+        "'order':1,'mode':0,'inputs':[{'name':'value','type':'INT','link':1,'widget':{'name':"
+        "'value'}}],'outputs':[],'widgets_values':[0,'ui.txt']}]}}");
+    json_t *h = history_of(&c, at(j, "prompt_id"));
+    CHECK_STR(at(h, "status.status_str"), "success");
+    CHECK_STR(at(h, "prompt.3.extra_pnginfo.workflow.last_node_id"), "2");
+    json_decref(h);
+    json_decref(j);
+    CHECK_INT(client_call(&c, "GET", "/view?filename=ui.txt", NULL), 200);
+    CHECK_STR(c.body.s, "71\n");
+}
+
+TEST(small_routes_answer)
+{
+    static const struct {
+        const char *path;
+        int status;
+    } tab[] = { { "/models", 200 },
+                { "/models/vae", 200 },
+                { "/models/nothing", 404 },
+                { "/embeddings", 200 },
+                { "/experiment/models", 200 },
+                { "/experiment/models/vae", 200 },
+                { "/view_metadata/vae?filename=none.safetensors", 404 },
+                { "/extensions", 200 },
+                { "/users", 200 },
+                { "/i18n", 200 },
+                { "/workflow_templates", 200 },
+                { "/internal/folder_paths", 200 },
+                { "/internal/files/output", 200 },
+                { "/internal/files/etc", 400 } };
+    for (size_t i = 0; i < sizeof tab / sizeof *tab; i++)
+        json_decref(ask(&c, tab[i].status, "GET", tab[i].path, NULL));
+    json_decref(ask(&c, 200, "POST", "/free", "{'unload_models':true}"));
+}
+
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
@@ -288,6 +383,9 @@ int main(int argc, char **argv)
         TEST_CASE(queue_can_be_seen_and_edited),
         TEST_CASE(uploads_are_kept_under_free_names),
         TEST_CASE(object_info_keeps_the_order_of_declaration),
+        TEST_CASE(jobs_list_what_waits_runs_and_was),
+        TEST_CASE(the_file_of_comfyuis_editor_is_a_prompt_too),
+        TEST_CASE(small_routes_answer),
     };
     if (argc == 2 && strcmp(argv[1], "__lua") == 0)
         tb_script_child_main(TB_SCRIPT_CHILD_FD);

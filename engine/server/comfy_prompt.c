@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "graph/workflow.h"
 #include "server/comfy_internal.h"
 #include "server/comfy_routes.h"
 
@@ -47,21 +48,16 @@ static char *text_of(const json_t *v)
                                : NULL;
 }
 
-/* What the engine runs. The UI workflow goes with it, to be embedded beside the prompt. */
-static json_t *document_of(const tbs_verdict *v, const json_t *extra)
+/* What the engine runs. */
+static json_t *document_of(const tbs_verdict *v)
 {
-    json_t *document =
-        json_pack("{sOsOsb}", "graph", v->graph, "targets", v->outputs, "lenient", 1);
-    json_t *workflow = json_object_get(json_object_get(extra, "extra_pnginfo"), "workflow");
-    if (json_is_object(workflow))
-        json_object_set(document, "workflow", workflow);
-    return document;
+    return json_pack("{sOsOsb}", "graph", v->graph, "targets", v->outputs, "lenient", 1);
 }
 
 static void enqueue(tb_server *s, tb_request *q, const json_t *body, json_t *graph, tbs_verdict *v)
 {
     char *client_id = text_of(json_object_get(body, "client_id"));
-    json_t *extra = extra_data_of(body, client_id), *document = document_of(v, extra);
+    json_t *extra = extra_data_of(body, client_id), *document = document_of(v);
     tb_err err = TB_ERR_INIT;
     tb_prompt_request r = {
         .graph = graph,
@@ -95,16 +91,26 @@ static bool id_is_sound(const json_t *body)
     return !id || json_is_null(id) || (n > 0 && n < 256 && strlen(json_string_value(id)) == n);
 }
 
-static void take_prompt(tb_server *s, tb_request *q, const json_t *body, json_t *graph)
+/* The graph of a prompt: as it is, or made from the file that ComfyUI's editor saves, which is then
+ * kept as the workflow of the prompt. New reference; NULL on error. */
+static json_t *graph_of(const tb_types *types, json_t *body, json_t *prompt, tb_err *err)
 {
-    tb_err err = TB_ERR_INIT;
+    if (!tb_is_workflow(prompt))
+        return json_incref(prompt);
+    json_t *document = tb_workflow_to_document(types, prompt, NULL, err);
+    json_t *graph = json_incref(json_object_get(document, "graph"));
+    json_decref(document);
+    if (graph && !json_object_get(body, "extra_data"))
+        json_object_set_new(body, "extra_data",
+                            json_pack("{s{sO}}", "extra_pnginfo", "workflow", prompt));
+    return graph;
+}
+
+static void take_graph(tb_server *s, tb_request *q, const tb_types *types, const json_t *body,
+                       json_t *graph)
+{
     tbs_verdict v = { 0 };
     const json_t *only = json_object_get(body, "partial_execution_targets");
-    const tb_types *types = tbs_types(s, &err);
-    if (!types) {
-        tb_reply_error(q, &err);
-        return;
-    }
     if (!id_is_sound(body)) {
         refuse_take(q,
                     tbs_prompt_error("invalid_prompt_id", "prompt_id must be a valid UUID",
@@ -118,6 +124,22 @@ static void take_prompt(tb_server *s, tb_request *q, const json_t *body, json_t 
     else
         enqueue(s, q, body, graph, &v);
     tbs_verdict_clear(&v);
+}
+
+static void take_prompt(tb_server *s, tb_request *q, json_t *body, json_t *prompt)
+{
+    tb_err err = TB_ERR_INIT;
+    const tb_types *types = tbs_types(s, &err);
+    if (!types) {
+        tb_reply_error(q, &err);
+        return;
+    }
+    json_t *graph = graph_of(types, body, prompt, &err);
+    if (graph)
+        take_graph(s, q, types, body, graph);
+    else
+        refuse_take(q, tbs_prompt_error("invalid_prompt", err.message, ""), NULL);
+    json_decref(graph);
 }
 
 void tbs_post_prompt(void *ctx, tb_request *q)

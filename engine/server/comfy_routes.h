@@ -23,6 +23,9 @@ void tbs_get_embeddings(void *ctx, tb_request *q);
 void tbs_get_model_folders(void *ctx, tb_request *q);
 void tbs_get_model_folder(void *ctx, tb_request *q);
 void tbs_get_view_metadata(void *ctx, tb_request *q);
+void tbs_get_jobs(void *ctx, tb_request *q); /* comfy_jobs.c */
+void tbs_get_job(void *ctx, tb_request *q);
+void tbs_post_jobs(void *ctx, tb_request *q);
 void tbs_get_empty_list(void *ctx, tb_request *q); /* comfy_rest.c */
 void tbs_get_empty_object(void *ctx, tb_request *q);
 void tbs_post_free(void *ctx, tb_request *q);
