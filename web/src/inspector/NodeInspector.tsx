@@ -5,6 +5,7 @@ import { splitInputs } from "../document/geometry";
 import type { DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
 import { typeTitle, useNodeType } from "../catalog";
+import { useNodeState } from "../runs/state";
 import { Inputs } from "./Inputs";
 import { NodeStatus } from "./NodeStatus";
 import { Outputs } from "./Outputs";
@@ -69,6 +70,8 @@ function Looks({ node }: { node: DocNode }) {
 
 export function NodeInspector({ node }: { node: DocNode }) {
   const type = useNodeType(node.type);
+  const { error } = useNodeState(node.id);
+  const place = <SourceLines origin={error?.origin ?? node.meta.origin} />;
   const { sockets, fields } = type ? splitInputs(type) : { sockets: [], fields: [] };
   return (
     <div className="inspector">
@@ -80,11 +83,12 @@ export function NodeInspector({ node }: { node: DocNode }) {
         <p>{type ? type.doc : `This server has no node type '${node.type}'; the node is kept as it is, but does not run.`}</p>
       </header>
       <NodeStatus id={node.id} />
+      {error && place}
       {fields.length > 0 && <Inputs title="Parameters" node={node} inputs={fields} />}
       {sockets.length > 0 && <Inputs title="Inputs" node={node} inputs={sockets} />}
       {type && type.outputs.length > 0 && <Outputs node={node} type={type} />}
       <Looks node={node} />
-      <SourceLines origin={node.meta.origin} />
+      {!error && place}
     </div>
   );
 }

@@ -1,0 +1,81 @@
+// logic.test.ts - ports, search, fields and steps.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { NodeType } from "../src/api";
+import { findTypes } from "../src/canvas/fuzzy";
+import { fieldKind, limits, parseNumber, randomSeed, stepped } from "../src/fields/value";
+import { portFits } from "../src/ports";
+import { cardsOf, cardTitle } from "../src/scopes/steps";
+
+const type = (name: string, title: string, category = "x"): NodeType => ({ name, title, category, kind: "primitive", version: "1", inputs: [], outputs: [] });
+
+test("ports fit as in the engine", () => {
+  assert.ok(portFits("INT", "FLOAT") && portFits("STRING", "COMBO") && portFits("*", "VAE") && portFits("VAE", "*"));
+  assert.ok(portFits("IMAGE", "IMAGE,VIDEO") && portFits("INT,FLOAT", "INT"));
+  assert.ok(!portFits("FLOAT", "INT") && !portFits("IMAGE", "LATENT") && !portFits("COMBO", "STRING"));
+});
+
+test("search: words before letters, ours before others", () => {
+  const types = [type("vae_decode", "VAE decode"), type("VAEDecode", "VAE Decode", "comfyui/latent"), type("video", "Save video")];
+  assert.deepEqual(findTypes(types, "vae").map((found) => found.name), ["vae_decode", "VAEDecode"]);
+  assert.deepEqual(findTypes(types, "svid").map((found) => found.name), ["video"]);
+  assert.equal(findTypes(types, "zzz").length, 0);
+  assert.equal(findTypes(types, "").length, 3);
+});
+
+test("numbers are checked with the reason", () => {
+  const steps = { name: "steps", type: "INT", min: 1, max: 1000, unit: "steps" };
+  assert.equal(parseNumber("20", steps), 20);
+  assert.equal(parseNumber("0,5", { name: "cfg", type: "FLOAT" }), 0.5);
+  assert.deepEqual(parseNumber("2.5", steps), { problem: "steps is a whole number" });
+  assert.deepEqual(parseNumber("0", steps), { problem: "steps is 1 to 1000" });
+  assert.deepEqual(parseNumber("abc", steps), { problem: "steps is a number" });
+  assert.equal(limits(steps), "1 to 1000 steps");
+});
+
+test("arrow keys stay within the limits and do not gather rounding errors", () => {
+  const share = { name: "share", type: "FLOAT", min: 0, max: 1 };
+  assert.equal(stepped(0.15, share, 1, false), 0.2);
+  assert.equal(stepped(0.9, share, 1, true), 1);
+  assert.equal(stepped(1, { name: "n", type: "INT", min: 1 }, -1, false), 1);
+});
+
+test("a random seed is a whole number that JSON keeps", () => {
+  for (let i = 0; i < 100; i++) {
+    const seed = randomSeed({ name: "seed", type: "INT", min: 5, max: 9 });
+    assert.ok(Number.isInteger(seed) && seed >= 5 && seed <= 9);
+  }
+  assert.ok(Number.isSafeInteger(randomSeed({ name: "seed", type: "INT" })));
+});
+
+test("a field is what its type and choices say", () => {
+  assert.equal(fieldKind({ name: "a", type: "COMBO", choices: ["x"] }), "choice");
+  assert.equal(fieldKind({ name: "a", type: "STRING", multiline: true }), "text");
+  assert.equal(fieldKind({ name: "a", type: "STRING", file: true }), "file");
+});
+
+test("cards: one a step, in order, columns along the links", () => {
+  const node = (...sources: string[]) => ({
+    class_type: "n",
+    inputs: Object.fromEntries(sources.map((id, i) => [`i${i}`, [id, 0] as [string, number]])),
+  });
+  const cards = cardsOf(
+    {
+      model: node(),
+      "sample/sigmas": node("model"),
+      "sample/step_10/cond": node("sample/sigmas"),
+      "sample/step_02/cond": node("sample/sigmas"),
+      "sample/step_02/uncond": node("sample/sigmas"),
+      "sample/step_02/guidance": node("sample/step_02/cond", "sample/step_02/uncond"),
+    },
+    "sample",
+  );
+  assert.deepEqual(cards.map((card) => card.name), ["", "step_02", "step_10"]);
+  assert.deepEqual(cards[1]?.nodes.map(({ name, column, row }) => [name, column, row]), [
+    ["cond", 0, 0],
+    ["uncond", 0, 1],
+    ["guidance", 1, 0],
+  ]);
+  assert.equal(cardTitle("step_02"), "step 2");
+});
