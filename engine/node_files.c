@@ -111,24 +111,26 @@ static tb_status write_bytes(const char *path, const tb_tensor *bytes, tb_err *e
 
 /* To the path itself, or where it is numbered to the next of its names. A file that holds the same
  * is told again instead: who runs a graph once more gets the files of the first time, as ComfyUI's
- * clients expect. *written: freed by the caller. */
-static tb_status write_to(const char *path, const tb_tensor *bytes, char **written, tb_err *err)
+ * clients expect. *number: of the file before it in its batch, 0 for the first; becomes its own.
+ * *written: freed by the caller. */
+static tb_status write_to(const char *path, const tb_tensor *bytes, long *number, char **written,
+                          tb_err *err)
 {
     bool held = false;
     if (!tb_numbered(path)) {
         *written = tb_xstrdup(path);
         return write_bytes(path, bytes, err);
     }
-    TB_TRY(tb_numbered_claim(path, tb_tensor_data(bytes), tb_tensor_bytes(bytes), written, &held,
-                             err));
+    TB_TRY(tb_numbered_claim(path, tb_tensor_data(bytes), tb_tensor_bytes(bytes), number, written,
+                             &held, err));
     const tb_status st = held ? TB_OK : write_bytes(*written, bytes, err);
     if (st != TB_OK)
         unlink(*written);
     return st;
 }
 
-static tb_status write_file(tb_job *job, const tb_value *file, const char *path, const char *kind,
-                            tb_err *err)
+static tb_status write_file(tb_job *job, const tb_value *file, const char *path, long *number,
+                            const char *kind, tb_err *err)
 {
     const tb_value *name = tb_record_get(file, "name");
     const char *format = name ? tb_media_format_of(tb_value_as_string(name)) : NULL;
@@ -139,7 +141,7 @@ static tb_status write_file(tb_job *job, const tb_value *file, const char *path,
     if (!with)
         return err->status;
     char *full = tb_job_target_path(job, path, err), *written = NULL;
-    const tb_status st = full ? write_to(full, with, &written, err) : err->status;
+    const tb_status st = full ? write_to(full, with, number, &written, err) : err->status;
     if (st == TB_OK)
         tb_job_delivered(job, written, kind);
     free(written);
@@ -186,12 +188,13 @@ tb_status tb_job_deliver_files(tb_job *job, int slot, const char *path, const ch
     collect(tb_job_outputs(job, slot), files);
     const int count = tb_list_count(files);
     size_t len;
+    long last = 0;
     const bool as_is = tb_numbered(path) || (count == 1 && !find_number(path, &len));
     tb_status st = TB_OK;
     for (int i = 0; i < count && st == TB_OK; i++) {
         char *name = as_is ? tb_xstrdup(path) : numbered(path, i + 1);
         char *full = spelled(job, name, tb_list_at(files, i), i + 1);
-        st = write_file(job, tb_list_at(files, i), full, kind, err);
+        st = write_file(job, tb_list_at(files, i), full, &last, kind, err);
         free(full);
         free(name);
     }

@@ -167,19 +167,21 @@ static tb_status apply_mask(const tb_value *value, const tb_shape *to, float *ma
     const int64_t frames = to->d[1], h = to->d[2], w = to->d[3];
     const int64_t height = tb_tensor_dim(m, 1), width = tb_tensor_dim(m, 2);
     int64_t first, count;
-    if (height % h || width % w || !mask_frames(tb_tensor_dim(m, 0), frames, 0, &first, &count))
+    const bool flat = height == 1 && width == 1; /* one pixel a frame */
+    if ((!flat && (height % h || width % w)) ||
+        !mask_frames(tb_tensor_dim(m, 0), frames, 0, &first, &count))
         return tb_err_set(
             err, TB_EINVAL,
             "mask %s does not fit %lld latent frames of %lldx%lld; give it the size of the video, "
             "with one frame or as many",
             tb_shape_text(tb_tensor_shape(m), text, sizeof text), (long long)frames, (long long)w,
             (long long)h);
-    const int64_t step_y = height / h, step_x = width / w;
+    const int64_t step_y = flat ? 1 : height / h, step_x = flat ? 1 : width / w;
     for (int64_t t = 0; t < frames; t++) {
         mask_frames(tb_tensor_dim(m, 0), frames, t, &first, &count);
         for (int64_t i = 0; i < h * w; i++) {
-            const float *at =
-                tb_tensor_f32(m) + (first * height + i / w * step_y) * width + i % w * step_x;
+            const int64_t y = flat ? 0 : i / w * step_y, x = flat ? 0 : i % w * step_x;
+            const float *at = tb_tensor_f32(m) + (first * height + y) * width + x;
             mask[t * h * w + i] *= least(at, width, height, step_y, step_x, count);
         }
     }

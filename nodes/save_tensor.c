@@ -100,7 +100,8 @@ static tb_status add_value(entries *e, const char *name, const tb_value *v, tb_e
 
 static tb_status check_path(const char *path, tb_err *err)
 {
-    if (strcmp(tb_fs_extension(path), "safetensors") == 0)
+    const char *extension = tb_fs_extension(path); /* .latent is ComfyUI's for the same format */
+    if (strcmp(extension, "safetensors") == 0 || strcmp(extension, "latent") == 0)
         return TB_OK;
     return tb_err_set(err, TB_EINVAL, "path must end in .safetensors, got '%s'", path);
 }

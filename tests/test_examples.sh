@@ -32,6 +32,7 @@ declare -A looks=(
     [LATENT]='\{ samples = F32 \[([0-9]+,){3}[0-9]+\].*\}' [VELOCITY]='F32 \[([0-9]+,){3}[0-9]+\]'
     [CONDITIONING]='\{ text = F32 \[[0-9]+,[0-9]+\].*\}' [SIGMAS]='\{.*sigmas = .*\}'
     [MODEL]='\{ kind = "model", .*\}' [CLIP]='\{ kind = "clip", .*\}' [VAE]='\{ kind = "vae", .*\}' ["*"]='.+'
+    [MASK]='F32 \[[0-9]+,[0-9]+,[0-9]+\]'
 )
 
 check_output() { # node, output, type; what the run printed in $node.out
@@ -67,6 +68,7 @@ check_node() { # node
         fail "the example of $node fails: $(cat "$node.err")"
         return
     fi
+    ! grep -q 'Not supported yet' "$node.page" || return 0 # its outputs are not given
     while read -r output type; do
         if [ "$type" = FILE ]; then
             check_file "$node"

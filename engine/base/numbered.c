@@ -82,22 +82,22 @@ static bool holds(const char *path, const void *data, size_t size)
     return same;
 }
 
-/* What is in the folder: the highest number, and the highest of those that hold the bytes. */
+/* What is in the folder: the highest number, and the lowest above `after` that holds the bytes. */
 typedef struct found {
     long highest, same;
-    char *path; /* of `same` */
+    char *path; /* of `same`; NULL: none */
 } found;
 
-static found look(const pattern *p, const void *data, size_t size)
+static found look(const pattern *p, const void *data, size_t size, long after)
 {
-    found f = { 0, -1, NULL };
+    found f = { after, MAX_NUMBER + 1L, NULL };
     DIR *d = opendir(p->dir);
     const struct dirent *e;
     while (d && (e = readdir(d)) != NULL) {
         const char *rest = "";
         const long number = number_in(p, e->d_name, &rest);
         f.highest = number > f.highest ? number : f.highest;
-        if (number <= f.same || strcmp(rest, p->suffix) != 0)
+        if (number <= after || number >= f.same || strcmp(rest, p->suffix) != 0)
             continue;
         char *path = tb_fs_join(p->dir, e->d_name);
         const bool same = holds(path, data, size);
@@ -114,11 +114,11 @@ static found look(const pattern *p, const void *data, size_t size)
 }
 
 /* Make an empty file under the first free number from `number` on. */
-static tb_status create(const pattern *p, long number, char **path, tb_err *err)
+static tb_status create(const pattern *p, long *number, char **path, tb_err *err)
 {
     TB_TRY(tb_fs_mkdirs(p->dir, err));
-    for (; number <= MAX_NUMBER; number++) {
-        *path = path_of(p, number);
+    for (; *number <= MAX_NUMBER; ++*number) {
+        *path = path_of(p, *number);
         const int fd = open(*path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0) {
             close(fd);
@@ -136,18 +136,19 @@ static tb_status create(const pattern *p, long number, char **path, tb_err *err)
                       p->prefix, p->dir);
 }
 
-tb_status tb_numbered_claim(const char *text, const void *data, size_t size, char **path,
-                            bool *held, tb_err *err)
+tb_status tb_numbered_claim(const char *text, const void *data, size_t size, long *number,
+                            char **path, bool *held, tb_err *err)
 {
     pattern p;
     *path = NULL;
     *held = false;
     if (!parse(text, &p))
         return tb_err_set(err, TB_EINVAL, "the name of '%s' must hold '#' for a number", text);
-    const found f = look(&p, data, size);
+    const found f = look(&p, data, size, *number);
     *held = f.path != NULL;
     *path = f.path;
-    const tb_status st = f.path ? TB_OK : create(&p, f.highest + 1, path, err);
+    *number = f.path ? f.same : f.highest + 1;
+    const tb_status st = f.path ? TB_OK : create(&p, number, path, err);
     pattern_clear(&p);
     return st;
 }

@@ -3,7 +3,7 @@
 -- Names, order, defaults and ranges of inputs and outputs are ComfyUI's: its clients and workflow
 -- files go by them, widget values even by position. Inputs that only concern its Python engine
 -- (weight_dtype, device) are taken and have no effect. What the video models of its templates do
--- not need is not here.
+-- not need is not here. Pictures, videos and files: comfy_media.lua; values: comfy_values.lua.
 
 local tb = require "tubelet"
 local sample = require "sample"
@@ -23,17 +23,13 @@ local function scheduler_choice()
                      doc = "How noise levels are spaced." }
 end
 
+local function no_vision()
+  return tb.unsupported { id = "vision", what = "CLIP vision features",
+                          instead = "bypass CLIPVisionEncode: models without an image branch need none" }
+end
+
 local function batch_size()
   return tb.int { default = 1, min = 1, max = 4096, doc = "How many at once." }
-end
-
-local function prefix(default)
-  return tb.string { default = default, literal = true,
-                     doc = "Name before the number; may hold a folder, %year%, %month%, %width%, ..." }
-end
-
-local function numbered(inp, extension)
-  return ("output:%s_#####_.%s"):format(inp.filename_prefix, extension)
 end
 
 -- ------------------------------------------------------------------------------------ loaders
@@ -88,6 +84,83 @@ return tb.VAELoader { vae_name = "tubelet-tiny" }]],
   end,
 }
 
+tb.composite {
+  name = "CheckpointLoaderSimple",
+  title = "Load Checkpoint",
+  category = "comfyui/loaders",
+  doc = "Transformer, text encoder and VAE of one model from the models' folders.",
+  example = [[
+return tb.CheckpointLoaderSimple { ckpt_name = "tubelet-tiny" }]],
+  inputs = { ckpt_name = tb.choice { files = "checkpoints", doc = "File or folder in checkpoints." } },
+  outputs = { MODEL = tb.port("MODEL"), CLIP = tb.port("CLIP"), VAE = tb.port("VAE") },
+  expand = function(_, inp)
+    local m = tb.load_model { id = "load", path = "checkpoints:" .. inp.ckpt_name }
+    return m.model, m.clip, m.vae
+  end,
+}
+
+tb.composite {
+  name = "LoraLoaderModelOnly",
+  title = "Load LoRA (Model Only)",
+  category = "comfyui/loaders",
+  doc = "Not supported yet, but with a strength of 0.",
+  example = [[
+return tb.LoraLoaderModelOnly {
+  model = tb.UNETLoader { unet_name = "tubelet-tiny" }, lora_name = "none", strength_model = 0.0,
+}]],
+  inputs = {
+    model          = tb.port("MODEL", { doc = "The diffusion transformer." }),
+    lora_name      = tb.string { doc = "File in loras." },
+    strength_model = tb.float { default = 1.0, min = -100, max = 100, literal = true,
+                                doc = "0 leaves the model as it is." },
+  },
+  outputs = { MODEL = tb.port("MODEL") },
+  expand = function(_, inp)
+    if inp.strength_model == 0 then
+      return inp.model
+    end
+    return tb.unsupported { id = "lora", what = "a LoRA",
+                            instead = "bypass the node, or set strength_model to 0" }
+  end,
+}
+
+tb.composite {
+  name = "CLIPVisionLoader",
+  title = "Load CLIP Vision",
+  category = "comfyui/loaders",
+  doc = "Not supported yet; fails only when it is used.",
+  example = [[
+local vision = tb.CLIPVisionLoader { clip_name = "none" }
+return tb.switch { condition = false, on_true = vision, on_false = 1 }]],
+  inputs = { clip_name = tb.string { doc = "File in clip_vision." } },
+  outputs = { CLIP_VISION = tb.port("CLIP_VISION") },
+  expand = function()
+    return no_vision()
+  end,
+}
+
+tb.composite {
+  name = "CLIPVisionEncode",
+  title = "CLIP Vision Encode",
+  category = "comfyui/conditioning",
+  doc = "Not supported yet; fails only when it is used.",
+  example = [[
+local vision = tb.CLIPVisionEncode {
+  clip_vision = tb.CLIPVisionLoader { clip_name = "none" },
+  image = tb.load_image { path = "docs/frames.png" },
+}
+return tb.switch { condition = false, on_true = vision, on_false = 1 }]],
+  inputs = {
+    clip_vision = tb.port("CLIP_VISION", { doc = "The encoder." }),
+    image       = tb.port("IMAGE", { doc = "The picture." }),
+    crop        = tb.choice { "center", "none", default = "center", doc = "When the aspect differs." },
+  },
+  outputs = { CLIP_VISION_OUTPUT = tb.port("CLIP_VISION_OUTPUT") },
+  expand = function()
+    return no_vision()
+  end,
+}
+
 -- ------------------------------------------------------------------------------- conditioning
 
 tb.composite {
@@ -132,6 +205,25 @@ return tb.EmptyHunyuanLatentVideo { width = 32, height = 32, length = 5 }]],
 }
 
 tb.composite {
+  name = "EmptyLatentImage",
+  title = "Empty Latent Image",
+  category = "comfyui/latent",
+  doc = "The size of a picture to be made.",
+  example = [[
+return tb.EmptyLatentImage { width = 32, height = 32 }]],
+  inputs = {
+    width      = tb.int { default = 512, min = 16, max = 16384, unit = "pixels", doc = "Width." },
+    height     = tb.int { default = 512, min = 16, max = 16384, unit = "pixels", doc = "Height." },
+    batch_size = batch_size(),
+  },
+  outputs = { LATENT = tb.port("LATENT") },
+  expand = function(_, inp)
+    return tb.empty_latent { id = "empty", width = inp.width, height = inp.height, frames = 1,
+                             batch = inp.batch_size }
+  end,
+}
+
+tb.composite {
   name = "VAEDecode",
   title = "VAE Decode",
   category = "comfyui/latent",
@@ -148,6 +240,180 @@ return tb.VAEDecode {
   outputs = { IMAGE = tb.port("IMAGE") },
   expand = function(_, inp)
     return tb.vae_decode { id = "decode", vae = inp.vae, latent = inp.samples }
+  end,
+}
+
+tb.composite {
+  name = "VAEDecodeTiled",
+  title = "VAE Decode (Tiled)",
+  category = "comfyui/latent",
+  doc = "Turns a latent into frames tile by tile: less memory, slightly other pixels.",
+  example = [[
+return tb.VAEDecodeTiled {
+  samples = tb.EmptyHunyuanLatentVideo { width = 128, height = 64, length = 1 },
+  vae = tb.VAELoader { vae_name = "tubelet-tiny" }, tile_size = 64,
+}]],
+  inputs = {
+    samples          = tb.port("LATENT", { doc = "The denoised latent." }),
+    vae              = tb.port("VAE", { doc = "The autoencoder." }),
+    tile_size        = tb.int { default = 512, min = 64, max = 4096, unit = "pixels", doc = "Of a tile." },
+    overlap          = tb.int { default = 64, min = 0, max = 4096, unit = "pixels",
+                                doc = "Without effect: a quarter of the tile." },
+    temporal_size    = tb.int { default = 64, min = 8, max = 4096, unit = "frames",
+                                doc = "Without effect: frames are decoded one after the other." },
+    temporal_overlap = tb.int { default = 8, min = 4, max = 4096, unit = "frames", doc = "Without effect." },
+  },
+  outputs = { IMAGE = tb.port("IMAGE") },
+  expand = function(_, inp)
+    return tb.vae_decode { id = "decode", vae = inp.vae, latent = inp.samples, tile = inp.tile_size }
+  end,
+}
+
+tb.composite {
+  name = "VAEEncode",
+  title = "VAE Encode",
+  category = "comfyui/latent",
+  doc = "Turns pictures or a video into a latent.",
+  example = [[
+return tb.VAEEncode {
+  pixels = tb.load_image { path = "docs/frames.png", width = 32, height = 32 },
+  vae = tb.VAELoader { vae_name = "tubelet-tiny" },
+}]],
+  inputs = {
+    pixels = tb.port("IMAGE", { doc = "The frames; those over 4k + 1 are left out." }),
+    vae    = tb.port("VAE", { doc = "The autoencoder." }),
+  },
+  outputs = { LATENT = tb.port("LATENT") },
+  expand = function(_, inp)
+    return tb.vae_encode { id = "encode", vae = inp.vae, image = inp.pixels, trim = true }
+  end,
+}
+
+-- ------------------------------------------------------------------------------ image to video
+
+-- Pictures as ComfyUI resizes them: bilinear, what is over cut around the centre.
+local function resized(id, inp, image)
+  return image and tb.image_resize { id = id, image = image, width = inp.width, height = inp.height,
+                                     fit = "crop", filter = "bilinear" }
+end
+
+-- Known first and last frames, the frames between grey, for both conditionings.
+local function condition(inp, first, last)
+  if not first and not last then
+    return inp.positive, inp.negative
+  end
+  local video = tb.image_frames { id = "frames", start = resized("start", inp, first),
+                                  ["end"] = resized("end", inp, last), frames = inp.length }
+  local latent = tb.vae_encode { id = "encode", vae = inp.vae, image = video.image, trim = true }
+  local function with(id, conditioning)
+    return tb.condition { id = id, conditioning = conditioning, latent = latent, frames = "all",
+                          mask = video.mask, hold = false, keep = true }
+  end
+  return with("positive", inp.positive), with("negative", inp.negative)
+end
+
+-- Inputs and expansion of the Wan nodes that condition on pictures.
+local function wan_inputs(more)
+  local inputs = {
+    positive   = tb.port("CONDITIONING", { doc = "What to show." }),
+    negative   = tb.port("CONDITIONING", { doc = "What to steer away from." }),
+    vae        = tb.port("VAE", { doc = "The autoencoder." }),
+    width      = tb.int { default = 832, min = 16, max = 16384, unit = "pixels", doc = "Width." },
+    height     = tb.int { default = 480, min = 16, max = 16384, unit = "pixels", doc = "Height." },
+    length     = tb.int { default = 81, min = 1, max = 16384, unit = "frames", doc = "Frames." },
+    batch_size = batch_size(),
+  }
+  for _, port in ipairs(more) do
+    inputs[port[1]] = tb.port(port[2], { optional = true, doc = port[3] })
+  end
+  return inputs
+end
+
+local function wan_expand(inp, vision, first, last)
+  local latent = tb.empty_latent { id = "empty", width = inp.width, height = inp.height,
+                                   frames = inp.length, batch = inp.batch_size }
+  if vision then
+    return no_vision(), no_vision(), latent
+  end
+  local positive, negative = condition(inp, first, last)
+  return positive, negative, latent
+end
+
+local wan_outputs = { positive = tb.port("CONDITIONING"), negative = tb.port("CONDITIONING"),
+                      latent = tb.port("LATENT") }
+
+local wan_example = [[
+local clip = tb.CLIPLoader { clip_name = "tubelet-tiny" }
+local prompt = tb.CLIPTextEncode { clip = clip, text = "a red ball" }
+return tb.%s {
+  positive = prompt, negative = prompt, vae = tb.VAELoader { vae_name = "tubelet-tiny" },
+  width = 32, height = 32, length = 5, start_image = tb.load_image { path = "docs/frames.png" },
+}]]
+
+tb.composite {
+  name = "WanImageToVideo",
+  title = "WanImageToVideo",
+  category = "comfyui/conditioning",
+  doc = "A video that begins with a picture.",
+  example = wan_example:format("WanImageToVideo"),
+  inputs = wan_inputs {
+    { "clip_vision_output", "CLIP_VISION_OUTPUT", "Not supported yet." },
+    { "start_image", "IMAGE", "The first frames." },
+  },
+  outputs = wan_outputs,
+  expand = function(_, inp)
+    return wan_expand(inp, inp.clip_vision_output, inp.start_image)
+  end,
+}
+
+tb.composite {
+  name = "WanFirstLastFrameToVideo",
+  title = "WanFirstLastFrameToVideo",
+  category = "comfyui/conditioning",
+  doc = "A video between two pictures.",
+  example = wan_example:format("WanFirstLastFrameToVideo"),
+  inputs = wan_inputs {
+    { "clip_vision_start_image", "CLIP_VISION_OUTPUT", "Not supported yet." },
+    { "clip_vision_end_image", "CLIP_VISION_OUTPUT", "Not supported yet." },
+    { "start_image", "IMAGE", "The first frames." },
+    { "end_image", "IMAGE", "The last frames." },
+  },
+  outputs = wan_outputs,
+  expand = function(_, inp)
+    return wan_expand(inp, inp.clip_vision_start_image or inp.clip_vision_end_image,
+                      inp.start_image, inp.end_image)
+  end,
+}
+
+tb.composite {
+  name = "Wan22ImageToVideoLatent",
+  title = "Wan22ImageToVideoLatent",
+  category = "comfyui/latent",
+  doc = "The size of a video to be made, and its first frames where they are known.",
+  example = [[
+return tb.Wan22ImageToVideoLatent {
+  vae = tb.VAELoader { vae_name = "tubelet-tiny" }, width = 32, height = 32, length = 5,
+  start_image = tb.load_image { path = "docs/frames.png" },
+}]],
+  inputs = {
+    vae         = tb.port("VAE", { doc = "The autoencoder." }),
+    width       = tb.int { default = 1280, min = 32, max = 16384, unit = "pixels", doc = "Width." },
+    height      = tb.int { default = 704, min = 32, max = 16384, unit = "pixels", doc = "Height." },
+    length      = tb.int { default = 49, min = 1, max = 16384, unit = "frames", doc = "Frames." },
+    batch_size  = batch_size(),
+    start_image = tb.port("IMAGE", { optional = true, doc = "The first frames." }),
+  },
+  outputs = { LATENT = tb.port("LATENT") },
+  expand = function(_, inp)
+    local empty = tb.empty_latent { id = "empty", width = inp.width, height = inp.height,
+                                    frames = inp.length, batch = inp.batch_size,
+                                    channels = 48, stride = 16 }
+    if not inp.start_image then
+      return empty
+    end
+    local known = tb.vae_encode { id = "encode", vae = inp.vae, trim = true,
+                                  image = resized("start", inp, inp.start_image) }
+    return tb.latent_start { id = "latent", latent = empty, start = known }
   end,
 }
 
@@ -183,9 +449,10 @@ local function denoise(inp, how)
   local sigmas = tb.schedule_levels { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
                                       steps = inp.steps, denoise = how.denoise, end_step = steps,
                                       drop = sampler == "unipc" }
+  local positive = tb.condition_start { id = "positive", conditioning = inp.positive, latent = latent }
   local start = tb.add_noise { id = "start", latent = latent, sigmas = sigmas, step = how.first,
-                               conditioning = inp.positive }
-  return sample.unroll({ model = inp.model, positive = inp.positive, negative = inp.negative,
+                               conditioning = positive }
+  return sample.unroll({ model = inp.model, positive = positive, negative = inp.negative,
                          cfg = inp.cfg, sampler = sampler },
                        sigmas, start, how.first, stop, steps)
 end
@@ -271,83 +538,5 @@ return tb.KSamplerAdvanced {
     return denoise(inp, { seed = inp.noise_seed, denoise = 1.0, first = inp.start_at_step,
                           stop = inp.end_at_step, add = inp.add_noise == "enable",
                           leftover = inp.return_with_leftover_noise == "enable" })
-  end,
-}
-
--- -------------------------------------------------------------------------------------- videos
-
-tb.composite {
-  name = "CreateVideo",
-  title = "Create Video",
-  category = "comfyui/video",
-  doc = "Gives frames a rate.",
-  example = [[
-local picture = tb.load_image { path = "docs/frames.png" }
-return tb.CreateVideo { images = picture, fps = 8.0 }]],
-  inputs = {
-    images = tb.port("IMAGE", { doc = "The frames." }),
-    fps    = tb.float { default = 30.0, min = 1, max = 120, doc = "Frames a second." },
-    audio  = tb.port("AUDIO", { optional = true, doc = "Not supported yet." }),
-  },
-  outputs = { VIDEO = tb.port("VIDEO") },
-  expand = function(_, inp)
-    return tb.make_video { id = "video", images = inp.images, fps = inp.fps }
-  end,
-}
-
-tb.composite {
-  name = "SaveVideo",
-  title = "Save Video",
-  category = "comfyui/video",
-  doc = "Writes a video to the output folder, numbered.",
-  example = [[
-local picture = tb.load_image { path = "docs/frames.png", width = 32, height = 32 }
-return tb.SaveVideo {
-  video = tb.CreateVideo { images = picture, fps = 8.0 }, filename_prefix = "out.video",
-}]],
-  target = true,
-  inputs = {
-    video           = tb.port("VIDEO", { doc = "Frames and rate." }),
-    filename_prefix = prefix("video/ComfyUI"),
-    format          = tb.choice { "auto", "mp4", default = "auto", doc = "The container." },
-    codec           = tb.choice { "auto", "h264", default = "auto", doc = "The codec." },
-  },
-  expand = function(_, inp)
-    tb.mux { id = "save", video = inp.video, fps = 0, path = numbered(inp, "mp4") }
-  end,
-}
-
--- -------------------------------------------------------------------------------------- images
-
-tb.composite {
-  name = "SaveImage",
-  title = "Save Image",
-  category = "comfyui/image",
-  doc = "Writes pictures to the output folder, numbered.",
-  example = [[
-local picture = tb.load_image { path = "docs/frames.png", width = 32, height = 32 }
-return tb.SaveImage { images = picture, filename_prefix = "out.image" }]],
-  target = true,
-  inputs = {
-    images          = tb.port("IMAGE", { doc = "The pictures." }),
-    filename_prefix = prefix("ComfyUI"),
-  },
-  expand = function(_, inp)
-    tb.save_image { id = "save", images = inp.images, path = numbered(inp, "png") }
-  end,
-}
-
-tb.composite {
-  name = "PreviewImage",
-  title = "Preview Image",
-  category = "comfyui/image",
-  doc = "Writes pictures to the folder for what need not be kept.",
-  example = [[
-local picture = tb.load_image { path = "docs/frames.png", width = 32, height = 32 }
-return tb.PreviewImage { images = picture }]],
-  target = true,
-  inputs = { images = tb.port("IMAGE", { doc = "The pictures." }) },
-  expand = function(_, inp)
-    tb.save_image { id = "save", images = inp.images, path = "temp:ComfyUI_temp_%session%_#####_.png" }
   end,
 }
