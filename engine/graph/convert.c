@@ -181,7 +181,7 @@ static tb_value *text_of_real(double f)
             break;
     }
     if (!strpbrk(buf, ".en"))
-        strcat(buf, ".0");
+        snprintf(buf + strlen(buf), sizeof buf - strlen(buf), ".0");
     return tb_value_string(buf);
 }
 
