@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, type ReactNode } from "react";
+import { useLayoutEffect, useRef, useState, type ReactNode } from "react";
 import { IconButton } from "../icons";
 import { closeDialog, useDialog, type Answer, type Question } from "./dialogs";
 import { KeysDialog } from "./KeysDialog";
@@ -7,7 +7,8 @@ import { OpenDialog } from "./OpenDialog";
 /** The browser's modal dialog: it traps focus, gives it back, and Escape closes it. */
 export function Modal({ title, children }: { title: string; children: ReactNode }) {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Layout effects end before the element leaves the page: closing gives the focus back.
+  useLayoutEffect(() => {
     const dialog = element.current!;
     dialog.showModal();
     dialog.querySelector<HTMLElement>("input:not([hidden]), .dialog-footer .button")?.focus();
