@@ -23,6 +23,8 @@ static void send_executing(tbs_comfy *c, const tb_prompt *p, const char *node, c
 static void begin_node(tbs_comfy *c, tb_prompt *p, const char *node)
 {
     const char *display = tb_prompt_display_node(p, node);
+    if (tb_prompt_is_cached(p, display)) /* a trivial node, which gives the same again */
+        return;
     if (tbs_progress_start(c, p, display))
         send_executing(c, p, display, display);
     if (tbs_progress_start(c, p, node))
@@ -79,7 +81,8 @@ static void on_run(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
     case TB_EV_STARTED: begin_node(c, p, ev->node); break;
     case TB_EV_FINISHED:
         begin_node(c, p, ev->node);
-        tbs_progress_finish(c, p, ev->node);
+        if (tbs_progress_begun(c, ev->node))
+            tbs_progress_finish(c, p, ev->node);
         tbs_preview_node(c, p, ev);
         break;
     case TB_EV_CACHED:

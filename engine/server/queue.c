@@ -18,6 +18,7 @@ void tbs_entry_free(tbs_entry **ep)
         return;
     tbs_prompt_clear(&e->p);
     tb_map_free(&e->ran);
+    tb_map_free(&e->held);
     free(e->current);
     free(e);
     *ep = NULL;
@@ -139,6 +140,7 @@ void tb_queue_free(tb_queue **qp)
         tbs_entry_free(&e);
     }
     free(q->listeners);
+    tb_map_free(&q->seen);
     uv_close((uv_handle_t *)&q->kick, on_closed);
     *qp = NULL;
 }

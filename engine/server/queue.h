@@ -114,6 +114,8 @@ void tb_prompts_free(tb_prompt ***list, int count);
 /* "pending", "running", "done", "failed", "canceled" */
 const char *tb_prompt_state_name(tb_prompt_state state);
 
+/* Was this node of its own graph among the cached ones? Of a prompt that runs. */
+bool tb_prompt_is_cached(const tb_prompt *p, const char *node);
 /* The node of the prompt's own graph that stands for this one: "sample" for
  * "sample/step_03/cond". Borrowed from the prompt. */
 const char *tb_prompt_display_node(const tb_prompt *p, const char *node);

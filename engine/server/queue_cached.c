@@ -1,93 +1,154 @@
 /* queue_cached.c - which nodes of a prompt will not run, for they or what they feed is stored.
  *
  * The plan stops at stored results: what is behind them is not in it, and counts as cached too. A
- * branch that nobody asks for (behind a switch) is not in it either, and does not count.
+ * branch that nobody asks for (behind a switch) is not in it either, and does not count. Trivial
+ * nodes are never stored; one that an earlier prompt has run gives the same again and counts as
+ * cached, as it would in ComfyUI.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "server/queue_internal.h"
 
 enum { OUT, RUNS, CACHED };
+enum { SEEN_MOST = 100000 }; /* keys remembered; then all are forgotten */
 
-typedef struct walk {
-    const tb_prompt *p;
-    const json_t *graph; /* of the document that runs */
-    tb_map *index;       /* id -> place in the graph */
-    const char **ids;
-    unsigned char *state;
-    int *stack;
-    int depth;
-} walk;
+/* ------------------------------------------------------------------------------ trivial nodes */
 
-/* The plan's rows, each for the node of the graph that stands for it: what runs in part, runs. */
-static void mark_planned(walk *w)
+static bool is_trivial(const tb_run *run, const json_t *row)
 {
-    json_t *rows = tb_run_plan(w->p->run), *row;
+    const char *type = json_string_value(json_object_get(row, "type"));
+    const tb_type *t = type ? tb_types_find(tb_run_types(run), type) : NULL;
+    return t && t->def->flags & (TB_NODE_INLINE | TB_NODE_FORGET);
+}
+
+void tbs_queue_remember(tb_queue *q, const tb_prompt *p)
+{
+    json_t *rows = tb_run_plan(p->run), *row;
     size_t i;
+    if (q->seen && tb_map_count(q->seen) > SEEN_MOST)
+        tb_map_free(&q->seen);
+    if (!q->seen)
+        q->seen = tb_map_new();
     json_array_foreach(rows, i, row)
     {
-        const char *id = json_string_value(json_object_get(row, "node"));
-        const char *state = json_string_value(json_object_get(row, "state"));
-        const int64_t at = tb_map_get(w->index, tb_prompt_display_node(w->p, id));
-        if (at < 0)
-            continue;
-        const bool cached = state[0] == 'c';
-        if (!cached)
-            w->state[at] = RUNS;
-        else if (w->state[at] == OUT)
-            w->state[at] = CACHED;
+        if (is_trivial(p->run, row))
+            tb_map_set(q->seen, json_string_value(json_object_get(row, "key")), 1);
     }
     json_decref(rows);
 }
 
-/* Everything a cached node was made from that does not run. */
-static void mark_behind(walk *w, int from)
+static bool will_run(const tb_queue *q, const tb_prompt *p, const json_t *row)
 {
-    w->stack[w->depth++] = from;
-    while (w->depth) {
-        const json_t *node = json_object_get(w->graph, w->ids[w->stack[--w->depth]]);
+    const char *state = json_string_value(json_object_get(row, "state"));
+    const char *key = json_string_value(json_object_get(row, "key"));
+    if (state[0] == 'c')
+        return false;
+    return p->no_cache || !q->seen || tb_map_get(q->seen, key) < 0 || !is_trivial(p->run, row);
+}
+
+/* ------------------------------------------------------------------------------------- the walk */
+
+/* A graph with the state of each node: the expanded one, or the client's. */
+typedef struct states {
+    const json_t *graph;
+    tb_map *index; /* id -> place */
+    const char **ids;
+    unsigned char *state;
+    int *stack;
+    int count;
+} states;
+
+static states states_of(const json_t *graph)
+{
+    const size_t room = json_object_size(graph) + 1;
+    states s = { .graph = graph, .index = tb_map_new() };
+    const char *id;
+    json_t *node;
+    s.ids = tb_xcalloc(room, sizeof *s.ids);
+    s.state = tb_xcalloc(room, 1);
+    s.stack = tb_xcalloc(room, sizeof *s.stack);
+    json_object_foreach((json_t *)(uintptr_t)graph, id, node)
+    {
+        s.ids[s.count] = id;
+        tb_map_set(s.index, id, s.count++);
+    }
+    return s;
+}
+
+static void states_free(states *s)
+{
+    tb_map_free(&s->index);
+    free(s->ids);
+    free(s->state);
+    free(s->stack);
+}
+
+static void mark(states *s, const char *id, int state)
+{
+    const int64_t at = id ? tb_map_get(s->index, id) : -1;
+    if (at >= 0 && (state == RUNS || s->state[at] == OUT))
+        s->state[at] = (unsigned char)state;
+}
+
+/* Everything a cached node was made from that does not run. */
+static void mark_behind(states *s, int from)
+{
+    int depth = 0;
+    s->stack[depth++] = from;
+    while (depth) {
+        const json_t *node = json_object_get(s->graph, s->ids[s->stack[--depth]]);
         json_t *value;
         const char *name;
         json_object_foreach(json_object_get(node, "inputs"), name, value)
         {
             const char *src =
                 tb_json_is_link(value) ? json_string_value(json_array_get(value, 0)) : NULL;
-            const int64_t at = src ? tb_map_get(w->index, src) : -1;
-            if (at < 0 || w->state[at] != OUT)
+            const int64_t at = src ? tb_map_get(s->index, src) : -1;
+            if (at < 0 || s->state[at] != OUT)
                 continue;
-            w->state[at] = CACHED;
-            w->stack[w->depth++] = (int)at;
+            s->state[at] = CACHED;
+            s->stack[depth++] = (int)at;
         }
     }
 }
 
-json_t *tbs_cached_nodes(const tb_prompt *p)
+static void mark_all_behind(states *s)
 {
-    walk w = { .p = p, .graph = json_object_get(p->document, "graph"), .index = tb_map_new() };
-    const size_t count = json_object_size(w.graph);
-    w.ids = tb_xcalloc(count + 1, sizeof *w.ids);
-    w.state = tb_xcalloc(count + 1, 1);
-    w.stack = tb_xcalloc(count + 1, sizeof *w.stack);
-    int n = 0;
-    const char *id;
-    json_t *node;
-    json_object_foreach((json_t *)(uintptr_t)w.graph, id, node)
-    {
-        w.ids[n] = id;
-        tb_map_set(w.index, id, n++);
-    }
-    mark_planned(&w);
-    for (int i = 0; i < n; i++)
-        if (w.state[i] == CACHED)
-            mark_behind(&w, i);
+    for (int i = 0; i < s->count; i++)
+        if (s->state[i] == CACHED)
+            mark_behind(s, i);
+}
+
+/* What runs in part, runs. */
+static void mark_displayed(const tb_prompt *p, const states *inner, states *own)
+{
+    for (int i = 0; i < inner->count; i++)
+        if (inner->state[i] != OUT)
+            mark(own, tb_prompt_display_node(p, inner->ids[i]), inner->state[i]);
+}
+
+json_t *tbs_cached_nodes(const tb_queue *q, const tb_prompt *p)
+{
+    json_t *expanded = tb_run_expanded(p->run), *rows = tb_run_plan(p->run), *row;
+    states inner = states_of(expanded), own = states_of(json_object_get(p->document, "graph"));
     json_t *list = json_array();
-    for (int i = 0; i < n; i++)
-        if (w.state[i] == CACHED)
-            json_array_append_new(list, json_string(w.ids[i]));
-    free(w.ids);
-    free(w.state);
-    free(w.stack);
-    tb_map_free(&w.index);
+    size_t i;
+    json_array_foreach(rows, i, row)
+    {
+        mark(&inner, json_string_value(json_object_get(row, "node")),
+             will_run(q, p, row) ? RUNS : CACHED);
+    }
+    mark_all_behind(&inner);
+    mark_displayed(p, &inner, &own);
+    mark_all_behind(&own);
+    for (int k = 0; k < own.count; k++)
+        if (own.state[k] == CACHED)
+            json_array_append_new(list, json_string(own.ids[k]));
+    states_free(&inner);
+    states_free(&own);
+    json_decref(rows);
+    json_decref(expanded);
     return list;
 }

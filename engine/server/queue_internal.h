@@ -10,6 +10,7 @@ typedef struct tbs_entry {
     bool resumed; /* it ran when the last server died: goes before all others */
     bool interrupted;
     tb_map *ran;   /* ids of p.executed */
+    tb_map *held;  /* ids of p.cached */
     char *current; /* node that was started last, as the run calls it; NULL: none */
     struct tbs_entry *next;
 } tbs_entry;
@@ -29,6 +30,7 @@ struct tb_queue {
     tbs_entry *running;
     double counter; /* number of the next prompt that brings none */
     uint64_t age;
+    tb_map *seen;    /* keys of trivial nodes that have run; NULL: none */
     uv_timer_t kick; /* starts the next one, not before the caller has answered */
     bool started, closing;
 };
@@ -56,4 +58,6 @@ void tbs_message_end(const tbs_entry *e, tb_prompt *p);
 
 /* queue_cached.c: ids of nodes of the prompt's graph that will not run, for they or what they feed
  * is stored. New reference. */
-json_t *tbs_cached_nodes(const tb_prompt *p);
+json_t *tbs_cached_nodes(const tb_queue *q, const tb_prompt *p);
+/* The prompt has ended well: its trivial nodes are known. */
+void tbs_queue_remember(tb_queue *q, const tb_prompt *p);

@@ -44,6 +44,8 @@ static void ended(tb_queue *q, tbs_entry *e, const tb_event *ev)
     }
     if (ev->err)
         e->p.err = *ev->err;
+    else
+        tbs_queue_remember(q, &e->p);
     finish(q, e,
            ev->status == TB_OK          ? TB_PROMPT_DONE
            : ev->status == TB_ECANCELED ? TB_PROMPT_CANCELED
@@ -54,17 +56,30 @@ static void ended(tb_queue *q, tbs_entry *e, const tb_event *ev)
 
 static void planned(tb_queue *q, tbs_entry *e)
 {
+    size_t i;
+    json_t *id;
     json_decref(e->p.cached);
     e->p.run_id = tb_run_id(e->p.run);
-    e->p.cached = tbs_cached_nodes(&e->p);
+    e->p.cached = tbs_cached_nodes(q, &e->p);
+    e->held = tb_map_new();
+    json_array_foreach(e->p.cached, i, id)
+    {
+        tb_map_set(e->held, json_string_value(id), 1);
+    }
     tbs_message_cached(&e->p);
     save(q, &e->p, false);
+}
+
+bool tb_prompt_is_cached(const tb_prompt *p, const char *node)
+{
+    const tbs_entry *e = (const tbs_entry *)p; /* its first member */
+    return e->held && tb_map_get(e->held, node) >= 0;
 }
 
 static void ran(tbs_entry *e, const char *node)
 {
     const char *shown = tb_prompt_display_node(&e->p, node);
-    if (!shown || tb_map_get(e->ran, shown) >= 0)
+    if (!shown || tb_prompt_is_cached(&e->p, shown) || tb_map_get(e->ran, shown) >= 0)
         return;
     tb_map_set(e->ran, shown, 1);
     json_array_append_new(e->p.executed, json_string(shown));

@@ -20,12 +20,12 @@ const WebSocket = createRequire(require.resolve("@saintno/comfyui-sdk"))("ws");
 const steps = 3;
 let server, host, folder;
 
-function graph(seed, prefix) {
+function graph(seed, prefix, text = "a red ball") {
   return {
     1: { class_type: "UNETLoader", inputs: { unet_name: "tubelet-tiny", weight_dtype: "default" } },
     2: { class_type: "CLIPLoader", inputs: { clip_name: "tubelet-tiny", type: "wan", device: "default" } },
     3: { class_type: "VAELoader", inputs: { vae_name: "tubelet-tiny" } },
-    4: { class_type: "CLIPTextEncode", inputs: { text: "a red ball", clip: ["2", 0] } },
+    4: { class_type: "CLIPTextEncode", inputs: { text, clip: ["2", 0] } },
     5: { class_type: "CLIPTextEncode", inputs: { text: "", clip: ["2", 0] } },
     6: { class_type: "EmptyHunyuanLatentVideo", inputs: { width: 32, height: 32, length: 5, batch_size: 1 } },
     7: {
@@ -102,6 +102,14 @@ test("@stable-canvas/comfyui-client queues, follows and fetches", { timeout: 120
   assert.ok(sampled.every((p) => p.max === steps && p.prompt_id));
   assert.ok(told.length > 0);
   assert.ok(seen.previews > 0);
+
+  // another prompt: what it does not touch is told as cached, what it does as executing, nothing as both
+  let cached;
+  client.on("execution_cached", (data) => (cached = data.nodes));
+  seen.executing = [];
+  await client.enqueue(graph(1, "other", "a blue ball"));
+  assert.deepEqual(cached, ["1", "2", "3", "5", "6"]);
+  assert.deepEqual(seen.executing.filter((id) => /^\d+$/.test(id)).sort(), ["10", "4", "7", "8", "9"]);
 
   const { filename, subfolder, type } = seen.files[0];
   const video = await fetch(client.viewURL(filename, subfolder, type));
