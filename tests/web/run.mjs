@@ -32,7 +32,7 @@ function checkTypes() {
 
 function runTests() {
   const { buildSync } = createRequire(join(modules, 'resolve.js'))('esbuild');
-  const names = readdirSync(here).filter((name) => name.endsWith('.test.mjs'));
+  const names = readdirSync(here).filter((name) => /\.test\.(mjs|ts)$/.test(name));
   buildSync({
     entryPoints: names.map((name) => join(here, name)),
     outdir: folder,
@@ -45,7 +45,7 @@ function runTests() {
     nodePaths: [modules],
     logLevel: 'warning',
   });
-  return run('--test', ...names.map((name) => join(folder, name)));
+  return run('--test', ...names.map((name) => join(folder, name.replace(/ts$/, 'mjs'))));
 }
 
 try {

@@ -2,17 +2,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { GraphDocument, NodeType } from "../src/api";
-import { catalog } from "../src/catalog";
-import { copyNodes, parseClipboard, pasteNodes } from "../src/document/clipboard";
-import { fromApi, toApi, toComfyApi } from "../src/document/convert";
-import { addNodes, connect, disconnect, freshId, removeNodes, setInput, toggleMode } from "../src/document/edits";
-import { closeGesture, record, redo, startHistory, undo } from "../src/document/history";
-import { boxOf } from "../src/document/layout";
-import { overlap } from "../src/document/geometry";
-import { allLinks, closesCircle, type Doc } from "../src/document/model";
-import { rebase } from "../src/document/rebase";
-import { documentIds, hiddenIn, scopeCanvasId, scopesOf } from "../src/document/scopes";
+import type { GraphDocument, NodeType } from "../../web/src/api";
+import { catalog } from "../../web/src/catalog";
+import { copyNodes, parseClipboard, pasteNodes } from "../../web/src/document/clipboard";
+import { fromApi, toApi, toComfyApi } from "../../web/src/document/convert";
+import { addNodes, connect, disconnect, freshId, removeNodes, setInput, toggleMode } from "../../web/src/document/edits";
+import { closeGesture, record, redo, startHistory, undo } from "../../web/src/document/history";
+import { boxOf } from "../../web/src/document/layout";
+import { overlap } from "../../web/src/document/geometry";
+import { allLinks, closesCircle, type Doc } from "../../web/src/document/model";
+import { rebase } from "../../web/src/document/rebase";
+import { documentIds, hiddenIn, scopeCanvasId, scopesOf } from "../../web/src/document/scopes";
 
 const port = (name: string, type: string) => ({ name, type });
 const types: NodeType[] = [

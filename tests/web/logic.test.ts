@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { NodeType } from "../src/api";
-import { findTypes } from "../src/canvas/fuzzy";
-import { fieldKind, limits, parseNumber, randomSeed, stepped } from "../src/fields/value";
-import { portFits } from "../src/ports";
-import { cardsOf, cardTitle } from "../src/scopes/steps";
+import type { NodeType } from "../../web/src/api";
+import { findTypes } from "../../web/src/canvas/fuzzy";
+import { fieldKind, limits, parseNumber, randomSeed, stepped } from "../../web/src/fields/value";
+import { portFits } from "../../web/src/ports";
+import { cardsOf, cardTitle } from "../../web/src/scopes/steps";
 
 const type = (name: string, title: string, category = "x"): NodeType => ({ name, title, category, kind: "primitive", version: "1", inputs: [], outputs: [] });
 
