@@ -240,6 +240,7 @@ static tb_status start_library(tb_web *w, tb_err *err)
         .pcontext = &w->context,
         .protocols = w->protocols,
         .vhost_name = "tubelet",
+        .headers = &web_library_headers,
         .fd_limit_per_thread = WEB_MAX_CONNECTIONS + 16,
         .max_http_header_data = WEB_MAX_HEADERS,
         .max_http_header_pool = WEB_MAX_CONNECTIONS,

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "server/web_bytes.h"
 
 static const struct {
     unsigned bit;
@@ -17,12 +18,32 @@ static const struct {
 
 /* ------------------------------------------------------------------------------------- refusals */
 
-/* The body is not wanted: answer at once, then close, else the client's next bytes are body. */
+static bool parse_length(const char *text, uint64_t *length)
+{
+    *length = 0;
+    if (!*text || strlen(text) > 18)
+        return false;
+    for (const char *p = text; *p; p++) {
+        if (*p < '0' || *p > '9')
+            return false;
+        *length = *length * 10 + (uint64_t)(*p - '0');
+    }
+    return true;
+}
+
+/* The body is not wanted: answer at once, then close, or the client's next bytes are body. */
+static void leave_body(tb_request *q)
+{
+    const char *text = q->ask.headers[WEB_CONTENT_LENGTH];
+    uint64_t length = 0;
+    q->body_unread = text && parse_length(text, &length) && length > 0;
+    if (q->ask.headers[WEB_TRANSFER_ENCODING] || (text && strcmp(text, "0") != 0))
+        q->answer.close = true;
+}
+
 static int refuse(tb_request *q, int status, const char *code, const char *message)
 {
-    const char *length = q->ask.headers[WEB_CONTENT_LENGTH];
-    if (q->ask.headers[WEB_TRANSFER_ENCODING] || (length && strcmp(length, "0") != 0))
-        q->answer.close = true;
+    leave_body(q);
     if (status == 401)
         tb_reply_header(q, "WWW-Authenticate", "Bearer");
     web_reply_refuse(q, status, code, message);
@@ -31,8 +52,7 @@ static int refuse(tb_request *q, int status, const char *code, const char *messa
 
 static int not_found(tb_request *q)
 {
-    if (q->ask.headers[WEB_CONTENT_LENGTH] || q->ask.headers[WEB_TRANSFER_ENCODING])
-        q->answer.close = true;
+    leave_body(q);
     tb_reply_text(q, 404, "404: Not Found");
     return 0;
 }
@@ -49,19 +69,6 @@ static void allow(tb_request *q, unsigned allowed)
 }
 
 /* ----------------------------------------------------------------------------------------- body */
-
-static bool parse_length(const char *text, uint64_t *length)
-{
-    *length = 0;
-    if (!*text || strlen(text) > 18)
-        return false;
-    for (const char *p = text; *p; p++) {
-        if (*p < '0' || *p > '9')
-            return false;
-        *length = *length * 10 + (uint64_t)(*p - '0');
-    }
-    return true;
-}
 
 /* true: go on, with *length bytes to come. false: it has been answered. */
 static bool check_length(tb_request *q, uint64_t *length)
@@ -197,8 +204,7 @@ static int options(tb_request *q)
         return refuse(q, 403, "forbidden", why);
     web_request_route(q, 0, &allowed);
     allow(q, allowed ? allowed : TB_GET);
-    if (q->ask.headers[WEB_CONTENT_LENGTH] || q->ask.headers[WEB_TRANSFER_ENCODING])
-        q->answer.close = true;
+    leave_body(q);
     tb_reply_empty(q, 200);
     return 0;
 }
@@ -214,14 +220,15 @@ static bool keeps_alive(struct lws *wsi, const web_ask *a)
 }
 
 /* libwebsockets 4.1.6 reads the body of a request that arrived together with the one before it from
- * the wrong place, and then for ever. It keeps such bytes in a buffer, whose existence this call
- * tells, of this connection or another. */
+ * the wrong place, and then for ever. It keeps such bytes in a buffer: there are buffers, of this
+ * connection or another, and nothing was read for this request. */
 static bool body_is_lost(const web_conn *c)
 {
     char length[24] = "";
     lws_hdr_copy(c->wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
     return lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 &&
-           strcmp(length, "0") != 0 && lws_service_adjust_timeout(c->web->context, 1, 0) == 0;
+           strcmp(length, "0") != 0 && lws_service_adjust_timeout(c->web->context, 1, 0) == 0 &&
+           web_bytes_read(lws_get_socket_fd(c->wsi)) <= c->read_before;
 }
 
 static int on_http(web_conn *c, const char *path, size_t n)
@@ -269,10 +276,11 @@ static int on_writeable(web_conn *c)
     if (done <= 0)
         return done;
     const bool close = q->answer.close;
-    const bool unread = close && !q->handled && q->ask.headers[WEB_CONTENT_LENGTH];
+    const bool unread = close && q->body_unread;
     web_request_free(q);
     if (unread)
         return linger(c);
+    c->read_before = web_bytes_read(lws_get_socket_fd(c->wsi));
     return close || lws_http_transaction_completed(c->wsi) ? -1 : 0;
 }
 

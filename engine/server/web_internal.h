@@ -56,6 +56,7 @@ typedef struct web_conn {
     tb_socket *socket;
     const tb_endpoint *endpoint; /* of an upgrade that was let through */
     char *query;                 /* the upgrade's */
+    uint64_t read_before;        /* bytes read from the socket up to the last answer's end */
     double linger_until;         /* > 0: answered early; what still comes is dropped */
 } web_conn;
 
@@ -100,6 +101,7 @@ struct tb_request {
     bool head;               /* HEAD: headers only */
     bool handled;            /* the handler was called */
     bool paused;             /* nothing is read from the client until the reply */
+    bool body_unread;        /* refused before its body came */
     const char *path, *rest; /* into ask.path */
     web_ask ask;
     web_body body;
@@ -179,6 +181,7 @@ const tb_part *web_form_part(const web_form *f, const char *name);
 void web_form_free(web_form **f); /* removes files that nobody moved away */
 
 /* web_reply.c */
+extern const struct lws_protocol_vhost_options web_library_headers; /* of its own answers */
 void web_reply_refuse(tb_request *q, int status, const char *code, const char *message);
 /* The whole answer, where no request is made of it; the caller closes. */
 void web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message);

@@ -9,12 +9,22 @@
 #include "base/mem.h"
 
 /* web-editor.md 2.6. The library's own set would block video. */
-static const char security_headers[] =
-    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-    "Referrer-Policy: no-referrer\r\n";
+#define POLICY                                                                       \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: " \
+    "blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self'; "           \
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+static const char security_headers[] = "Content-Security-Policy: " POLICY "\r\n"
+                                       "X-Content-Type-Options: nosniff\r\n"
+                                       "Referrer-Policy: no-referrer\r\n";
+
+static const struct lws_protocol_vhost_options no_referrer = { NULL, NULL,
+                                                               "referrer-policy:", "no-referrer" };
+static const struct lws_protocol_vhost_options no_sniff = { &no_referrer, NULL,
+                                                            "x-content-type-options:", "nosniff" };
+const struct lws_protocol_vhost_options web_library_headers = {
+    &no_sniff, NULL, "content-security-policy:", POLICY
+};
 
 static const struct {
     int status;
