@@ -5,7 +5,7 @@ import type { OutputFile, Run } from "../api";
 import { captionOf } from "../runs/actions";
 import { loadOlderRuns, useHistory } from "../runs/history";
 import { Icon } from "../icons";
-import { fileUrl, isVideo, isViewable, posterUrl } from "./media";
+import { fileUrl, isVideo, posterUrl, viewable } from "./media";
 import { openOverlay } from "./overlay";
 
 interface Item {
@@ -59,7 +59,7 @@ function Tile({ run, file }: Item) {
 
 export function Gallery() {
   const { runs, more, state, message } = useHistory();
-  const items = runs.flatMap((run): Item[] => (run.outputs ?? []).filter(isViewable).map((file) => ({ run, file })));
+  const items = runs.flatMap((run): Item[] => viewable(run).map((file) => ({ run, file })));
   return (
     <section aria-label="Results">
       {state === "failed" && <p className="hint">{message}</p>}

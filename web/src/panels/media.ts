@@ -16,7 +16,7 @@ const videoName = /\.(mp4|webm|mov|mkv|m4v)$/i;
 const pictureName = /\.(png|jpe?g|webp|gif|bmp|apng)$/i;
 
 export const isVideo = (file: OutputFile) => file.kind === "video" || videoName.test(file.filename);
-export const isViewable = (file: OutputFile) =>
+const isViewable = (file: OutputFile) =>
   isVideo(file) || file.kind === "image" || file.kind === "animation" || pictureName.test(file.filename);
 
 /** The stored bytes where they are kept: a later run may have written over the file. */
@@ -37,7 +37,22 @@ export function mediaOf(file: OutputFile, document?: GraphDocument): Media {
   };
 }
 
-export const viewable = (run: Run) => (run.outputs ?? []).filter(isViewable);
+/** What there is to see of a run. Of a node that wrote several files, `result_url` and `key` mean the first. */
+export function viewable(run: Run): OutputFile[] {
+  const files = run.outputs ?? [];
+  const counts = new Map<string, number>();
+  const each = files.map((file) => {
+    const index = counts.get(file.node) ?? 0;
+    counts.set(file.node, index + 1);
+    return { file, index };
+  });
+  return each
+    .map(({ file, index }) => {
+      if (!file.result_url || counts.get(file.node) === 1) return file;
+      return { ...file, key: undefined, result_url: `${file.result_url}&index=${index}` };
+    })
+    .filter(isViewable);
+}
 
 /** The file that stands for a run: its last video, else its last picture. */
 export function mainFile(run: Run): OutputFile | undefined {
