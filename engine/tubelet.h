@@ -135,5 +135,8 @@ bool tb_run_key(const tb_run *r, const char *node, tb_key *key);
 tb_value *const *tb_run_outputs(const tb_run *r, const char *node, int *count);
 /* The node types of this run: those of the engine, and those its script defines. Borrowed. */
 const tb_types *tb_run_types(const tb_run *r);
+/* Calls fn for every node of the expanded graph. */
+void tb_run_each_node(const tb_run *r, void (*fn)(void *ctx, const char *id, const char *type),
+                      void *ctx);
 /* The expanded graph as a document. New reference. */
 json_t *tb_run_expanded(const tb_run *r);

@@ -23,6 +23,14 @@ static json_t *expanded_link(const tb_program *p, const json_t *link)
                        : json_null();
 }
 
+void tb_run_each_node(const tb_run *r, void (*fn)(void *ctx, const char *id, const char *type),
+                      void *ctx)
+{
+    for (int i = 0; i < r->program->count; i++)
+        if (!r->program->nodes[i].alias)
+            fn(ctx, tb_program_id(r->program, i), r->program->nodes[i].type->def->name);
+}
+
 json_t *tb_run_expanded(const tb_run *r)
 {
     const tb_program *p = r->program;

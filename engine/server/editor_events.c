@@ -86,23 +86,26 @@ static void set_node(tb_server *s, const char *node, const char *state, const ch
     soon(s);
 }
 
-/* {id: [type, display]}; null for graphs nobody can look at as a whole. */
-static json_t *expanded_json(const tb_prompt *p)
+typedef struct shown {
+    const tb_prompt *p;
+    json_t *ids;
+} shown;
+
+static void show_node(void *ctx, const char *id, const char *type)
 {
-    json_t *ids = json_object(), *node, *graph;
-    const char *id;
-    tb_plan_summary summary;
-    tb_run_summary(p->run, &summary);
-    if (summary.nodes_total > MAX_EXPANDED || json_object_size(p->graph) > MAX_EXPANDED) {
-        json_decref(ids);
+    const shown *w = ctx;
+    json_object_set_new(w->ids, id, json_pack("[ss]", type, tb_prompt_display_node(w->p, id)));
+}
+
+/* {id: [type, display]}; null for graphs nobody can look at as a whole. */
+static json_t *expanded_json(const tb_prompt *p, const tb_plan_summary *plan)
+{
+    shown w = { .p = p };
+    if (plan->nodes_total > MAX_EXPANDED || json_object_size(p->graph) > MAX_EXPANDED)
         return json_null();
-    }
-    graph = tb_run_expanded(p->run);
-    json_object_foreach(graph, id, node) json_object_set_new(
-        ids, id,
-        json_pack("[Os]", json_object_get(node, "class_type"), tb_prompt_display_node(p, id)));
-    json_decref(graph);
-    return ids;
+    w.ids = json_object();
+    tb_run_each_node(p->run, show_node, &w);
+    return w.ids;
 }
 
 static void planned(tb_server *s, const tb_prompt *p, const tb_plan_summary *plan)
@@ -112,7 +115,7 @@ static void planned(tb_server *s, const tb_prompt *p, const tb_plan_summary *pla
     v->summary = *plan;
     flush(s);
     json_t *fields = json_pack("{ss so}", "prompt_id", p->id, "summary", tbs_summary_json(s, plan));
-    json_object_set_new(fields, "expanded", v->clients ? expanded_json(p) : json_null());
+    json_object_set_new(fields, "expanded", v->clients ? expanded_json(p, plan) : json_null());
     tbs_events_send_take(s, "planned", fields);
 }
 
