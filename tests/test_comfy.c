@@ -372,6 +372,33 @@ TEST(small_routes_answer)
     json_decref(ask(&c, 200, "POST", "/free", "{'unload_models':true}"));
 }
 
+TEST(settings_and_files_of_the_front_end_are_kept)
+{
+    json_decref(ask(&c, 200, "POST", "/settings", "{'a':1,'b':{'c':true}}"));
+    json_decref(ask(&c, 200, "POST", "/settings/a", "[2]"));
+    json_t *j = ask(&c, 200, "GET", "/api/settings", NULL);
+    CHECK_STR(at(j, "a"), "[2]");
+    CHECK_STR(at(j, "b.c"), "true");
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/settings/none", NULL);
+    CHECK(json_is_null(j));
+    json_decref(j);
+    json_decref(ask(&c, 200, "POST", "/userdata/workflows%2Fone.json", "{'x':1}"));
+    json_decref(ask(&c, 409, "POST", "/userdata/workflows%2Fone.json?overwrite=false", "{}"));
+    j = ask(&c, 200, "GET", "/userdata?dir=workflows&recurse=true", NULL);
+    CHECK_STR(at(j, ""), "[\"one.json\"]");
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/userdata/workflows%2Fone.json", NULL);
+    CHECK_STR(at(j, "x"), "1");
+    json_decref(j);
+    json_decref(ask(&c, 200, "POST", "/userdata/workflows%2Fone.json/move/two.json", ""));
+    json_decref(ask(&c, 404, "GET", "/userdata/workflows%2Fone.json", NULL));
+    json_decref(ask(&c, 204, "DELETE", "/userdata/two.json", NULL));
+    json_decref(ask(&c, 404, "GET", "/userdata/..%2Fsettings.json", NULL));
+    json_decref(ask(&c, 400, "GET", "/userdata", NULL));
+    json_decref(ask(&c, 404, "GET", "/userdata?dir=none", NULL));
+}
+
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
@@ -386,6 +413,7 @@ int main(int argc, char **argv)
         TEST_CASE(jobs_list_what_waits_runs_and_was),
         TEST_CASE(the_file_of_comfyuis_editor_is_a_prompt_too),
         TEST_CASE(small_routes_answer),
+        TEST_CASE(settings_and_files_of_the_front_end_are_kept),
     };
     if (argc == 2 && strcmp(argv[1], "__lua") == 0)
         tb_script_child_main(TB_SCRIPT_CHILD_FD);

@@ -136,9 +136,9 @@ static json_t *json(const char *quoted)
 }
 
 /* A prompt of one chain: "1" -> "2" (the output); `value` tells it from others. */
-static tb_prompt *add(bench *b, const char *id, int value, int ms, tb_prompt_request r)
+static tb_prompt *try_add(bench *b, const char *id, int value, int ms, tb_prompt_request r,
+                          tb_err *err)
 {
-    tb_err err = TB_ERR_INIT;
     json_t *graph =
         json_pack("{s{sss{sisi}}s{sss{s[si]si}}}", "1", "class_type", "t_step", "inputs", "value",
                   value, "ms", ms, "2", "class_type", "t_end", "inputs", "value", "1", 0, "ms", ms);
@@ -148,12 +148,20 @@ static tb_prompt *add(bench *b, const char *id, int value, int ms, tb_prompt_req
     r.graph = graph;
     r.document = document;
     r.outputs = outputs;
-    tb_prompt *p = tb_queue_add(b->queue, &r, &err);
-    if (!p)
-        fprintf(stderr, "%s\n", err.message);
+    tb_prompt *p = tb_queue_add(b->queue, &r, err);
     json_decref(graph);
     json_decref(document);
     json_decref(outputs);
+    return p;
+}
+
+static tb_prompt *add(bench *b, const char *id, int value, int ms, tb_prompt_request r)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_prompt *p = try_add(b, id, value, ms, r, &err);
+    if (!p)
+        fprintf(stderr, "%s\n", err.message);
+    REQUIRE(p);
     return p;
 }
 
@@ -172,6 +180,7 @@ static void sql(const char *dir, const char *text)
 TEST(prompts_run_by_number_then_by_age)
 {
     char *dir = st_folder();
+    tb_err err = TB_ERR_INIT;
     bench b = open_bench(dir);
     CHECK_NEAR(add(&b, "first", 10, 0, (tb_prompt_request){ 0 })->number, 0, 0);
     CHECK_NEAR(add(&b, "second", 20, 0, (tb_prompt_request){ 0 })->number, 1, 0);
@@ -180,7 +189,8 @@ TEST(prompts_run_by_number_then_by_age)
     add(&b, "also-half", 50, 0, (tb_prompt_request){ .numbered = true, .number = 0.5 });
     CHECK_INT(tb_queue_remaining(b.queue), 5);
     CHECK_STR(tb_queue_pending(b.queue, 0)->id, "front");
-    CHECK(!add(&b, "half", 1, 0, (tb_prompt_request){ 0 }));
+    CHECK(!try_add(&b, "half", 1, 0, (tb_prompt_request){ 0 }, &err));
+    CHECK_STR(err.message, "the prompt 'half' is in the queue already");
     run_all(&b);
     CHECK_STR(b.log.s, "started front\nended front\nstarted first\nended first\nstarted half\n"
                        "ended half\nstarted also-half\nended also-half\nstarted second\nended "

@@ -33,6 +33,20 @@ void tbs_post_free(void *ctx, tb_request *q)
     tb_reply_empty(q, 200);
 }
 
+/* No lines: what the server logs is told at /api/tubelet/events. */
+void tbs_get_logs(void *ctx, tb_request *q)
+{
+    (void)ctx;
+    tb_reply_json_take(q, 200,
+                       json_pack("{s[]s{sisi}}", "entries", "size", "cols", 80, "rows", 24));
+}
+
+void tbs_patch_logs(void *ctx, tb_request *q)
+{
+    (void)ctx;
+    tb_reply_empty(q, 200);
+}
+
 void tbs_get_users(void *ctx, tb_request *q)
 {
     (void)ctx;

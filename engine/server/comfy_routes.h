@@ -26,6 +26,16 @@ void tbs_get_view_metadata(void *ctx, tb_request *q);
 void tbs_get_jobs(void *ctx, tb_request *q); /* comfy_jobs.c */
 void tbs_get_job(void *ctx, tb_request *q);
 void tbs_post_jobs(void *ctx, tb_request *q);
+void tbs_get_settings(void *ctx, tb_request *q); /* comfy_user.c */
+void tbs_get_setting(void *ctx, tb_request *q);
+void tbs_post_settings(void *ctx, tb_request *q);
+void tbs_post_setting(void *ctx, tb_request *q);
+void tbs_get_userdata_list(void *ctx, tb_request *q);
+void tbs_get_userdata(void *ctx, tb_request *q);
+void tbs_post_userdata(void *ctx, tb_request *q);
+void tbs_delete_userdata(void *ctx, tb_request *q);
+void tbs_get_logs(void *ctx, tb_request *q); /* comfy_rest.c */
+void tbs_patch_logs(void *ctx, tb_request *q);
 void tbs_get_empty_list(void *ctx, tb_request *q); /* comfy_rest.c */
 void tbs_get_empty_object(void *ctx, tb_request *q);
 void tbs_post_free(void *ctx, tb_request *q);
