@@ -7,7 +7,7 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 mapfile -t c_files < <(find engine nodes tests examples -name '*.[ch]' 2>/dev/null | sort)
 mapfile -t engine_files < <(find engine nodes -name '*.[ch]' 2>/dev/null | sort)
 # Every text of the project but the licence; recorded reference data is not ours to format.
-mapfile -t texts < <(find . -path ./.git -prune -o -path ./build -prune -o -path ./tests/golden -prune -o \
+mapfile -t texts < <(find . -path ./.git -prune -o -path ./build -prune -o -name node_modules -prune -o -path ./tests/golden -prune -o \
     -type f \( -name '*.[ch]' -o -name '*.lua' -o -name '*.sh' -o -name '*.py' -o -name '*.md' -o -name '*.cmake' \
     -o -name 'CMakeLists.txt' -o -name '*.json' -o -path './.ci/*' \) -print | sed 's|^\./||' | sort)
 

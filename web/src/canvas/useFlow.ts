@@ -115,6 +115,7 @@ export function useFlow() {
   const [nodes, setNodes] = useState<FlowNode[]>([]);
   const [links, setLinks] = useState<FlowLink[]>([]);
   const drawn = useRef(nodes);
+  const byHand = useRef(false);
 
   const draw = useCallback((next: FlowNode[]) => {
     drawn.current = next;
@@ -136,10 +137,12 @@ export function useFlow() {
       }
       const all = withCarried(changes, drawn.current).filter((change) => change.type !== "select" && change.type !== "remove");
       draw(applyNodeChanges(all, drawn.current));
-      const settled = all.filter(isPosition).filter((change) => !change.dragging);
+      const moves = all.filter(isPosition);
+      const settled = moves.filter((change) => !change.dragging);
+      if (settled.length < moves.length) byHand.current = true;
       if (settled.length === 0) return;
-      const byKey = settled.some((change) => change.dragging === undefined);
-      edit(moveEdit(currentDoc(), drawn.current), byKey ? "arrow keys" : null);
+      edit(moveEdit(currentDoc(), drawn.current), byHand.current ? null : "arrow keys");
+      byHand.current = false;
       sayPlace(drawn.current, new Set(settled.map((change) => change.id)));
     },
     [draw],
