@@ -24,8 +24,8 @@ static const tb_input_def inputs[] = {
         params, path, "out.mp4", TB_IN_KEY_EXT | TB_IN_UNKEYED,
         "Where to write: .mp4 (H.264), .webm (VP9), .gif, .webp, or .png for a picture a frame."),
     TB_IN_FLOAT(params, fps, 8, 0, 1000, "frames a second", "Rate; 0: that of a VIDEO."),
-    TB_IN_COMBO(params, format, "auto", "auto|mp4|webm|gif|webp|png",
-                "auto: by the extension of path."),
+    TB_IN_COMBO(params, format, "auto", "auto|mp4|webm|gif|webp|png|apng",
+                "auto: by the extension of path; apng (animated PNG) may end in .png, too."),
     TB_IN_INT(params, quality, 0, 0, 100, "",
               "1 small .. 100 best; 0: the format's default, with hardly visible loss."),
     { 0 },
@@ -35,6 +35,12 @@ static const tb_output_def outputs[] = {
     { .name = "file", .type = "FILE", .doc = "The file in memory; for PNG a list, one a frame." },
     { 0 },
 };
+
+static bool fits(const char *format, const char *by_path)
+{
+    return strcmp(format, by_path) == 0 ||
+           (strcmp(format, "apng") == 0 && strcmp(by_path, "png") == 0);
+}
 
 /* Takes the graph's format by name or by the extension of path; NULL with a sentence when they are
  * wrong. */
@@ -46,7 +52,7 @@ static const char *format_of(const params *p, tb_err *err)
     if (!format || strcmp(format, "jpg") == 0)
         tb_err_set(err, TB_EINVAL, "path must end in .mp4, .webm, .gif, .webp or .png, got '%s'",
                    p->path);
-    else if (!automatic && (!by_path || strcmp(by_path, format) != 0))
+    else if (!automatic && (!by_path || !fits(format, by_path)))
         tb_err_set(err, TB_EINVAL, "path must end in .%s as format is %s, got '%s'", format, format,
                    p->path);
     else if (*extension)

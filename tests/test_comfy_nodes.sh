@@ -110,9 +110,12 @@ cat >switch.json <<'END'
   "12": { "class_type": "VAEDecodeTiled", "inputs": { "samples": ["11", 0], "vae": ["8", 0], "tile_size": 64,
           "overlap": 64, "temporal_size": 64, "temporal_overlap": 8 } },
   "13": { "class_type": "SaveWEBM", "inputs": { "images": ["12", 0], "filename_prefix": "switched", "codec": "vp9",
-          "fps": 8.0, "crf": 32.0 } } }
+          "fps": 8.0, "crf": 32.0 } },
+  "14": { "class_type": "SaveAnimatedPNG", "inputs": { "images": ["12", 0], "filename_prefix": "moving", "fps": 8.0,
+          "compress_level": 4 } } }
 END
-runs switch.json switched_00001_.webm switched_00002_.webm
+runs switch.json switched_00001_.webm switched_00002_.webm moving_00001_.png moving_00002_.png
+grep -q acTL moving_00001_.png || fail "moving_00001_.png is not animated"
 sed 's/"value": false/"value": true/' switch.json >lora.json
 refused lora.json "node '3/lora' (unsupported): a LoRA cannot be computed yet; bypass the node, or set strength_model to 0"
 

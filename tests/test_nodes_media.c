@@ -98,7 +98,7 @@ TEST(mux_tells_what_is_wrong)
           "fps must be more than 0 for frames without a rate of their own, got 0");
     wrong("mux", "'video':['red',0],'fps':2000", "fps must be 0..1000, got 2000");
     wrong("mux", "'video':['red',0],'format':'avi'",
-          "format must be one of auto|mp4|webm|gif|webp|png, got 'avi'");
+          "format must be one of auto|mp4|webm|gif|webp|png|apng, got 'avi'");
     wrong("mux", "'video':['red',0],'format':'gif','path':'a.mp4'",
           "path must end in .gif as format is gif, got 'a.mp4'");
     wrong("mux", "'video':['red',0],'quality':101", "quality must be 0..100, got 101");

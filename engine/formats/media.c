@@ -270,7 +270,7 @@ done:
 
 const char *tb_media_format_of(const char *path)
 {
-    static const char *const formats[] = { "mp4", "webm", "gif", "webp", "png", "jpg" };
+    static const char *const formats[] = { "mp4", "webm", "gif", "webp", "png", "jpg", "apng" };
     const char *extension = tb_fs_extension(path);
     if (strcasecmp(extension, "jpeg") == 0)
         return "jpg";

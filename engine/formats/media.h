@@ -31,7 +31,9 @@ tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, do
                          const atomic_bool *cancel, tb_err *err);
 
 typedef struct tb_media_options {
-    const char *format; /* "mp4" (H.264), "webm" (VP9), "gif", "png", "jpg", "webp" (animated) */
+    const char
+        *format; /* "mp4" (H.264), "webm" (VP9), "gif", "png", "jpg", "webp" (animated), "apng"
+                  */
     double fps;
     int quality; /* 1 worst .. 100 best; 0: the default of the format */
     const char

@@ -159,8 +159,8 @@ bool tbi_media_embed(tb_str *out, const char *format, const uint8_t *file, size_
         const char *format;
         bool (*put)(tb_str *out, const uint8_t *file, size_t size, const char *graph);
     } writers[] = {
-        { "png", put_png },   { "jpg", put_jpeg },          { "gif", put_gif },
-        { "webp", put_webp }, { "mp4", tbi_media_mp4_put },
+        { "png", put_png }, { "apng", put_png },  { "jpg", put_jpeg },
+        { "gif", put_gif }, { "webp", put_webp }, { "mp4", tbi_media_mp4_put },
     };
     for (size_t i = 0; i < sizeof writers / sizeof *writers; i++)
         if (strcmp(writers[i].format, format) == 0)

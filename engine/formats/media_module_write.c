@@ -92,6 +92,7 @@ static const format_spec specs[] = {
     { "webm", "webm", "libvpx-vp9", "libvpx", AV_PIX_FMT_YUV420P, false, 75, set_vp9 },
     { "gif", "gif", "gif", "GIF", AV_PIX_FMT_PAL8, false, 100, NULL },
     { "webp", "webp", "libwebp_anim", "libwebp", AV_PIX_FMT_RGB32, false, 90, set_webp },
+    { "apng", "apng", "apng", "APNG", AV_PIX_FMT_RGB24, false, 100, set_png },
     { "png", NULL, "png", "PNG", AV_PIX_FMT_RGB24, false, 100, set_png },
     { "jpg", NULL, "mjpeg", "JPEG", AV_PIX_FMT_YUVJ444P, false, 95, set_jpeg },
 };

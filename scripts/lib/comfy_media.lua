@@ -241,6 +241,25 @@ return tb.SaveAnimatedWEBP { images = picture, filename_prefix = "out.webp" }]],
 }
 
 tb.composite {
+  name = "SaveAnimatedPNG",
+  title = "SaveAnimatedPNG",
+  category = "comfyui/video",
+  doc = "Writes frames to an animated PNG in the output folder.",
+  example = picture .. [[
+return tb.SaveAnimatedPNG { images = picture, filename_prefix = "out.png" }]],
+  target = true,
+  inputs = {
+    images          = images(),
+    filename_prefix = prefix("ComfyUI"),
+    fps             = tb.float { default = 6.0, min = 0.01, max = 1000, doc = "Frames a second." },
+    compress_level  = tb.int { default = 4, min = 0, max = 9, doc = "Without effect." },
+  },
+  expand = function(_, inp)
+    tb.mux { id = "save", video = inp.images, fps = inp.fps, format = "apng", path = numbered(inp, "png") }
+  end,
+}
+
+tb.composite {
   name = "SaveWEBM",
   title = "SaveWEBM",
   category = "comfyui/video",
