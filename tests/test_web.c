@@ -183,7 +183,8 @@ TEST(forms_stream_their_files)
     CHECK_INT(post_form(&c, "B", body), 200);
     CHECK_STR(c.body.s, "{\"filename\":\"e.png\",\"bytes\":0,\"there\":0,\"note\":null}");
     client_close(&c);
-    static const char *const names[] = { "../x.png", "a/b.png", "..", "a\\\\b.png", "a\tb.png" };
+    static const char *const names[] = { "x\xff/", "../x.png",   "a/b.png",
+                                         "..",     "a\\\\b.png", "a\tb.png" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(body, sizeof body, FILE_PART "--B--\r\n", names[i], "x");
         CHECK_INT(post_form(&c, "B", body), 400);

@@ -182,6 +182,8 @@ TEST(paths_do_not_lead_out)
         client_close(&c);
     }
     CHECK(status_of("GET", "/index.html%00.png", "") != 200);
+    CHECK_INT(status_of("GET", "/echo/%ff", ""), 400);
+    CHECK_INT(status_of("GET", "/echo?x=%ff", ""), 400);
     CHECK_INT(ask(&c, "GET", "/echo/a%0ab", ""), 403);
     CHECK_STR(client_header(&c, "X-Content-Type-Options"),
               "nosniff"); /* the library's own answer */

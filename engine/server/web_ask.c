@@ -88,6 +88,21 @@ const char *web_ask_arg(const web_ask *a, const char *name)
     return NULL;
 }
 
+bool web_is_utf8(const char *text)
+{
+    json_t *j = json_string(text);
+    json_decref(j);
+    return j != NULL;
+}
+
+bool web_ask_is_text(const web_ask *a)
+{
+    bool text = web_is_utf8(a->path);
+    for (int i = 0; i < a->arg_count && text; i++)
+        text = web_is_utf8(a->args[i]);
+    return text;
+}
+
 char *web_ask_query(const web_ask *a)
 {
     tb_str b = TB_STR_INIT;

@@ -172,6 +172,8 @@ static tb_status check_filename(const char *name, tb_err *err)
 {
     if (strlen(name) > 255)
         return tb_err_set(err, TB_EINVAL, "a file name has more than 255 bytes");
+    if (!web_is_utf8(name))
+        return tb_err_set(err, TB_EINVAL, "a file name is not UTF-8");
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return tb_err_set(err, TB_EINVAL, "'%s' is no name for a file", name);
     for (const char *p = name; *p; p++)

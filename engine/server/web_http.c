@@ -245,8 +245,8 @@ static int on_http(web_conn *c, const char *path, size_t n)
         return -1;
     tb_request *q = web_request_new(c, methods[m].name, path, n);
     q->answer.close = !keeps_alive(c->wsi, &q->ask);
-    if (!plain_path(path, n))
-        return refuse(q, 400, "bad_input", "the address holds control characters");
+    if (!plain_path(path, n) || !web_ask_is_text(&q->ask))
+        return refuse(q, 400, "bad_input", "the address holds control characters or is not UTF-8");
     if (strcmp(q->method, "OPTIONS") == 0)
         return options(q);
     const char *why = web_guard(c->web, &q->ask, &q->answer.set_cookie, &status);

@@ -150,6 +150,8 @@ extern const char *const web_header_names[WEB_HEADER_COUNT];
 /* path: as libwebsockets decoded it. */
 void web_ask_read(web_ask *a, struct lws *wsi, const char *path, size_t n);
 void web_ask_free(web_ask *a);
+bool web_is_utf8(const char *text);
+bool web_ask_is_text(const web_ask *a); /* path and query are UTF-8 */
 const char *web_ask_arg(const web_ask *a, const char *name);
 char *web_ask_query(const web_ask *a); /* encoded again; a new string */
 

@@ -132,9 +132,12 @@ static void reply_memory(tb_request *q, int status, const char *mime, const void
 
 void tb_reply_json_take(tb_request *q, int status, json_t *j)
 {
-    char *text = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = j ? json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     json_decref(j);
-    reply_memory(q, status, "application/json; charset=utf-8", text, strlen(text));
+    if (text)
+        reply_memory(q, status, "application/json; charset=utf-8", text, strlen(text));
+    else
+        tb_reply_text(q, 500, "The answer holds text that is not UTF-8");
     free(text);
 }
 
@@ -162,10 +165,25 @@ void tb_reply_bytes(tb_request *q, const char *mime, const char *etag, const voi
     reply_memory(q, 200, mime, data, n);
 }
 
+/* A message may quote what a client sent, which need not be UTF-8. */
+static json_t *json_text(const char *text)
+{
+    json_t *j = json_string(text);
+    if (j)
+        return j;
+    char *plain = tb_xstrdup(text);
+    for (char *p = plain; *p; p++)
+        if (*p & 0x80)
+            *p = '?';
+    j = json_string(plain);
+    free(plain);
+    return j;
+}
+
 static json_t *error_body(const char *code, const char *message, json_t *at)
 {
-    return json_pack("{s:{s:s,s:o,s:o}}", "error", "code", code, "message",
-                     json_stringn_nocheck(message, strlen(message)), "at", at);
+    return json_pack("{s:{s:s,s:o,s:o}}", "error", "code", code, "message", json_text(message),
+                     "at", at);
 }
 
 void web_reply_refuse(tb_request *q, int status, const char *code, const char *message)
@@ -197,11 +215,11 @@ void tb_reply_error(tb_request *q, const tb_err *err)
 {
     json_t *at = json_object();
     if (err->node[0])
-        json_object_set_new(at, "node", json_string(err->node));
+        json_object_set_new(at, "node", json_text(err->node));
     if (err->input[0])
-        json_object_set_new(at, "input", json_string(err->input));
+        json_object_set_new(at, "input", json_text(err->input));
     if (err->origin[0])
-        json_object_set_new(at, "origin", json_string(err->origin));
+        json_object_set_new(at, "origin", json_text(err->origin));
     tb_reply_json_take(q, status_of(err->status),
                        error_body(tb_status_name(err->status), err->message, at));
 }

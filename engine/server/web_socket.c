@@ -129,9 +129,10 @@ void tb_socket_text(tb_socket *s, const char *text, size_t n)
 
 void tb_socket_json_take(tb_socket *s, json_t *j)
 {
-    char *text = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = j ? json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     json_decref(j);
-    tb_socket_text(s, text, strlen(text));
+    if (text)
+        tb_socket_text(s, text, strlen(text));
     free(text);
 }
 
