@@ -71,7 +71,8 @@ function RunActions({ run }: { run: Run }) {
 
 function RunRow({ run, place }: { run: Run; place?: number }) {
   const shown = useShownRun() === run.prompt_id;
-  const facts = [run.ended_ms ? age(run.ended_ms) : null, run.nodes_run === 0 && run.state === "done" ? "all stored" : null];
+  const stored = run.nodes_run === 0 && run.state === "done";
+  const facts = [run.ended_ms ? age(run.ended_ms) : null, stored ? "all stored" : null];
   return (
     <li className="run-row" data-state={run.state} aria-current={shown || undefined}>
       <Thumbnail run={run} />
@@ -137,7 +138,7 @@ function Waiting() {
       {queue.length === 0 && <p className="hint">Nothing runs.</p>}
       <ol className="rows">
         {queue.map((run) => (
-          <RunRow key={run.prompt_id} run={run} place={run.state === "pending" ? pending.indexOf(run) + 1 : undefined} />
+          <RunRow key={run.prompt_id} run={run} place={pending.indexOf(run) + 1 || undefined} />
         ))}
       </ol>
     </section>

@@ -46,7 +46,12 @@ export function Stage({ sides }: { sides: [Side, Side] }) {
   const moving = sides.some((side) => side.media.kind === "video");
   return (
     <div className="stage" onKeyDown={moving ? (event) => transportKey(event, playback) : undefined}>
-      <div className="stage-pictures" data-wipe={wipes || undefined} onPointerMove={wipes ? drag : undefined} onPointerDown={wipes ? drag : undefined}>
+      <div
+        className="stage-pictures"
+        data-wipe={wipes || undefined}
+        onPointerMove={wipes ? drag : undefined}
+        onPointerDown={wipes ? drag : undefined}
+      >
         {sides.map((side, index) => (
           <figure key={side.media.url} style={wipes && index === 1 ? { clipPath: `inset(0 0 0 ${line}%)` } : undefined}>
             <Picture side={side} attach={playback.attach(index)} onLoaded={playback.loaded} />

@@ -75,7 +75,9 @@ export function StorePanel() {
   const evictAll = async () => {
     const answer = await ask({
       title: "Evict everything?",
-      text: "All results go, but for pinned ones and those of runs under way. Graphs and files already written stay; running a graph again computes it anew.",
+      text:
+        "All results go, but for pinned ones and those of runs under way. Graphs and files already written stay; " +
+        "running a graph again computes it anew.",
       choices: [{ id: "evict", label: "Evict all", kind: "danger" }],
     });
     if (answer) await change("Not evicted", async () => `${bytes((await api.gc(0)).freed)} freed.`);
@@ -88,7 +90,12 @@ export function StorePanel() {
       <Reasons />
       <header className="panel-heading">
         <h3>Results</h3>
-        <select className="field" aria-label="Order" value={order} onChange={(event) => setOrder(event.target.value as ResultOrder)}>
+        <select
+          className="field"
+          aria-label="Order"
+          value={order}
+          onChange={(event) => setOrder(event.target.value as ResultOrder)}
+        >
           {Object.entries(orders).map(([value, label]) => (
             <option key={value} value={value}>
               {label}
@@ -105,7 +112,12 @@ export function StorePanel() {
           <ResultRow
             key={result.key}
             result={result}
-            onPin={() => change("Not pinned", async () => ((await api.pin(result.key, !result.pinned)).pinned ? "Pinned." : "No longer pinned."))}
+            onPin={() =>
+              change("Not pinned", async () => {
+                const { pinned } = await api.pin(result.key, !result.pinned);
+                return pinned ? "Pinned." : "No longer pinned.";
+              })
+            }
             onEvict={() =>
               change("Not evicted", async () => {
                 await api.evict(result.key);

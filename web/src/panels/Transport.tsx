@@ -9,7 +9,12 @@ export function Transport({ playback }: { playback: Playback }) {
     <div className="transport" role="group" aria-label="Playback">
       <IconButton icon="frameBack" label="Previous frame" disabled={frame === 0} onClick={() => seek(frame - 1)} />
       <IconButton icon={playing ? "pause" : "play"} label={playing ? "Pause" : "Play"} onClick={toggle} />
-      <IconButton icon="frameForward" label="Next frame" disabled={frame >= frames - 1} onClick={() => seek(frame + 1)} />
+      <IconButton
+        icon="frameForward"
+        label="Next frame"
+        disabled={frame >= frames - 1}
+        onClick={() => seek(frame + 1)}
+      />
       <input
         type="range"
         aria-label="Frame"

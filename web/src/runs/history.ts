@@ -66,5 +66,5 @@ export function useHistory(): History {
 
 /** The newest of all runs with this id, ended or not. */
 export function findRun(id: string): Run | undefined {
-  return runState.queue.get().find((run) => run.prompt_id === id) ?? history.get().runs.find((run) => run.prompt_id === id);
+  return [...runState.queue.get(), ...history.get().runs].find((run) => run.prompt_id === id);
 }

@@ -1,8 +1,8 @@
 // tracker.ts - what a run does, per node of the document.
 //
-// The server tells the states of expanded nodes ("sample/step_03/cond"). A tracker sums them up for the node itself, for
-// every scope around it ("sample/step_03", "sample") and for the node of the document it stands for, and keeps a tally
-// of each, so that one change costs its depth and not the size of the graph.
+// The server tells the states of expanded nodes ("sample/step_03/cond"). A tracker sums them up for the node itself,
+// for every scope around it ("sample/step_03", "sample") and for the node of the document it stands for, and keeps a
+// tally of each, so that one change costs its depth and not the size of the graph.
 
 import type { GraphError, Run } from "../api";
 import type { NodeChange } from "./events";
