@@ -129,6 +129,24 @@ TEST(invalid_outputs_are_dropped_and_the_others_run)
     json_decref(j);
 }
 
+TEST(a_graph_full_of_errors_is_answered_soon)
+{
+    tb_str s = TB_STR_INIT;
+    const double start = tb_clock_seconds();
+    tb_str_add(&s, "{\"prompt\":{\"x\":{\"class_type\":\"t_num\",\"inputs\":{\"value\":-1}}");
+    for (int i = 0; i < 3000; i++)
+        tb_str_addf(&s,
+                    ",\"a%d\":{\"class_type\":\"t_num\",\"inputs\":{\"value\":[\"b%d\",0]}},"
+                    "\"b%d\":{\"class_type\":\"t_num\",\"inputs\":{\"value\":[\"a%d\",0]}},"
+                    "\"o%d\":{\"class_type\":\"t_end\",\"inputs\":{\"value\":[\"%s%d\",0]}}",
+                    i, i, i, i, i, i % 2 ? "a" : "x\",0],\"path\":[\"a", i);
+    tb_str_add(&s, "}}");
+    CHECK_INT(client_call(&c, "POST", "/prompt", s.s), 400);
+    CHECK(strstr(c.body.s, "prompt_outputs_failed_validation"));
+    CHECK(tb_clock_seconds() - start < 20);
+    tb_str_free(&s);
+}
+
 TEST(literals_are_converted_and_undeclared_ones_dropped)
 {
     json_t *j = post(200, "'1':{'class_type':'t_num','inputs':{'value':'41','extra':'x'}},"
@@ -405,6 +423,7 @@ int main(int argc, char **argv)
         TEST_CASE(prompt_errors_have_comfyuis_words),
         TEST_CASE(node_errors_have_comfyuis_words),
         TEST_CASE(invalid_outputs_are_dropped_and_the_others_run),
+        TEST_CASE(a_graph_full_of_errors_is_answered_soon),
         TEST_CASE(literals_are_converted_and_undeclared_ones_dropped),
         TEST_CASE(view_refuses_what_is_not_ours),
         TEST_CASE(queue_can_be_seen_and_edited),

@@ -281,6 +281,34 @@ TEST(cached_and_executed_nodes_are_told_apart)
     free(dir);
 }
 
+TEST(history_keeps_the_newest_10000)
+{
+    char *dir = st_folder();
+    tb_err err = TB_ERR_INIT;
+    int64_t count = 0;
+    bench b = open_bench(dir);
+    sql(dir,
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<10004) INSERT INTO "
+        "prompt(id,state,number,numbered,created_ms,started_ms,ended_ms,run,place,request) "
+        "SELECT 'old'||i,'done',i,0,1,1,1,0,i,'{}' FROM n");
+    add(&b, "new", 1, 0, (tb_prompt_request){ 0 });
+    run_all(&b);
+    CHECK_OK(tb_store_prompt_history_count(b.store, &count, &err));
+    CHECK_INT(count, 10000);
+    json_t *h = tb_queue_history(b.queue, 1, -1, &err);
+    CHECK(json_object_get(h, "new"));
+    json_decref(h);
+    h = tb_queue_history_of(b.queue, "old5", &err);
+    CHECK_INT(json_object_size(h), 0);
+    json_decref(h);
+    h = tb_queue_history_of(b.queue, "old6", &err);
+    CHECK_INT(json_object_size(h), 1);
+    json_decref(h);
+    close_bench(&b);
+    st_remove(dir);
+    free(dir);
+}
+
 static void interrupt(bench *b)
 {
     CHECK(!tb_queue_interrupt(b->queue, "another"));
@@ -509,6 +537,7 @@ int main(int argc, char **argv)
     static const struct tb_test tests[] = {
         TEST_CASE(prompts_run_by_number_then_by_age),
         TEST_CASE(history_is_comfyuis_and_in_order_of_ending),
+        TEST_CASE(history_keeps_the_newest_10000),
         TEST_CASE(cached_and_executed_nodes_are_told_apart),
         TEST_CASE(an_interrupted_prompt_is_canceled_and_the_next_runs),
         TEST_CASE(a_failed_prompt_says_where_and_why),

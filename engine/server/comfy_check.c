@@ -3,10 +3,14 @@
  * Outputs that are in order run although others are not. The engine's own check finds the errors;
  * here they get ComfyUI's words.
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "graph/program.h"
 #include "server/comfy_internal.h"
+
+enum { MOST_DEPENDENTS = 256, MOST_ROUNDS = 64 }; /* bounds on the work a broken graph can make */
 
 json_t *tbs_prompt_error(const char *type, const char *message, const char *details)
 {
@@ -119,28 +123,40 @@ static void add_error(check *c, const tb_err *err)
                           tbs_node_error(c->types, c->graph, c->needs, err));
 }
 
-/* Outputs that need one of the nodes with errors leave; what they are is told of those nodes. */
+/* Each node with errors is told which outputs it spoils. */
+static void tell_dependents(check *c, const char *node)
+{
+    json_t *entry = json_object_get(c->v->node_errors, node);
+    json_t *told = json_object_get(entry, "dependent_outputs");
+    if (json_array_size(told))
+        return; /* by an earlier error of the same node */
+    json_object_set_new(entry, "dependent_outputs",
+                        tbs_needs_affected(c->needs, &node, 1, c->outputs));
+}
+
+/* Outputs that need one of the nodes with errors leave. */
 static void drop_outputs(check *c, const tb_err_list *errors)
 {
+    const char **nodes = tb_xcalloc((size_t)errors->count + 1, sizeof *nodes);
     json_t *left = json_array(), *output;
-    size_t i;
+    size_t i, k = 0;
+    for (int e = 0; e < errors->count; e++)
+        nodes[e] = errors->items[e].node;
+    for (int e = 0; e < errors->count && e < MOST_DEPENDENTS; e++)
+        tell_dependents(c, nodes[e]);
+    json_t *bad = tbs_needs_affected(c->needs, nodes, errors->count, c->outputs);
     json_array_foreach(c->outputs, i, output)
     {
-        bool bad = false;
-        for (int k = 0; k < errors->count; k++) {
-            const char *node = errors->items[k].node;
-            if (!tbs_needs_node(c->needs, json_string_value(output), node))
-                continue;
-            bad = true;
-            json_t *told =
-                json_object_get(json_object_get(c->v->node_errors, node), "dependent_outputs");
-            if (!among(told, json_string_value(output)))
-                json_array_append(told, output);
-        }
-        json_array_append(bad ? c->bad : left, output);
+        if (json_array_get(bad, k) == output) /* both are in the same order */
+            k++;
+        else
+            json_array_append(left, output);
     }
+    json_array_extend(c->bad, bad);
+    json_decref(bad);
     json_decref(c->outputs);
     c->outputs = left;
+    free(nodes);
 }
 
 /* Errors of what the outputs need; TB_OK: none. */
@@ -230,8 +246,13 @@ void tbs_check_prompt(const tb_types *types, json_t *graph, const json_t *only, 
                 .outputs = outputs,
                 .bad = json_array(),
                 .v = v };
-    while (check_once(&c))
-        continue;
+    /* a second look finds cycles, one at a time; nobody needs to be told of hundreds */
+    for (int round = 0; check_once(&c); round++)
+        if (round == MOST_ROUNDS) {
+            json_array_extend(c.bad, c.outputs);
+            json_array_clear(c.outputs);
+            break;
+        }
     if (!v->error && json_array_size(c.outputs) == 0)
         failed_outputs(&c);
     v->outputs = c.outputs;

@@ -83,8 +83,9 @@ json_t *tbs_prompt_error(const char *type, const char *message, const char *deta
 typedef struct tbs_needs tbs_needs;
 tbs_needs *tbs_needs_new(const json_t *graph);
 void tbs_needs_free(tbs_needs **n);
-/* Does `node` need `other`, or is it that? */
-bool tbs_needs_node(tbs_needs *n, const char *node, const char *other);
+/* Those of `outputs` that need one of these nodes, or are one. New reference. */
+json_t *tbs_needs_affected(tbs_needs *n, const char *const *nodes, int count,
+                           const json_t *outputs);
 /* The part of the graph that these ids need, in its own order. New reference. */
 json_t *tbs_needs_part(tbs_needs *n, const json_t *ids);
 /* A way from a node back to itself: its ids, the first one again at the end. New reference; NULL

@@ -13,7 +13,8 @@ struct tbs_needs {
     json_t **nodes; /* borrowed */
     int count;
     unsigned char *seen;
-    int *stack, *from; /* from: the node that needs this one, on the walk */
+    int *stack, *from;                   /* from: the node that needs this one, on the walk */
+    int *user_start, *user_fill, *users; /* see index_users; NULL until needed */
 };
 
 tbs_needs *tbs_needs_new(const json_t *graph)
@@ -49,6 +50,9 @@ void tbs_needs_free(tbs_needs **np)
     free(n->seen);
     free(n->stack);
     free(n->from);
+    free(n->user_start);
+    free(n->user_fill);
+    free(n->users);
     free(n);
     *np = NULL;
 }
@@ -82,13 +86,87 @@ static bool walk(tbs_needs *n, int root, int stop)
     return false;
 }
 
-bool tbs_needs_node(tbs_needs *n, const char *node, const char *other)
+/* -------------------------------------------------------------------- the other way round */
+
+/* Calls fn for every link between nodes of the graph: `to` reads `from`. */
+static void each_link(tbs_needs *n, void (*fn)(tbs_needs *n, int from, int to))
 {
-    const int64_t a = tb_map_get(n->index, node), b = tb_map_get(n->index, other);
-    if (a < 0 || b < 0)
-        return false;
+    for (int to = 0; to < n->count; to++) {
+        const char *name;
+        json_t *value;
+        json_object_foreach(json_object_get(n->nodes[to], "inputs"), name, value)
+        {
+            const char *src =
+                tb_json_is_link(value) ? json_string_value(json_array_get(value, 0)) : NULL;
+            const int from = src ? (int)tb_map_get(n->index, src) : -1;
+            if (from >= 0)
+                fn(n, from, to);
+        }
+    }
+}
+
+static void count_user(tbs_needs *n, int from, int to)
+{
+    (void)to;
+    n->user_start[from + 1]++;
+}
+
+static void put_user(tbs_needs *n, int from, int to)
+{
+    n->users[n->user_start[from] + n->user_fill[from]++] = to;
+}
+
+/* Readers of node i: users[user_start[i]] up to users[user_start[i + 1]]. */
+static void index_users(tbs_needs *n)
+{
+    if (n->users)
+        return;
+    n->user_start = tb_xcalloc((size_t)n->count + 2, sizeof *n->user_start);
+    n->user_fill = tb_xcalloc((size_t)n->count + 1, sizeof *n->user_fill);
+    each_link(n, count_user);
+    for (int i = 0; i < n->count; i++)
+        n->user_start[i + 1] += n->user_start[i];
+    n->users = tb_xcalloc((size_t)n->user_start[n->count] + 1, sizeof *n->users);
+    each_link(n, put_user);
+}
+
+/* Mark what needs one of the nodes. */
+static void mark_users(tbs_needs *n, const char *const *nodes, int count)
+{
+    int depth = 0;
     memset(n->seen, 0, (size_t)n->count);
-    return a == b || walk(n, (int)a, (int)b);
+    for (int i = 0; i < count; i++) {
+        const int at = (int)tb_map_get(n->index, nodes[i]);
+        if (at < 0 || n->seen[at])
+            continue;
+        n->seen[at] = 1;
+        n->stack[depth++] = at;
+    }
+    while (depth) {
+        const int at = n->stack[--depth];
+        for (int u = n->user_start[at]; u < n->user_start[at + 1]; u++) {
+            const int to = n->users[u];
+            if (n->seen[to])
+                continue;
+            n->seen[to] = 1;
+            n->stack[depth++] = to;
+        }
+    }
+}
+
+json_t *tbs_needs_affected(tbs_needs *n, const char *const *nodes, int count, const json_t *outputs)
+{
+    json_t *affected = json_array(), *id;
+    size_t i;
+    index_users(n);
+    mark_users(n, nodes, count);
+    json_array_foreach(outputs, i, id)
+    {
+        const int64_t at = tb_map_get(n->index, json_string_value(id));
+        if (at >= 0 && n->seen[at])
+            json_array_append(affected, id);
+    }
+    return affected;
 }
 
 json_t *tbs_needs_part(tbs_needs *n, const json_t *ids)

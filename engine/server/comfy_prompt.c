@@ -76,6 +76,8 @@ static void enqueue(tb_server *s, tb_request *q, const json_t *body, json_t *gra
             json_pack("{sssosO}", "prompt_id", p->id, "number",
                       p->numbered ? json_real(p->number) : json_integer((json_int_t)p->number),
                       "node_errors", v->node_errors));
+    else if (err.status == TB_EINVAL)
+        refuse_take(q, tbs_prompt_error("invalid_prompt_id", err.message, ""), NULL);
     else
         tb_reply_error(q, &err);
     json_decref(extra);

@@ -188,6 +188,33 @@ test("@saintno/comfyui-sdk is told of errors", { timeout: 120_000 }, async () =>
   api.destroy();
 });
 
+test("a client that reads them gets previews with their node", { timeout: 120_000 }, async () => {
+  const ws = new WebSocket(`${host.replace("http", "ws")}/ws?clientId=named`);
+  await new Promise((resolve) => ws.on("open", resolve));
+  ws.send(JSON.stringify({ type: "feature_flags", data: { supports_preview_metadata: true } }));
+  const frames = [];
+  const ended = new Promise((resolve) => {
+    ws.on("message", (data, binary) => {
+      if (binary) frames.push(data);
+      else if (JSON.parse(data).type === "executing" && JSON.parse(data).data.node === null) resolve();
+    });
+  });
+  const body = JSON.stringify({ prompt: graph(99, "named"), client_id: "named" });
+  const { prompt_id } = await (await fetch(`${host}/prompt`, { method: "POST", body })).json();
+  await ended;
+  ws.close();
+  assert.ok(frames.length > 0);
+  for (const frame of frames) {
+    assert.equal(frame.readUInt32BE(0), 4);
+    const size = frame.readUInt32BE(4);
+    const meta = JSON.parse(frame.subarray(8, 8 + size));
+    assert.equal(meta.prompt_id, prompt_id);
+    assert.equal(meta.image_type, "image/jpeg");
+    assert.ok(meta.real_node_id.startsWith(`${meta.display_node_id}/`));
+    assert.equal(frame.readUInt16BE(8 + size), 0xffd8); // a JPEG begins
+  }
+});
+
 test("uploads arrive", { timeout: 60_000 }, async () => {
   const api = await new ComfyApi(host).init().waitForReady();
   const answer = await api.uploadImage(Buffer.from("not a picture"), "up.png", { subfolder: "a" });
