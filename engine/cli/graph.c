@@ -163,7 +163,7 @@ const cli_command cli_graph = {
     .name = "graph",
     .operands = "FILE",
     .summary = "Print a graph as API JSON, Lua, Graphviz or an SVG picture",
-    .detail = "FILE is a Lua graph, API-format JSON, or a video or PNG made by tubelet.",
+    .detail = "FILE is a Lua graph, JSON of ours or of ComfyUI, or a video or PNG made by tubelet.",
     .options = options,
     .examples = { "tubelet graph out.mp4 --as lua > again.lua",
                   "tubelet graph graphs/text_to_video.lua --as svg > graph.svg" },

@@ -1,5 +1,5 @@
-/* open.h - a graph as the user names it: a Lua file, API-format JSON, or a video or picture we
- * made.
+/* open.h - a graph as the user names it: a Lua file, JSON (ours, API format, or as ComfyUI's editor
+ * saves it), or a video or picture we made.
  *
  * Opening a Lua file starts the script child, which stays until cli_graph_close: it may be needed
  * to expand composites during the run.

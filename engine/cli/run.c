@@ -33,8 +33,9 @@ static const cli_option options[] = {
 const cli_command cli_run = {
     .name = "run",
     .operands = "GRAPH",
-    .summary = "Run a graph: a Lua file, API-format JSON, or a video made by tubelet",
+    .summary = "Run a graph: a Lua file, a workflow of ComfyUI, or a video made by tubelet",
     .detail =
+        "Workflows are read as ComfyUI's editor saves them and in API format.\n"
         "A Lua graph's own parameters are options as well: 'tubelet run GRAPH --help' lists them.\n"
         "Files that were written are printed on stdout, everything else on stderr. Ctrl+C stops\n"
         "within one block and keeps what is finished; 'tubelet resume' goes on from there.",
