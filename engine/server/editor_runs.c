@@ -253,16 +253,6 @@ void tbs_run_task_clear(tbs_task *t)
     free(r->title);
 }
 
-static void take_prompt(tbs_run_task *r, const tb_prompt *p)
-{
-    r->run_id = p->run_id;
-    r->no_cache = p->no_cache;
-    r->title = p->title ? tb_xstrdup(p->title) : NULL;
-    r->document = json_incref(p->document);
-    r->extra_data = json_incref(p->extra_data);
-    r->outputs = json_incref(p->outputs);
-}
-
 tbs_run_task *tbs_run_task_new(tb_server *s, tb_request *q, const char *id, bool body,
                                void (*work)(tbs_task *t))
 {
@@ -270,23 +260,29 @@ tbs_run_task *tbs_run_task_new(tb_server *s, tb_request *q, const char *id, bool
     const tb_prompt *p = tb_queue_find(s->queue, id);
     r->id = tb_xstrdup(id);
     r->t.clear = tbs_run_task_clear;
-    if (p) {
-        take_prompt(r, p);
-        r->run = tbs_live_json(s, p);
-    }
+    r->run = p ? tbs_live_json(s, p) : NULL;
+    r->run_id = p ? p->run_id : 0;
     return r;
 }
 
+/* Also of a live prompt only what the store has is looked at here: the other is the loop's. */
 bool tbs_run_task_find(tbs_run_task *r)
 {
-    if (r->run)
-        return true;
-    tb_prompt *p = tb_queue_past(r->t.server->queue, r->id, &r->t.err);
+    tb_queue *queue = r->t.server->queue;
+    tb_prompt *p =
+        r->run ? tb_queue_stored(queue, r->id, &r->t.err) : tb_queue_past(queue, r->id, &r->t.err);
     if (!p)
         return false;
-    take_prompt(r, p);
-    r->run = tbs_run_json(p);
-    tbs_run_enrich(&r->t, r->run, r->run_id);
+    r->no_cache = p->no_cache;
+    r->title = p->title ? tb_xstrdup(p->title) : NULL;
+    r->document = json_incref(p->document);
+    r->extra_data = json_incref(p->extra_data);
+    r->outputs = json_incref(p->outputs);
+    if (!r->run) {
+        r->run_id = p->run_id;
+        r->run = tbs_run_json(p);
+        tbs_run_enrich(&r->t, r->run, r->run_id);
+    }
     tb_prompt_free(&p);
     return true;
 }

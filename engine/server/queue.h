@@ -103,7 +103,11 @@ json_t *tb_queue_history(tb_queue *q, int64_t limit, int64_t offset, tb_err *err
 json_t *tb_queue_history_of(tb_queue *q, const char *id, tb_err *err);
 void tb_queue_history_remove(tb_queue *q, const char *id); /* NULL: all */
 
-/* A prompt of the history; TB_ENOTFOUND when there is none. The caller frees it. */
+/* A prompt as it was asked for, whatever its state, from the store: what a worker looks at instead
+ * of a live one. TB_ENOTFOUND. Any thread. The caller frees it. */
+tb_prompt *tb_queue_stored(tb_queue *q, const char *id, tb_err *err);
+/* A prompt of the history; TB_ENOTFOUND when there is none. Any thread, as the list. The caller
+ * frees it. */
 tb_prompt *tb_queue_past(tb_queue *q, const char *id, tb_err *err);
 /* At most `limit` of them (< 0: all), newest first, leaving out the `skip` newest. *list is an
  * array of *count; free with tb_prompts_free. */

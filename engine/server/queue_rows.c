@@ -211,18 +211,24 @@ static tb_prompt *prompt_of(const tb_prompt_row *r)
 
 /* ------------------------------------------------------------------------------------- history */
 
-tb_prompt *tb_queue_past(tb_queue *q, const char *id, tb_err *err)
+tb_prompt *tb_queue_stored(tb_queue *q, const char *id, tb_err *err)
 {
     tb_prompt_row row = { 0 };
-    tb_prompt *p = NULL;
     if (tb_store_prompt_get(q->store, id, &row, err) != TB_OK)
         return NULL;
-    if (row.ended_ms)
-        p = prompt_of(&row);
-    else
-        tb_err_set(err, TB_ENOTFOUND, "the prompt '%s' has not ended", id);
+    tb_prompt *p = prompt_of(&row);
     tb_prompt_row_clear(&row);
     return p;
+}
+
+tb_prompt *tb_queue_past(tb_queue *q, const char *id, tb_err *err)
+{
+    tb_prompt *p = tb_queue_stored(q, id, err);
+    if (!p || p->ended_ms)
+        return p;
+    tb_err_set(err, TB_ENOTFOUND, "the prompt '%s' has not ended", id);
+    tb_prompt_free(&p);
+    return NULL;
 }
 
 tb_status tb_queue_past_list(tb_queue *q, int64_t limit, int64_t skip, tb_prompt ***list,
