@@ -257,6 +257,10 @@ static int write_head(tb_request *q)
 {
     web_answer *a = &q->answer;
     a->head_sent = true;
+    if (a->fd < 0 && a->left && a->left <= WEB_CHUNK) { /* in one packet with its headers */
+        tb_str_addn(&a->head, a->bytes.s + a->at, (size_t)a->left);
+        a->left = 0;
+    }
     const int n =
         lws_write(q->conn->wsi, (unsigned char *)a->head.s, a->head.len, LWS_WRITE_HTTP_HEADERS);
     return n < 0 ? -1 : 0;
