@@ -4,7 +4,6 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 
 #include "base/fs.h"
@@ -131,12 +130,6 @@ static void join_routes(tb_server *s)
         s->endpoints[i] = *endpoint_list[i];
 }
 
-static bool is_loopback(const char *address)
-{
-    return !address || strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-           strcasecmp(address, "localhost") == 0;
-}
-
 static tb_status make_token(tb_server *s, tb_err *err)
 {
     unsigned char random[16];
@@ -144,7 +137,7 @@ static tb_status make_token(tb_server *s, tb_err *err)
         s->token = tb_xstrdup(s->o.token);
         return TB_OK;
     }
-    if (is_loopback(s->o.address))
+    if (!s->o.address || tb_web_is_loopback(s->o.address))
         return TB_OK;
     if (getrandom(random, sizeof random, 0) != sizeof random)
         return tb_err_set(err, TB_EIO, "the system gave no random bytes for a token");

@@ -294,7 +294,7 @@ static void copy_options(tb_web *w, const tb_web_options *o)
     w->o.web_dir = copy(o->web_dir);
     w->o.temp_dir = copy(o->temp_dir);
     w->o.idle_s = o->idle_s > 0 ? o->idle_s : WEB_IDLE_S;
-    w->beyond = !web_is_loopback(w->o.address);
+    w->beyond = !tb_web_is_loopback(w->o.address);
 }
 
 static tb_status check_web_dir(const tb_web *w, tb_err *err)

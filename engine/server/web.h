@@ -65,6 +65,8 @@ typedef struct tb_web_options {
  * do. */
 tb_web *tb_web_listen(uv_loop_t *loop, const tb_web_options *o, const tb_route *routes,
                       const tb_endpoint *endpoints, tb_err *err);
+/* Does only this machine reach it? */
+bool tb_web_is_loopback(const char *address);
 int tb_web_port(const tb_web *w);
 /* Closes all connections and frees; requests that are not replied to yet are forgotten. */
 void tb_web_close(tb_web **w);

@@ -45,7 +45,7 @@ void web_body_begin(web_body *b, const tb_request *q, uint64_t length)
     }
 }
 
-static tb_status write_all(int fd, const char *p, size_t n, tb_err *err)
+tb_status web_write_all(int fd, const char *p, size_t n, tb_err *err)
 {
     while (n) {
         const ssize_t k = write(fd, p, n);
@@ -67,7 +67,7 @@ void web_body_add(web_body *b, const void *data, size_t n)
     if (b->sink == WEB_MEMORY)
         tb_str_addn(&b->bytes, data, n);
     else if (b->sink == WEB_FILE)
-        write_all(b->fd, data, n, &b->err);
+        web_write_all(b->fd, data, n, &b->err);
     else if (b->sink == WEB_FORM)
         web_form_add(b->form, data, n, &b->err);
 }

@@ -7,7 +7,6 @@
  */
 #include "server/web_internal.h"
 
-#include <errno.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -87,27 +86,13 @@ static void consume(web_form *f, size_t n)
     f->pending.s[f->pending.len] = 0;
 }
 
-static tb_status write_file(web_form *f, const char *p, size_t n, tb_err *err)
-{
-    while (n) {
-        const ssize_t k = write(f->fd, p, n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return tb_err_errno(err, errno, "cannot write the upload");
-        p += k;
-        n -= (size_t)k;
-    }
-    return TB_OK;
-}
-
 static tb_status content(web_form *f, const char *p, size_t n, tb_err *err)
 {
     if (!f->part || !n)
         return TB_OK;
     f->part->bytes += n;
     if (f->fd >= 0)
-        return write_file(f, p, n, err);
+        return web_write_all(f->fd, p, n, err);
     if (f->value.len + n > WEB_MAX_FIELD)
         return tb_err_set(err, TB_ELIMIT, "the field '%s' holds more than %d bytes", f->part->name,
                           WEB_MAX_FIELD);

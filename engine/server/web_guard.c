@@ -26,7 +26,7 @@ static bool same_name(const char *host, size_t n, const char *name)
     return strlen(name) == n && strncasecmp(host, name, n) == 0;
 }
 
-bool web_is_loopback(const char *address)
+bool tb_web_is_loopback(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
            strcasecmp(address, "localhost") == 0;

@@ -160,7 +160,6 @@ char *web_ask_query(const web_ask *a); /* encoded again; a new string */
 const char *web_guard(const tb_web *w, const web_ask *a, bool *by_query, int *status);
 /* Only what protects against other sites: Host and Origin. */
 const char *web_guard_site(const tb_web *w, const web_ask *a);
-bool web_is_loopback(const char *address);
 
 /* web_request.c */
 tb_request *web_request_new(web_conn *c, const char *method, const char *path, size_t n);
@@ -173,6 +172,7 @@ void web_body_begin(web_body *b, const tb_request *q, uint64_t length);
 void web_body_add(web_body *b, const void *data, size_t n);
 void web_body_end(web_body *b);
 void web_body_free(web_body *b);
+tb_status web_write_all(int fd, const char *p, size_t n, tb_err *err);
 int web_temp_file(const char *dir, char **path, tb_err *err); /* descriptor, or -1 */
 
 /* web_form.c */
