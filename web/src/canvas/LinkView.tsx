@@ -3,9 +3,20 @@ import { memo, type CSSProperties } from "react";
 import { portLook } from "../ports";
 import type { FlowLink } from "./flow";
 
+/** React Flow ends a link at the rim of a socket's target, which is larger than its dot. */
+const reach = 10;
+
 export const LinkView = memo(function LinkView(props: EdgeProps<FlowLink>) {
   const { sourceX, sourceY, targetX, targetY, sourcePosition, targetPosition, data } = props;
-  const [path] = getBezierPath({ sourceX, sourceY, targetX, targetY, sourcePosition, targetPosition, curvature: 0.3 });
+  const [path] = getBezierPath({
+    sourceX: sourceX - reach,
+    sourceY,
+    targetX: targetX + reach,
+    targetY,
+    sourcePosition,
+    targetPosition,
+    curvature: 0.3,
+  });
   return (
     <BaseEdge
       path={path}
