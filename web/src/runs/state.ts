@@ -44,12 +44,17 @@ const graphChange = createStore<{ path: string; etag: string } | null>(null);
 const ours = new Set<string>();
 let serverId: string | null = null;
 let tracked: Tracker | null = null;
+/** The one tracked before: its last news come when it has left the queue, and maybe before the answer to its start. */
+let previous: Tracker | null = null;
 let trackedSince = 0;
 /** Seconds a node is expected to take, of the newest plan and of the run that is tracked. */
 let expectedNow: ReadonlyMap<string, number> = new Map();
 let expected: ReadonlyMap<string, number> = expectedNow;
 
 const inDocument = (id: string) => currentDoc().nodes.has(id);
+
+/** A run whose news we have heard. */
+const followed = (promptId: string) => [tracked, previous, shown()].find((each) => each?.promptId === promptId);
 
 /** Another document is open now: nothing on it has run yet. */
 export function forgetDocumentRuns(): void {
@@ -62,8 +67,9 @@ export function forgetDocumentRuns(): void {
 /** A run was started from the document; `nodes` are those of its plan. */
 export function runStarted(promptId: string, nodes: Record<string, [string, string]>): void {
   ours.add(promptId);
-  if (tracked?.promptId === promptId) {
-    show(tracked);
+  const heard = followed(promptId);
+  if (heard) {
+    show(heard);
   } else if (shown()?.phase !== "pending" && shown()?.phase !== "running") {
     const waiting = createTracker({ prompt_id: promptId }, inDocument);
     waiting.plan(nodes);
@@ -119,6 +125,7 @@ async function adopt(tracker: Tracker, needsPlan = false): Promise<void> {
 
 function track(promptId: string, needsPlan = false): Tracker {
   if (tracked?.promptId === promptId) return tracked;
+  previous = tracked ?? previous;
   tracked = createTracker({ prompt_id: promptId }, inDocument);
   tracked.phase = "running";
   trackedSince = Date.now();
@@ -148,6 +155,7 @@ function setQueue(next: Run[], needsPlan = false): void {
   queue.set(next);
   const run = next.find((entry) => entry.state === "running");
   if (!run) {
+    previous = tracked ?? previous;
     tracked = null;
   } else if (tracked?.promptId !== run.prompt_id) {
     track(run.prompt_id, needsPlan);
@@ -163,8 +171,9 @@ function setQueue(next: Run[], needsPlan = false): void {
 
 /** What became of a run that we did not see end: a stored one is faster than the answer to its start. */
 async function catchUp(promptId: string): Promise<void> {
+  const waiting = shown();
   const detail = await api.runDetail(promptId).catch(() => null);
-  if (shown()?.promptId !== promptId) return;
+  if (shown() !== waiting || waiting?.promptId !== promptId) return;
   if (!detail) show(null);
   else if (detail.state === "pending" || detail.state === "running") return;
   else showRun(detail);
@@ -193,9 +202,10 @@ function onPlanned(event: Extract<ServerEvent, { type: "planned" }>): void {
 }
 
 function onNodes(event: Extract<ServerEvent, { type: "nodes" }>): void {
-  if (tracked?.promptId !== event.prompt_id) return;
-  const touched = tracked.apply(event.nodes);
-  if (shown() === tracked) publish(touched);
+  const tracker = followed(event.prompt_id);
+  if (!tracker) return;
+  const touched = tracker.apply(event.nodes);
+  if (shown() === tracker) publish(touched);
   progress();
 }
 
@@ -211,12 +221,9 @@ function onDelivered({ prompt_id, file }: Extract<ServerEvent, { type: "delivere
 }
 
 function onEnded(event: Extract<ServerEvent, { type: "ended" }>): void {
-  if (tracked?.promptId === event.prompt_id) tracked.phase = "ended";
-  const seen = shown();
-  if (seen?.promptId === event.prompt_id) {
-    seen.phase = "ended";
-    publishAll();
-  }
+  const tracker = followed(event.prompt_id);
+  if (tracker) tracker.phase = "ended";
+  if (tracker === shown()) publishAll();
   endings.set(event.run);
 }
 
