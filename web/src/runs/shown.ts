@@ -68,9 +68,11 @@ export function showPreview(node: string, blob: Blob): void {
   publish(ids);
 }
 
+const pictured = new Set(["video", "animation", "image"]);
+
 /** What a node has written, where the store has a picture of it. */
-export function showFile({ node, key }: OutputFile): void {
-  if (!key) return;
+export function showFile({ node, key, kind }: OutputFile): void {
+  if (!key || !pictured.has(kind)) return;
   previews.put(previewUrl(key, { size: 256 }), [node]);
   publish([node]);
 }
