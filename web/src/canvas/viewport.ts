@@ -20,8 +20,9 @@ function fitting(): FitViewOptions<FlowNode> {
   return { padding: { x: "40px", top: "32px", bottom: ui.get().minimap ? "128px" : "56px" }, maxZoom: 1 };
 }
 
-/** Everything, or these nodes. */
+/** Everything, or these nodes. An empty canvas keeps its view: React Flow would fit the first node that is added. */
 export function fitView(ids?: readonly string[]): void {
+  if (instance?.getNodes().length === 0) return;
   void instance?.fitView({ ...fitting(), duration: duration(), nodes: ids?.map((id) => ({ id })) });
 }
 
@@ -52,10 +53,13 @@ export function isInView(id: string): boolean {
   return node.left >= canvas.left && node.right <= canvas.right && node.top >= canvas.top && node.bottom <= canvas.bottom;
 }
 
-/** Keyboard focus on a node, also one that is drawn only with the next frames; far away ones come into view. */
-export function focusNode(id: string, frames = 3): void {
+/**
+ * Keyboard focus on a node. One that was just added is waited for, up to a second; one that React Flow has and does not
+ * draw is far away, and comes into view.
+ */
+export function focusNode(id: string, patience = 60): void {
   const element = nodeElement(id);
   if (element) element.focus({ preventScroll: true });
-  else if (frames > 0) requestAnimationFrame(() => focusNode(id, frames - 1));
-  else fitView([id]);
+  else if (patience <= 0) fitView([id]);
+  else requestAnimationFrame(() => focusNode(id, patience - (instance?.getNode(id) ? 20 : 1)));
 }
