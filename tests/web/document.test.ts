@@ -6,12 +6,12 @@ import type { GraphDocument, NodeType } from "../../web/src/api";
 import { catalog } from "../../web/src/catalog";
 import { copyNodes, parseClipboard, pasteNodes } from "../../web/src/document/clipboard";
 import { fromApi, toApi, toComfyApi } from "../../web/src/document/convert";
-import { addNodes, connect, disconnect, freshId, removeNodes, setInput, toggleMode } from "../../web/src/document/edits";
+import { addNodes, connect, disconnect, freshId, patchMeta, removeNodes, setInput, toggleMode } from "../../web/src/document/edits";
 import { closeGesture, record, redo, startHistory, undo } from "../../web/src/document/history";
 import { boxOf } from "../../web/src/document/layout";
 import { overlap } from "../../web/src/document/geometry";
 import { allLinks, closesCircle, type Doc } from "../../web/src/document/model";
-import { rebase } from "../../web/src/document/rebase";
+import { rebase, settle } from "../../web/src/document/rebase";
 import { documentIds, hiddenIn, scopeCanvasId, scopesOf } from "../../web/src/document/scopes";
 
 const port = (name: string, type: string) => ({ name, type });
@@ -182,4 +182,17 @@ test("scopes: a folded one hides its nodes and stands for them", () => {
   assert.equal(hiddenIn(doc, "a/b/x"), "a");
   assert.equal(hiddenIn(doc, "z"), null);
   assert.deepEqual(documentIds(doc, [scopeCanvasId("a"), "z"]), ["a/b/x", "a/y", "z"]);
+});
+
+test("settle: places follow the new build until a node is moved by hand", () => {
+  const base = fromApi(chain());
+  const longer = chain();
+  longer.graph.more = { class_type: "blend", inputs: { a: ["out", 0] } };
+  const next = fromApi(longer);
+  const followed = settle(base, base, next, rebase(base, base, next));
+  assert.deepEqual(followed.nodes.get("more")?.meta.pos, next.nodes.get("more")?.meta.pos);
+  const moved = patchMeta(["out"], { pos: [900, 900] })(base);
+  const kept = settle(base, moved, next, rebase(base, moved, next));
+  assert.deepEqual(kept.nodes.get("out")?.meta.pos, [900, 900]);
+  assert.ok(kept.nodes.get("more")!.meta.pos[1] > 900);
 });

@@ -29,6 +29,10 @@ function Resizer({ node, type }: GraphFlowNode["data"]) {
   );
 }
 
+/** Its place is React Flow's affair: a node that is only moved is not drawn again. */
+const looksSame = (a: NodeProps<GraphFlowNode>, b: NodeProps<GraphFlowNode>) =>
+  a.id === b.id && a.data === b.data && a.selected === b.selected;
+
 /** A node of the document: sockets, fields, and what its run is doing. */
 export const NodeView = memo(function NodeView({ id, data, selected }: NodeProps<GraphFlowNode>) {
   const { node, type, unfolded } = data;
@@ -51,4 +55,4 @@ export const NodeView = memo(function NodeView({ id, data, selected }: NodeProps
       {selected && !collapsed && !pinned && !unfolded && <Resizer {...data} />}
     </div>
   );
-});
+}, looksSame);

@@ -8,7 +8,7 @@ import { log } from "../runs/log";
 import { currentDocument, edit, openDocument } from "./actions";
 import { fromApi, toComfyApi } from "./convert";
 import { dropDraft, offerDraft } from "./drafts";
-import { rebase } from "./rebase";
+import { rebase, settle } from "./rebase";
 import { currentDoc, isDirty, session, type Origin } from "./session";
 
 export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
@@ -216,7 +216,7 @@ export async function build(values: Record<string, Json>): Promise<void> {
     if (mine.signal.aborted) return;
     const { built } = session.get();
     const next = fromApi(document);
-    edit((doc) => rebase(built, doc, next), "parameters");
+    edit((mine) => settle(built, mine, next, rebase(built, mine, next)), "parameters");
     session.set((now) => ({ ...now, built: next }));
     dismiss("build");
   } catch (reason) {

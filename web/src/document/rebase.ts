@@ -1,7 +1,8 @@
 // rebase.ts - a Lua graph built anew with other parameters, under the hand edits that were made on the old build.
 
 import type { InputValue } from "../api";
-import { disconnect, removeNodes } from "./edits";
+import { disconnect, moveNodes, removeNodes } from "./edits";
+import { layOut } from "./layout";
 import { allLinks, type Doc, type DocNode } from "./model";
 
 const same = (a: InputValue | undefined, b: InputValue | undefined) => JSON.stringify(a) === JSON.stringify(b);
@@ -32,6 +33,23 @@ export function rebase(base: Doc, mine: Doc, next: Doc): Doc {
   const deleted = new Set([...base.nodes.keys()].filter((id) => !mine.nodes.has(id)));
   const merged = { ...next, nodes, groups: mine.groups, folded: mine.folded };
   return dropDangling(removeNodes(deleted)(merged));
+}
+
+/** Are all nodes where the last build put them? */
+function unmoved(base: Doc, mine: Doc): boolean {
+  return [...mine.nodes.values()].every(({ id, meta }) => {
+    const pos = base.nodes.get(id)?.meta.pos ?? meta.pos;
+    return pos[0] === meta.pos[0] && pos[1] === meta.pos[1];
+  });
+}
+
+/** Places after a rebase: those of the new build while nothing was moved by hand; else new nodes go below the others. */
+export function settle(base: Doc, mine: Doc, next: Doc, merged: Doc): Doc {
+  if (unmoved(base, mine)) {
+    return moveNodes(new Map([...next.nodes.values()].map(({ id, meta }) => [id, meta.pos])))(merged);
+  }
+  const fresh = new Set([...merged.nodes.keys()].filter((id) => !mine.nodes.has(id)));
+  return fresh.size > 0 ? layOut(merged, fresh) : merged;
 }
 
 /** Without links to nodes that the new build no longer has. */
