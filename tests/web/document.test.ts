@@ -6,7 +6,16 @@ import type { GraphDocument, NodeType } from "../../web/src/api";
 import { catalog } from "../../web/src/catalog";
 import { copyNodes, parseClipboard, pasteNodes } from "../../web/src/document/clipboard";
 import { fromApi, toApi, toComfyApi } from "../../web/src/document/convert";
-import { addNodes, connect, disconnect, freshId, patchMeta, removeNodes, setInput, toggleMode } from "../../web/src/document/edits";
+import {
+  addNodes,
+  connect,
+  disconnect,
+  freshId,
+  patchMeta,
+  removeNodes,
+  setInput,
+  toggleMode,
+} from "../../web/src/document/edits";
 import { closeGesture, record, redo, startHistory, undo } from "../../web/src/document/history";
 import { boxOf } from "../../web/src/document/layout";
 import { overlap } from "../../web/src/document/geometry";
@@ -16,8 +25,20 @@ import { documentIds, hiddenIn, scopeCanvasId, scopesOf } from "../../web/src/do
 
 const port = (name: string, type: string) => ({ name, type });
 const types: NodeType[] = [
-  { name: "noise", kind: "primitive", version: "1", inputs: [port("seed", "INT")], outputs: [port("latent", "LATENT")] },
-  { name: "blend", kind: "primitive", version: "1", inputs: [port("a", "LATENT"), port("b", "LATENT")], outputs: [port("latent", "LATENT")] },
+  {
+    name: "noise",
+    kind: "primitive",
+    version: "1",
+    inputs: [port("seed", "INT")],
+    outputs: [port("latent", "LATENT")],
+  },
+  {
+    name: "blend",
+    kind: "primitive",
+    version: "1",
+    inputs: [port("a", "LATENT"), port("b", "LATENT")],
+    outputs: [port("latent", "LATENT")],
+  },
 ];
 catalog.set({ types: new Map(types.map((type) => [type.name, type])), loaded: true });
 
@@ -29,10 +50,16 @@ const chain = (): GraphDocument => ({
   },
 });
 
-const linkNames = (doc: Doc) => [...allLinks(doc)].map((link) => `${link.source} > ${link.target}.${link.input}`).sort();
+const linkNames = (doc: Doc) =>
+  [...allLinks(doc)].map((link) => `${link.source} > ${link.target}.${link.input}`).sort();
 
 test("a document comes back as it was, with places", () => {
-  const source: GraphDocument = { ...chain(), targets: ["out"], script: { files: ["x"] }, view: { folded: { s: true } } };
+  const source: GraphDocument = {
+    ...chain(),
+    targets: ["out"],
+    script: { files: ["x"] },
+    view: { folded: { s: true } },
+  };
   const there = toApi(fromApi(source));
   assert.deepEqual(there.graph["1"]?.inputs, { seed: 7 });
   assert.equal(there.graph["1"]?._meta?.origin, "a.lua:3");
@@ -48,7 +75,11 @@ test("unknown fields of a node's meta survive", () => {
 });
 
 test("an exported graph has titles and nothing of the view", () => {
-  assert.deepEqual(toComfyApi(fromApi(chain()))["2"], { class_type: "noise", inputs: { seed: 8 }, _meta: { title: "noise" } });
+  assert.deepEqual(toComfyApi(fromApi(chain()))["2"], {
+    class_type: "noise",
+    inputs: { seed: 8 },
+    _meta: { title: "noise" },
+  });
 });
 
 test("layout: sources stand left of what they feed and nothing overlaps", () => {
@@ -62,7 +93,10 @@ test("layout: sources stand left of what they feed and nothing overlaps", () => 
 });
 
 test("layout: a circle does not hang", () => {
-  const circle = { a: { class_type: "blend", inputs: { a: ["b", 0] } }, b: { class_type: "blend", inputs: { a: ["a", 0] } } };
+  const circle = {
+    a: { class_type: "blend", inputs: { a: ["b", 0] } },
+    b: { class_type: "blend", inputs: { a: ["a", 0] } },
+  };
   assert.equal(fromApi({ graph: circle } as GraphDocument).nodes.size, 2);
 });
 
@@ -143,7 +177,10 @@ test("paste: links inside the copy follow it, others only when kept", () => {
   const doc = fromApi(chain());
   const copied = fromApi(copyNodes(doc, new Set(["1", "out"])));
   const bare = pasteNodes(doc, copied, null, false);
-  assert.deepEqual(bare.map((node) => node.id), ["1_2", "out_2"]);
+  assert.deepEqual(
+    bare.map((node) => node.id),
+    ["1_2", "out_2"],
+  );
   assert.deepEqual(bare[1]?.inputs, { a: ["1_2", 0] });
   assert.deepEqual(pasteNodes(doc, copied, null, true)[1]?.inputs, { a: ["1_2", 0], b: ["2", 0] });
 });
@@ -157,7 +194,9 @@ test("only graphs are taken from the clipboard", () => {
 
 test("rebase: a new build keeps edits by hand", () => {
   const base = fromApi(chain());
-  const mine = addNodes([{ id: "mine", type: "blend", inputs: { a: ["out", 0] }, meta: { pos: [0, 0] } }])(setInput("2", "seed", 99)(base));
+  const mine = addNodes([{ id: "mine", type: "blend", inputs: { a: ["out", 0] }, meta: { pos: [0, 0] } }])(
+    setInput("2", "seed", 99)(base),
+  );
   const next = fromApi(chain());
   const built = setInput("1", "seed", 70)(setInput("2", "seed", 80)(next));
   const merged = rebase(base, mine, built);

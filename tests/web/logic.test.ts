@@ -8,7 +8,15 @@ import { fieldKind, limits, parseNumber, randomSeed, stepped } from "../../web/s
 import { portFits } from "../../web/src/ports";
 import { cardsOf, cardTitle } from "../../web/src/scopes/steps";
 
-const type = (name: string, title: string, category = "x"): NodeType => ({ name, title, category, kind: "primitive", version: "1", inputs: [], outputs: [] });
+const type = (name: string, title: string, category = "x"): NodeType => ({
+  name,
+  title,
+  category,
+  kind: "primitive",
+  version: "1",
+  inputs: [],
+  outputs: [],
+});
 
 test("ports fit as in the engine", () => {
   assert.ok(portFits("INT", "FLOAT") && portFits("STRING", "COMBO") && portFits("*", "VAE") && portFits("VAE", "*"));
@@ -17,9 +25,19 @@ test("ports fit as in the engine", () => {
 });
 
 test("search: words before letters, ours before others", () => {
-  const types = [type("vae_decode", "VAE decode"), type("VAEDecode", "VAE Decode", "comfyui/latent"), type("video", "Save video")];
-  assert.deepEqual(findTypes(types, "vae").map((found) => found.name), ["vae_decode", "VAEDecode"]);
-  assert.deepEqual(findTypes(types, "svid").map((found) => found.name), ["video"]);
+  const types = [
+    type("vae_decode", "VAE decode"),
+    type("VAEDecode", "VAE Decode", "comfyui/latent"),
+    type("video", "Save video"),
+  ];
+  assert.deepEqual(
+    findTypes(types, "vae").map((found) => found.name),
+    ["vae_decode", "VAEDecode"],
+  );
+  assert.deepEqual(
+    findTypes(types, "svid").map((found) => found.name),
+    ["video"],
+  );
   assert.equal(findTypes(types, "zzz").length, 0);
   assert.equal(findTypes(types, "").length, 3);
 });
@@ -71,11 +89,17 @@ test("cards: one a step, in order, columns along the links", () => {
     },
     "sample",
   );
-  assert.deepEqual(cards.map((card) => card.name), ["", "step_02", "step_10"]);
-  assert.deepEqual(cards[1]?.nodes.map(({ name, column, row }) => [name, column, row]), [
-    ["cond", 0, 0],
-    ["uncond", 0, 1],
-    ["guidance", 1, 0],
-  ]);
+  assert.deepEqual(
+    cards.map((card) => card.name),
+    ["", "step_02", "step_10"],
+  );
+  assert.deepEqual(
+    cards[1]?.nodes.map(({ name, column, row }) => [name, column, row]),
+    [
+      ["cond", 0, 0],
+      ["uncond", 0, 1],
+      ["guidance", 1, 0],
+    ],
+  );
   assert.equal(cardTitle("step_02"), "step 2");
 });

@@ -20,7 +20,17 @@ import { Overlays } from "./panels/Overlays";
 import { Scrubber } from "./panels/Scrubber";
 
 /** A panel beside the canvas; on a narrow page a sheet over it, which a press beside it closes. */
-function Side({ side, label, onClose, children }: { side: "left" | "right"; label: string; onClose: () => void; children: ReactNode }) {
+function Side({
+  side,
+  label,
+  onClose,
+  children,
+}: {
+  side: "left" | "right";
+  label: string;
+  onClose: () => void;
+  children: ReactNode;
+}) {
   return (
     <>
       <div className="sheet-shade" aria-hidden="true" onClick={onClose} />

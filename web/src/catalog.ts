@@ -52,5 +52,7 @@ export function byCategory(types: Iterable<NodeType>): [string, NodeType[]][] {
     groups.set(name, [...(groups.get(name) ?? []), type]);
   }
   for (const list of groups.values()) list.sort((a, b) => typeTitle(a, a.name).localeCompare(typeTitle(b, b.name)));
-  return [...groups].sort(([a, x], [b, y]) => Number(isForeign(x[0]!)) - Number(isForeign(y[0]!)) || a.localeCompare(b));
+  return [...groups].sort(
+    ([a, x], [b, y]) => Number(isForeign(x[0]!)) - Number(isForeign(y[0]!)) || a.localeCompare(b),
+  );
 }

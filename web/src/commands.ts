@@ -24,13 +24,27 @@ export interface Command {
   run: () => void;
 }
 
-function command(group: Command["group"], where: Command["where"], id: string, label: string, keys: string[], run: () => void): Command {
+function command(
+  group: Command["group"],
+  where: Command["where"],
+  id: string,
+  label: string,
+  keys: string[],
+  run: () => void,
+): Command {
   return { id, label, group, keys, where, run };
 }
 
 export const commands: readonly Command[] = [
   command("Run", "everywhere", "run", "Run", ["Mod+Enter"], () => void runNow()),
-  command("Run", "everywhere", "run-front", "Run before all others", ["Mod+Shift+Enter"], () => void runNow({ front: true })),
+  command(
+    "Run",
+    "everywhere",
+    "run-front",
+    "Run before all others",
+    ["Mod+Shift+Enter"],
+    () => void runNow({ front: true }),
+  ),
   command("Run", "everywhere", "interrupt", "Interrupt", ["Mod+Alt+Enter"], () => void interrupt()),
   command("Run", "canvas", "run-to", "Run to this node", ["Shift+Enter"], () => {
     const [id] = canvas.targetNodes();
@@ -69,7 +83,9 @@ export const commands: readonly Command[] = [
   command("Nodes", "canvas", "align-left", "Align left edges", [], () => canvas.align("x")),
   command("Nodes", "canvas", "align-top", "Align top edges", [], () => canvas.align("y")),
   command("Nodes", "canvas", "upstream", "Go to the node before", ["Mod+ArrowLeft"], () => canvas.follow("upstream")),
-  command("Nodes", "canvas", "downstream", "Go to the node after", ["Mod+ArrowRight"], () => canvas.follow("downstream")),
+  command("Nodes", "canvas", "downstream", "Go to the node after", ["Mod+ArrowRight"], () =>
+    canvas.follow("downstream"),
+  ),
   command("Nodes", "canvas", "reload-nodes", "Reload node definitions", ["R"], () => {
     void loadCatalog().then(() => announce("Node definitions are loaded again."));
   }),

@@ -12,7 +12,12 @@ async function start(): Promise<void> {
 }
 
 function tellFailure(reason: Error): void {
-  notify({ id: "start", kind: "error", text: reason.message, actions: [{ label: "Try again", run: () => start().catch(tellFailure) }] });
+  notify({
+    id: "start",
+    kind: "error",
+    text: reason.message,
+    actions: [{ label: "Try again", run: () => start().catch(tellFailure) }],
+  });
 }
 
 const root = document.getElementById("app");

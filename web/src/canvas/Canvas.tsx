@@ -1,6 +1,16 @@
 import {
-  Background, BackgroundVariant, MiniMap, ReactFlow, SelectionMode, useKeyPress, useStore, type Connection, type FinalConnectionState,
-  type HandleType, type NodeTypes, type EdgeTypes,
+  Background,
+  BackgroundVariant,
+  MiniMap,
+  ReactFlow,
+  SelectionMode,
+  useKeyPress,
+  useStore,
+  type Connection,
+  type FinalConnectionState,
+  type HandleType,
+  type NodeTypes,
+  type EdgeTypes,
 } from "@xyflow/react";
 import { useCallback, useRef, type DragEvent, type MouseEvent as ReactMouseEvent } from "react";
 import { currentDoc, useDoc } from "../document/session";
@@ -51,7 +61,14 @@ function looseEnd(state: FinalConnectionState): LooseEnd | undefined {
 }
 
 const isValid = (connection: Connection | FlowLink) =>
-  whyNot(currentDoc(), linkOf({ ...connection, sourceHandle: connection.sourceHandle ?? null, targetHandle: connection.targetHandle ?? null })) === null;
+  whyNot(
+    currentDoc(),
+    linkOf({
+      ...connection,
+      sourceHandle: connection.sourceHandle ?? null,
+      targetHandle: connection.targetHandle ?? null,
+    }),
+  ) === null;
 
 export function Canvas() {
   const flow = useFlow();
@@ -74,7 +91,8 @@ export function Canvas() {
 
   const onReconnectEnd = useCallback((_: unknown, link: FlowLink, __: HandleType, state: FinalConnectionState) => {
     moving.current = false;
-    if (!state.isValid) dropLink(linkOf({ ...link, sourceHandle: link.sourceHandle ?? null, targetHandle: link.targetHandle ?? null }));
+    if (!state.isValid)
+      dropLink(linkOf({ ...link, sourceHandle: link.sourceHandle ?? null, targetHandle: link.targetHandle ?? null }));
   }, []);
 
   const onReconnect = useCallback((old: FlowLink, next: Connection) => {
@@ -86,10 +104,13 @@ export function Canvas() {
     openPopup({ kind: "search", at: { x: event.clientX, y: event.clientY } });
   };
 
-  const onMenu = useCallback((event: { preventDefault(): void; clientX: number; clientY: number }, thing?: FlowNode | FlowLink) => {
-    event.preventDefault();
-    openPopup(menuFor({ x: event.clientX, y: event.clientY }, thing));
-  }, []);
+  const onMenu = useCallback(
+    (event: { preventDefault(): void; clientX: number; clientY: number }, thing?: FlowNode | FlowLink) => {
+      event.preventDefault();
+      openPopup(menuFor({ x: event.clientX, y: event.clientY }, thing));
+    },
+    [],
+  );
 
   const onDrop = (event: DragEvent) => {
     const type = event.dataTransfer.getData(dragType);
@@ -148,7 +169,9 @@ export function Canvas() {
         disableKeyboardA11y={false}
       >
         {!far && <Background variant={BackgroundVariant.Dots} gap={24} size={1} />}
-        {minimap && !empty && <MiniMap style={minimapSize} pannable zoomable ariaLabel="Minimap" nodeClassName={minimapClass} />}
+        {minimap && !empty && (
+          <MiniMap style={minimapSize} pannable zoomable ariaLabel="Minimap" nodeClassName={minimapClass} />
+        )}
         <ZoomControls />
       </ReactFlow>
       {empty && <EmptyHint />}

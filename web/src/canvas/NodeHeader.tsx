@@ -73,7 +73,12 @@ export const NodeHeader = memo(function NodeHeader({ node, type }: HeaderProps) 
       )}
       <StateBadge id={node.id} mode={mode} known={type !== undefined} />
       {type?.target && (
-        <IconButton icon="play" label={`Run to ${title}`} hint={commandById("run-to").keys[0]} onClick={() => void runNow({ until: node.id })} />
+        <IconButton
+          icon="play"
+          label={`Run to ${title}`}
+          hint={commandById("run-to").keys[0]}
+          onClick={() => void runNow({ until: node.id })}
+        />
       )}
     </header>
   );

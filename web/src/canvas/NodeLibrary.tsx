@@ -45,7 +45,10 @@ export function NodeLibrary() {
   const [query, setQuery] = useState("");
   const types = useStore(catalog, (now) => now.types);
   const groups = useMemo(
-    () => (query.trim() ? ([["found", findTypes(types.values(), query)]] as [string, NodeType[]][]) : byCategory(types.values())),
+    () =>
+      query.trim()
+        ? ([["found", findTypes(types.values(), query)]] as [string, NodeType[]][])
+        : byCategory(types.values()),
     [types, query],
   );
   return (

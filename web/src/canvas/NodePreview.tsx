@@ -5,7 +5,11 @@ export function NodePreview({ id }: { id: string }) {
   const { previewUrl } = useNodeState(id);
   return (
     <div className="node-preview">
-      {previewUrl ? <img src={previewUrl} alt={`Preview of ${id}`} draggable={false} /> : <span aria-hidden="true">no picture yet</span>}
+      {previewUrl ? (
+        <img src={previewUrl} alt={`Preview of ${id}`} draggable={false} />
+      ) : (
+        <span aria-hidden="true">no picture yet</span>
+      )}
     </div>
   );
 }

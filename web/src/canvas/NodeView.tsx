@@ -38,9 +38,21 @@ export const NodeView = memo(function NodeView({ id, data, selected }: NodeProps
   const { node, type, unfolded } = data;
   const { state, share } = useNodeState(id);
   const { mode, collapsed, pinned, colour } = node.meta;
-  const classes = ["node", `is-${state}`, mode && `is-${mode}`, selected && "selected", unfolded && "unfolded", colour && "tinted", !type && "unknown"];
+  const classes = [
+    "node",
+    `is-${state}`,
+    mode && `is-${mode}`,
+    selected && "selected",
+    unfolded && "unfolded",
+    colour && "tinted",
+    !type && "unknown",
+  ];
   return (
-    <div className={classes.filter(Boolean).join(" ")} data-category={type?.category} style={colour ? ({ "--tint": colour } as CSSProperties) : undefined}>
+    <div
+      className={classes.filter(Boolean).join(" ")}
+      data-category={type?.category}
+      style={colour ? ({ "--tint": colour } as CSSProperties) : undefined}
+    >
       <NodeHeader node={node} type={type} />
       {state === "running" && <progress className="node-progress" max={1} value={share} aria-hidden="true" />}
       <NodeBody

@@ -23,7 +23,9 @@ interface SocketProps {
 function grabLink(event: MouseEvent<HTMLElement>, input: string): void {
   if (event.button !== 0) return;
   const id = `${event.currentTarget.dataset.nodeid} ${input}`;
-  const anchor = document.querySelector(`.react-flow__edge[data-id="${CSS.escape(id)}"] .react-flow__edgeupdater-target`);
+  const anchor = document.querySelector(
+    `.react-flow__edge[data-id="${CSS.escape(id)}"] .react-flow__edgeupdater-target`,
+  );
   if (!anchor) return;
   event.stopPropagation();
   event.preventDefault();
@@ -32,7 +34,17 @@ function grabLink(event: MouseEvent<HTMLElement>, input: string): void {
 }
 
 /** A socket: one colour and one letter a type. */
-export const Socket = memo(function Socket({ side, id, name, type, owner, linked, minor, problem, fixed }: SocketProps) {
+export const Socket = memo(function Socket({
+  side,
+  id,
+  name,
+  type,
+  owner,
+  linked,
+  minor,
+  problem,
+  fixed,
+}: SocketProps) {
   const look = portLook(type);
   const classes = ["socket", linked && "linked", minor && "minor", problem && "invalid"].filter(Boolean).join(" ");
   return (

@@ -4,7 +4,17 @@
 import type { Edge, Node } from "@xyflow/react";
 import type { Group, NodeType } from "../api";
 import { catalog } from "../catalog";
-import { bodyPadding, boxAround, frameHeader, frameMargin, headerHeight, nodeSize, nodeWidth, rowHeight, type Box } from "../document/geometry";
+import {
+  bodyPadding,
+  boxAround,
+  frameHeader,
+  frameMargin,
+  headerHeight,
+  nodeSize,
+  nodeWidth,
+  rowHeight,
+  type Box,
+} from "../document/geometry";
 import { boxOf } from "../document/layout";
 import { allLinks, linkId, type Doc, type DocLink, type DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
@@ -32,7 +42,11 @@ export const domId = (id: string) => `node-${encodeURIComponent(id)}`;
 function outputOf(doc: Doc, link: DocLink) {
   const node = doc.nodes.get(link.source);
   const output = node && catalog.get().types.get(node.type)?.outputs[link.slot];
-  return { type: output?.type ?? "*", name: output?.name ?? String(link.slot), title: node ? nodeTitle(node) : link.source };
+  return {
+    type: output?.type ?? "*",
+    name: output?.name ?? String(link.slot),
+    title: node ? nodeTitle(node) : link.source,
+  };
 }
 
 // -------------------------------------------------------------------------------------------------------------- nodes
@@ -144,7 +158,10 @@ export function flowNodes(doc: Doc, selected: ReadonlySet<string>, before: reado
     const known = old.get(node.id);
     if (!known) return node;
     if (sameNode(known, node)) return known;
-    return { ...node, measured: known.width === node.width && known.height === node.height ? known.measured : undefined } as FlowNode;
+    return {
+      ...node,
+      measured: known.width === node.width && known.height === node.height ? known.measured : undefined,
+    } as FlowNode;
   });
 }
 

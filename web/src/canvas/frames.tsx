@@ -14,7 +14,9 @@ import { Socket } from "./Socket";
 import { StateBadge } from "./StateBadge";
 
 function GroupTitle({ group }: { group: Group }) {
-  const [text, type, leave] = useDraft(group.title, (title) => edit(patchGroup(group.id, { title }), `group ${group.id}`));
+  const [text, type, leave] = useDraft(group.title, (title) =>
+    edit(patchGroup(group.id, { title }), `group ${group.id}`),
+  );
   return (
     <input
       className="field title-field nodrag"
@@ -32,7 +34,10 @@ function GroupTitle({ group }: { group: Group }) {
 export const GroupView = memo(function GroupView({ data, selected }: NodeProps<GroupFlowNode>) {
   const { id, colour } = data.group;
   return (
-    <section className={`frame group${selected ? " selected" : ""}${colour ? " tinted" : ""}`} style={colour ? ({ "--tint": colour } as CSSProperties) : undefined}>
+    <section
+      className={`frame group${selected ? " selected" : ""}${colour ? " tinted" : ""}`}
+      style={colour ? ({ "--tint": colour } as CSSProperties) : undefined}
+    >
       <NodeResizer
         isVisible={selected}
         minWidth={96}
@@ -61,7 +66,9 @@ export const FrameView = memo(function FrameView({ data, selected }: NodeProps<F
 function PortRow({ input, output, scope }: { input?: Port; output?: Port; scope: string }) {
   return (
     <div className="row">
-      {input && <Socket side="input" id={input.handle} name={input.label} type={input.type} owner={scope} linked fixed />}
+      {input && (
+        <Socket side="input" id={input.handle} name={input.label} type={input.type} owner={scope} linked fixed />
+      )}
       <span className="row-label">{input?.label}</span>
       <span className="row-label output">{output?.label}</span>
       {output && <Socket side="output" id={output.handle} name={output.label} type={output.type} owner={scope} fixed />}
@@ -94,4 +101,3 @@ export const ScopeView = memo(function ScopeView({ data, selected }: NodeProps<S
     </section>
   );
 });
-

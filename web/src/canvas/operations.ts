@@ -5,7 +5,17 @@ import { edit } from "../document/actions";
 import { copyNodes, parseClipboard, pasteNodes } from "../document/clipboard";
 import { fromApi } from "../document/convert";
 import {
-  addGroup, addNodes, disconnect, freshId, moveNodes, patchMeta, removeGroups, removeNodes, sequence, toggleFlag, toggleMode,
+  addGroup,
+  addNodes,
+  disconnect,
+  freshId,
+  moveNodes,
+  patchMeta,
+  removeGroups,
+  removeNodes,
+  sequence,
+  toggleFlag,
+  toggleMode,
 } from "../document/edits";
 import { boxAround, columnGap, grid, overlap } from "../document/geometry";
 import { boxOf, layOut } from "../document/layout";
@@ -13,7 +23,14 @@ import { allLinks, linkId, linksOf, scopeOf, type Doc, type DocNode, type Point 
 import { nodeCount, nodeTitle } from "../document/names";
 import { currentDoc } from "../document/session";
 import { announce } from "../page/announce";
-import { documentIds, groupCanvasId, groupOfCanvasId, hiddenIn, scopeCanvasId, scopeOfCanvasId } from "../document/scopes";
+import {
+  documentIds,
+  groupCanvasId,
+  groupOfCanvasId,
+  hiddenIn,
+  scopeCanvasId,
+  scopeOfCanvasId,
+} from "../document/scopes";
 import { toggleScope, toggleSteps } from "../scopes/unfold";
 import { completed, type LooseEnd } from "./connect";
 import { startRenaming } from "./renaming";
@@ -35,7 +52,7 @@ export function targetNodes(): string[] {
 function freePlace(doc: Doc, node: DocNode): DocNode {
   const taken = [...doc.nodes.values()].filter((other) => hiddenIn(doc, other.id) === null).map(boxOf);
   const box = boxOf(node);
-  for (let again = true; again; ) {
+  for (let again = true; again;) {
     const hit = taken.find((other) => overlap(box, other, grid));
     again = hit !== undefined;
     if (hit) box.y = hit.y + hit.height + 2 * grid;
@@ -128,7 +145,9 @@ export function deleteSelected(): void {
   const doc = currentDoc();
   const { links } = selection.get();
   const gone = [...allLinks(doc)].filter((link) => links.has(linkId(link)));
-  const groups = selectedNodes().map(groupOfCanvasId).filter((id) => id !== null);
+  const groups = selectedNodes()
+    .map(groupOfCanvasId)
+    .filter((id) => id !== null);
   const ids = links.size > 0 && selectedNodes().length === 0 ? [] : targetNodes();
   if (ids.length + gone.length + groups.length === 0) return;
   edit(sequence([disconnect(gone), removeNodes(new Set(ids)), removeGroups(new Set(groups))]));
@@ -138,10 +157,12 @@ export function deleteSelected(): void {
 
 export function selectAll(): void {
   const doc = currentDoc();
-  select([...doc.nodes.keys()].map((id) => {
-    const scope = hiddenIn(doc, id);
-    return scope === null ? id : scopeCanvasId(scope);
-  }));
+  select(
+    [...doc.nodes.keys()].map((id) => {
+      const scope = hiddenIn(doc, id);
+      return scope === null ? id : scopeCanvasId(scope);
+    }),
+  );
   announce(`Selected ${nodeCount(doc.nodes.size)}.`);
 }
 
@@ -186,7 +207,10 @@ export function fold(): void {
 
 export function group(): void {
   const doc = currentDoc();
-  const box = boxAround(targetNodes().map((id) => boxOf(doc.nodes.get(id)!)), 24);
+  const box = boxAround(
+    targetNodes().map((id) => boxOf(doc.nodes.get(id)!)),
+    24,
+  );
   const { x, y } = toPlane(handPosition());
   const { x: left, y: top, width, height } = box ?? { x, y, width: 400, height: 300 };
   let id = 1;
@@ -217,10 +241,12 @@ export function align(axis: "x" | "y"): void {
   const ids = targetNodes();
   const at = axis === "x" ? 0 : 1;
   const edge = Math.min(...ids.map((id) => doc.nodes.get(id)!.meta.pos[at]));
-  const places = new Map(ids.map((id): [string, Point] => {
-    const [x, y] = doc.nodes.get(id)!.meta.pos;
-    return [id, axis === "x" ? [edge, y] : [x, edge]];
-  }));
+  const places = new Map(
+    ids.map((id): [string, Point] => {
+      const [x, y] = doc.nodes.get(id)!.meta.pos;
+      return [id, axis === "x" ? [edge, y] : [x, edge]];
+    }),
+  );
   edit(moveNodes(places));
 }
 
@@ -247,4 +273,3 @@ export function follow(way: "upstream" | "downstream"): void {
 export function setColour(colour: string | undefined): void {
   edit(patchMeta(targetNodes(), { colour }));
 }
-

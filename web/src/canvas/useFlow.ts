@@ -49,7 +49,10 @@ function withCarried(changes: NodeChange<FlowNode>[], nodes: readonly FlowNode[]
     const dx = change.position.x - box.position.x;
     const dy = change.position.y - box.position.y;
     const scope = scopeOfCanvasId(change.id);
-    const inner = scope === null ? [] : nodes.filter((node) => isInside(scopeOfCanvasId(node.id) ?? "", scope)).map((node) => node.id);
+    const inner =
+      scope === null
+        ? []
+        : nodes.filter((node) => isInside(scopeOfCanvasId(node.id) ?? "", scope)).map((node) => node.id);
     for (const id of [...carriedBy(doc, change.id), ...inner]) {
       const node = byId.get(id);
       if (!node || moved.has(id)) continue;
@@ -95,7 +98,10 @@ function sayPlace(nodes: readonly FlowNode[], ids: ReadonlySet<string>): void {
   }
 }
 
-function nextSelection(now: ReadonlySet<string>, changes: { type: string; id?: string; selected?: boolean }[]): ReadonlySet<string> {
+function nextSelection(
+  now: ReadonlySet<string>,
+  changes: { type: string; id?: string; selected?: boolean }[],
+): ReadonlySet<string> {
   const next = new Set(now);
   for (const { type, id, selected } of changes) {
     if (type !== "select" || !id) continue;
@@ -135,7 +141,9 @@ export function useFlow() {
       if (marked.length > 0) {
         selection.set((now) => ({ ...now, inner: null, nodes: nextSelection(now.nodes, marked) }));
       }
-      const all = withCarried(changes, drawn.current).filter((change) => change.type !== "select" && change.type !== "remove");
+      const all = withCarried(changes, drawn.current).filter(
+        (change) => change.type !== "select" && change.type !== "remove",
+      );
       draw(applyNodeChanges(all, drawn.current));
       const moves = all.filter(isPosition);
       const settled = moves.filter((change) => !change.dragging);
@@ -153,7 +161,12 @@ export function useFlow() {
     if (marked.length > 0) {
       selection.set((now) => ({ ...now, inner: null, links: nextSelection(now.links, marked) }));
     }
-    setLinks((now) => applyEdgeChanges(changes.filter((change) => change.type !== "select" && change.type !== "remove"), now));
+    setLinks((now) =>
+      applyEdgeChanges(
+        changes.filter((change) => change.type !== "select" && change.type !== "remove"),
+        now,
+      ),
+    );
   }, []);
 
   return { nodes, links, onNodesChange, onLinksChange };

@@ -43,14 +43,17 @@ export function handPosition(): XYPosition {
   return box ? { x: box.x + box.width / 2, y: box.y + box.height / 3 } : { x: 0, y: 0 };
 }
 
-const nodeElement = (id: string) => document.querySelector<HTMLElement>(`.react-flow__node[data-id="${CSS.escape(id)}"]`);
+const nodeElement = (id: string) =>
+  document.querySelector<HTMLElement>(`.react-flow__node[data-id="${CSS.escape(id)}"]`);
 
 /** Is the node on the screen, whole? */
 export function isInView(id: string): boolean {
   const node = nodeElement(id)?.getBoundingClientRect();
   const canvas = document.querySelector(".canvas")?.getBoundingClientRect();
   if (!node || !canvas) return false;
-  return node.left >= canvas.left && node.right <= canvas.right && node.top >= canvas.top && node.bottom <= canvas.bottom;
+  return (
+    node.left >= canvas.left && node.right <= canvas.right && node.top >= canvas.top && node.bottom <= canvas.bottom
+  );
 }
 
 /**

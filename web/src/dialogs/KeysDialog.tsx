@@ -61,7 +61,8 @@ export function KeysDialog() {
         </table>
       </div>
       <p className="dim">
-        Keys without Ctrl act while the canvas has the focus. The editor is drawn with React Flow; <a href="/licenses.txt">licences</a>.
+        Keys without Ctrl act while the canvas has the focus. The editor is drawn with React Flow;{" "}
+        <a href="/licenses.txt">licences</a>.
       </p>
     </Modal>
   );

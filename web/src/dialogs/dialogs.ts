@@ -21,7 +21,10 @@ export interface Answer {
   line: string;
 }
 
-export type Dialog = { kind: "open" } | { kind: "keys" } | { kind: "question"; question: Question; answer: (answer: Answer | null) => void };
+export type Dialog =
+  | { kind: "open" }
+  | { kind: "keys" }
+  | { kind: "question"; question: Question; answer: (answer: Answer | null) => void };
 
 const dialog = createStore<Dialog | null>(null);
 

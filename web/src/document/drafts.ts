@@ -29,7 +29,11 @@ function writeDraft({ origin, history }: Session): void {
   try {
     localStorage.setItem(placeOf(origin), JSON.stringify(draft));
   } catch {
-    notify({ id: "draft", kind: "warning", text: "Unsaved changes no longer fit into the browser's storage; save the graph." });
+    notify({
+      id: "draft",
+      kind: "warning",
+      text: "Unsaved changes no longer fit into the browser's storage; save the graph.",
+    });
   }
 }
 

@@ -144,7 +144,13 @@ async function put(path: string, etag: string | undefined): Promise<void> {
 }
 
 /** The saved file is literal: it has no parameters, and its source is not known here. */
-const untangled = (origin: Origin): Origin => ({ ...origin, params: [], values: {}, source: undefined, read: undefined });
+const untangled = (origin: Origin): Origin => ({
+  ...origin,
+  params: [],
+  values: {},
+  source: undefined,
+  read: undefined,
+});
 
 async function resolveConflict(path: string, exists: boolean): Promise<void> {
   const answer = await ask({

@@ -1,7 +1,17 @@
 // layout.ts - places for nodes: columns by the longest path from a source, rows by where the links of a node come from.
 
 import { nodeType } from "../catalog";
-import { boxAround, columnGap, foldedSize, frameHeader, frameMargin, grid, nodeSize, type Box, type Size } from "./geometry";
+import {
+  boxAround,
+  columnGap,
+  foldedSize,
+  frameHeader,
+  frameMargin,
+  grid,
+  nodeSize,
+  type Box,
+  type Size,
+} from "./geometry";
 import { isFolded } from "./scopes";
 import { linksOf, type Doc, type DocNode, type Point } from "./model";
 
@@ -130,7 +140,9 @@ function placeScope(doc: Doc, nodes: readonly DocNode[], scope: string, places: 
       places.set(node.id, [x + innerX + dx, y + innerY + dy]);
     }
   }
-  const box = boxAround([...items.values()].map(({ id, size }) => ({ x: corners.get(id)![0], y: corners.get(id)![1], ...size })))!;
+  const box = boxAround(
+    [...items.values()].map(({ id, size }) => ({ x: corners.get(id)![0], y: corners.get(id)![1], ...size })),
+  )!;
   return { width: box.width, height: box.height };
 }
 
@@ -145,7 +157,12 @@ export function layOut(doc: Doc, ids: ReadonlySet<string>): Doc {
   const fixed = boxAround([...doc.nodes.values()].filter((node) => !ids.has(node.id)).map(boxOf));
   const [left, top]: Point = fixed ? [fixed.x, fixed.y + fixed.height + 2 * rowGap] : [0, 0];
   const places = new Map<string, Point>();
-  placeScope(doc, [...doc.nodes.values()].filter((node) => ids.has(node.id)), "", places);
+  placeScope(
+    doc,
+    [...doc.nodes.values()].filter((node) => ids.has(node.id)),
+    "",
+    places,
+  );
   const nodes = new Map(doc.nodes);
   for (const [id, [x, y]] of places) {
     const node = nodes.get(id)!;

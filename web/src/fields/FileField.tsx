@@ -25,7 +25,12 @@ export function FileField(props: FieldProps) {
   return (
     <>
       <LineField {...props} />
-      <IconButton icon="upload" label={`Upload a file for ${props.label}`} disabled={props.disabled} onClick={() => chooser.current?.click()} />
+      <IconButton
+        icon="upload"
+        label={`Upload a file for ${props.label}`}
+        disabled={props.disabled}
+        onClick={() => chooser.current?.click()}
+      />
       <input
         ref={chooser}
         type="file"

@@ -2,7 +2,10 @@ import { useRef, useState } from "react";
 
 /** What is typed is shown at once, though its way through the document takes a render more. A change from elsewhere, as
  *  undo makes one, replaces it. */
-export function useDraft(value: string, onChange: (text: string) => void): [string, (text: string) => void, () => void] {
+export function useDraft(
+  value: string,
+  onChange: (text: string) => void,
+): [string, (text: string) => void, () => void] {
   const [draft, setDraft] = useState<string | null>(null);
   const sent = useRef<string[]>([]);
   const seen = useRef(value);

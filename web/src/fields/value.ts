@@ -41,7 +41,13 @@ export function fieldKind(spec: FieldSpec): FieldKind {
 /** "1 to 1000 pixels", or "" without limits. */
 export function limits({ min, max, unit }: FieldSpec): string {
   const range =
-    min !== undefined && max !== undefined ? `${min} to ${max}` : min !== undefined ? `at least ${min}` : max !== undefined ? `at most ${max}` : "";
+    min !== undefined && max !== undefined
+      ? `${min} to ${max}`
+      : min !== undefined
+        ? `at least ${min}`
+        : max !== undefined
+          ? `at most ${max}`
+          : "";
   return [range, unit ?? ""].filter(Boolean).join(" ");
 }
 

@@ -24,12 +24,10 @@ function sourcesFor(doc: Doc, node: DocNode, input: NodeInput): Option[] {
 
 function targetsFor(doc: Doc, node: DocNode, slot: number): Option[] {
   return [...doc.nodes.values()].flatMap((other) =>
-    (nodeType(other.type)?.inputs ?? []).map(
-      (input): Option => ({
-        link: { source: node.id, slot, target: other.id, input: input.name },
-        label: `${nodeTitle(other)} · ${input.name}`,
-      }),
-    ),
+    (nodeType(other.type)?.inputs ?? []).map((input): Option => ({
+      link: { source: node.id, slot, target: other.id, input: input.name },
+      label: `${nodeTitle(other)} · ${input.name}`,
+    })),
   );
 }
 
@@ -57,7 +55,8 @@ function Chooser({ label, options }: { label: string; options: Option[] }) {
   );
 }
 
-const valid = (doc: Doc) => (option: Option) => option.link.source !== option.link.target && whyNot(doc, option.link) === null;
+const valid = (doc: Doc) => (option: Option) =>
+  option.link.source !== option.link.target && whyNot(doc, option.link) === null;
 
 export function ConnectFrom({ node, input }: { node: DocNode; input: NodeInput }) {
   const doc = useDoc();
@@ -66,5 +65,7 @@ export function ConnectFrom({ node, input }: { node: DocNode; input: NodeInput }
 
 export function ConnectInto({ node, output, slot }: { node: DocNode; output: NodeOutput; slot: number }) {
   const doc = useDoc();
-  return <Chooser label={`Connect output ${output.name} to`} options={targetsFor(doc, node, slot).filter(valid(doc))} />;
+  return (
+    <Chooser label={`Connect output ${output.name} to`} options={targetsFor(doc, node, slot).filter(valid(doc))} />
+  );
 }

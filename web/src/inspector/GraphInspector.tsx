@@ -19,7 +19,15 @@ function specOf(param: Param): FieldSpec {
 /** An optional text that is empty is not there. */
 const given = (param: Param, value: Json) => (value === "" && param.optional ? null : value);
 
-function ParamRow({ param, value, onChange }: { param: Param; value: Json | undefined; onChange: (value: Json) => void }) {
+function ParamRow({
+  param,
+  value,
+  onChange,
+}: {
+  param: Param;
+  value: Json | undefined;
+  onChange: (value: Json) => void;
+}) {
   const spec = specOf(param);
   const hint = [param.doc, limits(spec)].filter(Boolean).join(" ");
   return (
@@ -43,7 +51,12 @@ function ParamsForm({ params }: { params: readonly Param[] }) {
   return (
     <Section title="Parameters">
       {params.map((param) => (
-        <ParamRow key={param.name} param={param} value={held[param.name]} onChange={(value) => change({ ...held, [param.name]: given(param, value) })} />
+        <ParamRow
+          key={param.name}
+          param={param}
+          value={held[param.name]}
+          onChange={(value) => change({ ...held, [param.name]: given(param, value) })}
+        />
       ))}
     </Section>
   );

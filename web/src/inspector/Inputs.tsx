@@ -35,7 +35,11 @@ function Feeder({ node, input }: { node: DocNode; input: NodeInput }) {
       >
         {source ? nodeTitle(source) : id}
       </button>
-      <IconButton icon="close" label={`Disconnect ${input.name}`} onClick={() => dropLink({ target: node.id, input: input.name })} />
+      <IconButton
+        icon="close"
+        label={`Disconnect ${input.name}`}
+        onClick={() => dropLink({ target: node.id, input: input.name })}
+      />
     </>
   );
 }
@@ -64,7 +68,11 @@ function Row({ node, input }: { node: DocNode; input: NodeInput }) {
           />
         )}
         {field && value !== undefined && input.default !== undefined && value !== input.default && (
-          <IconButton icon="again" label={`Default of ${input.name}`} onClick={() => edit(setInput(node.id, input.name, undefined))} />
+          <IconButton
+            icon="again"
+            label={`Default of ${input.name}`}
+            onClick={() => edit(setInput(node.id, input.name, undefined))}
+          />
         )}
         <ConnectFrom node={node} input={input} />
       </span>

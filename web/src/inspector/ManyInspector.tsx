@@ -5,7 +5,18 @@ import { select } from "../canvas/selection";
 import { keyOf } from "../page/keys";
 import { Section } from "./Section";
 
-const offered = ["group", "arrange", "align-left", "align-top", "mute", "bypass", "collapse", "copy", "duplicate", "delete"];
+const offered = [
+  "group",
+  "arrange",
+  "align-left",
+  "align-top",
+  "mute",
+  "bypass",
+  "collapse",
+  "copy",
+  "duplicate",
+  "delete",
+];
 
 export function ManyInspector({ ids }: { ids: readonly string[] }) {
   const doc = useDoc();
@@ -17,7 +28,13 @@ export function ManyInspector({ ids }: { ids: readonly string[] }) {
       <Section title="Together">
         <div className="toggles">
           {offered.map(commandById).map((command) => (
-            <button key={command.id} type="button" className="button small" title={keyOf(command)} onClick={command.run}>
+            <button
+              key={command.id}
+              type="button"
+              className="button small"
+              title={keyOf(command)}
+              onClick={command.run}
+            >
               {command.label}
             </button>
           ))}

@@ -20,7 +20,14 @@ function Toggle({ label, on, onClick }: { label: string; on: boolean; onClick: (
   );
 }
 
-const colours = { red: "#b0605c", yellow: "#a8893c", green: "#5d9160", blue: "#5273b5", purple: "#8b62ad", grey: "#8a8d94" };
+const colours = {
+  red: "#b0605c",
+  yellow: "#a8893c",
+  green: "#5d9160",
+  blue: "#5273b5",
+  purple: "#8b62ad",
+  grey: "#8a8d94",
+};
 
 function Swatch({ name, value, current }: { name: string; value: string | undefined; current: string | undefined }) {
   return (
@@ -47,7 +54,9 @@ function Looks({ node }: { node: DocNode }) {
             className="field"
             value={node.meta.title ?? ""}
             placeholder={nodeTitle({ ...node, meta: { ...node.meta, title: undefined } })}
-            onChange={(event) => edit(patchMeta([node.id], { title: event.target.value || undefined }), `title ${node.id}`)}
+            onChange={(event) =>
+              edit(patchMeta([node.id], { title: event.target.value || undefined }), `title ${node.id}`)
+            }
             onBlur={endGesture}
           />
         </span>
@@ -80,7 +89,11 @@ export function NodeInspector({ node }: { node: DocNode }) {
         <p className="dim">
           {typeTitle(type, node.type)} · <code>{node.id}</code>
         </p>
-        <p>{type ? type.doc : `This server has no node type '${node.type}'; the node is kept as it is, but does not run.`}</p>
+        <p>
+          {type
+            ? type.doc
+            : `This server has no node type '${node.type}'; the node is kept as it is, but does not run.`}
+        </p>
       </header>
       <NodeStatus id={node.id} />
       {error && place}

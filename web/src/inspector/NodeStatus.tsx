@@ -56,7 +56,9 @@ export function NodeStatus({ id }: { id: string }) {
   const state = useNodeState(id);
   const plan = useNodePlan(id);
   const problems = useNodeErrors(id);
-  const errors = state.error ? [state.error, ...problems.filter((other) => other.message !== state.error?.message)] : problems;
+  const errors = state.error
+    ? [state.error, ...problems.filter((other) => other.message !== state.error?.message)]
+    : problems;
   const last = stateSentence(state);
   if (errors.length === 0 && !plan && !last && state.state !== "blocked") return null;
   return (

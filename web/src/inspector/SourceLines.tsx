@@ -26,7 +26,11 @@ export function SourceLines({ origin }: { origin: string | undefined }) {
         <code>{origin}</code>
       </p>
       {shown.length > 0 && (
-        <pre className="source-lines" tabIndex={0} aria-label={`Lines ${first} to ${first + shown.length - 1} of ${file}`}>
+        <pre
+          className="source-lines"
+          tabIndex={0}
+          aria-label={`Lines ${first} to ${first + shown.length - 1} of ${file}`}
+        >
           {shown.map((text, i) => (
             <span key={i} className={first + i === line ? "source-line current" : "source-line"}>
               <span className="line-number">{first + i}</span>

@@ -9,9 +9,28 @@ import { openPopup } from "../canvas/popups";
 import { keyOf } from "./keys";
 import { setUi, useUi } from "./ui";
 
-function CommandButton({ id, icon, disabled, pressed }: { id: string; icon: IconName; disabled?: boolean; pressed?: boolean }) {
+function CommandButton({
+  id,
+  icon,
+  disabled,
+  pressed,
+}: {
+  id: string;
+  icon: IconName;
+  disabled?: boolean;
+  pressed?: boolean;
+}) {
   const command = commandById(id);
-  return <IconButton icon={icon} label={command.label} hint={keyOf(command)} disabled={disabled} pressed={pressed} onClick={command.run} />;
+  return (
+    <IconButton
+      icon={icon}
+      label={command.label}
+      hint={keyOf(command)}
+      disabled={disabled}
+      pressed={pressed}
+      onClick={command.run}
+    />
+  );
 }
 
 function FileName() {
@@ -84,10 +103,24 @@ function RunButtons() {
       >
         <Icon name="play" />
         {run.label}
-        {waiting > 0 && <span className="count" aria-label={`${waiting} in the queue`}>{waiting}</span>}
-        {errors.length > 0 && <span className="count warning" aria-label={`${errors.length} problems`}>{errors.length}</span>}
+        {waiting > 0 && (
+          <span className="count" aria-label={`${waiting} in the queue`}>
+            {waiting}
+          </span>
+        )}
+        {errors.length > 0 && (
+          <span className="count warning" aria-label={`${errors.length} problems`}>
+            {errors.length}
+          </span>
+        )}
       </button>
-      <IconButton icon="stop" label={interrupt.label} hint={keyOf(interrupt)} disabled={!running} onClick={interrupt.run} />
+      <IconButton
+        icon="stop"
+        label={interrupt.label}
+        hint={keyOf(interrupt)}
+        disabled={!running}
+        onClick={interrupt.run}
+      />
     </div>
   );
 }
@@ -96,7 +129,12 @@ export function TopBar() {
   const { left, right, log } = useUi();
   return (
     <header className="top-bar">
-      <IconButton icon="panelLeft" label="Left panel" pressed={left !== null} onClick={() => setUi({ left: left === null ? "nodes" : null })} />
+      <IconButton
+        icon="panelLeft"
+        label="Left panel"
+        pressed={left !== null}
+        onClick={() => setUi({ left: left === null ? "nodes" : null })}
+      />
       <span className="brand">tubelet</span>
       <FileName />
       <CommandButton id="open" icon="folder" />
@@ -109,7 +147,13 @@ export function TopBar() {
       <CommandButton id="log" icon="log" pressed={log} />
       <CommandButton id="theme" icon="sun" />
       <CommandButton id="keys" icon="help" />
-      <IconButton icon="panelRight" label="Inspector" hint="I" pressed={right} onClick={() => setUi({ right: !right })} />
+      <IconButton
+        icon="panelRight"
+        label="Inspector"
+        hint="I"
+        pressed={right}
+        onClick={() => setUi({ right: !right })}
+      />
     </header>
   );
 }

@@ -6,7 +6,13 @@ const isMac = navigator.platform.startsWith("Mac");
 const signs: Record<string, string> = { Mod: isMac ? "⌘" : "Ctrl", ArrowLeft: "←", ArrowRight: "→", Delete: "Del" };
 
 /** "Ctrl+Shift+Enter" */
-export const keyName = (key: string) => (key === "+" ? key : key.split("+").map((part) => signs[part] ?? part).join("+"));
+export const keyName = (key: string) =>
+  key === "+"
+    ? key
+    : key
+        .split("+")
+        .map((part) => signs[part] ?? part)
+        .join("+");
 
 export const keyOf = (command: Command) => (command.keys[0] ? keyName(command.keys[0]) : undefined);
 
@@ -23,7 +29,9 @@ function pressed(event: KeyboardEvent): string {
 const byKey = new Map(commands.flatMap((command) => command.keys.map((key) => [key, command] as const)));
 
 function isField(element: Element | null): boolean {
-  return element instanceof HTMLElement && element.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  return (
+    element instanceof HTMLElement && element.matches("input:not([type=checkbox]), textarea, select, [contenteditable]")
+  );
 }
 
 /** The canvas has the focus, or nothing has it. */
@@ -42,7 +50,10 @@ const hasSelectedText = () => !getSelection()?.isCollapsed;
 
 /** Keys that press the button they are on. */
 const presses = (event: KeyboardEvent) =>
-  (event.key === "Enter" || event.key === " ") && !event.ctrlKey && !event.metaKey && event.target instanceof HTMLButtonElement;
+  (event.key === "Enter" || event.key === " ") &&
+  !event.ctrlKey &&
+  !event.metaKey &&
+  event.target instanceof HTMLButtonElement;
 
 /** Before React Flow, which takes the arrow keys with Ctrl, too. */
 export function watchKeys(): () => void {

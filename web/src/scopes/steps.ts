@@ -64,7 +64,8 @@ export function cardsOf(expanded: Graph, scope: string): Card[] {
 }
 
 /** "step 3" of "step_03". */
-export const cardTitle = (name: string) => (name ? name.replace(/_0*(\d)/, " $1").replaceAll("_", " ") : "before the steps");
+export const cardTitle = (name: string) =>
+  name ? name.replace(/_0*(\d)/, " $1").replaceAll("_", " ") : "before the steps";
 
 export const cell = { width: 100, height: 40, gap: 20, rowGap: 4, inset: 10, title: 24 };
 const cardGap = 8;
