@@ -6,6 +6,6 @@ modules=$(dirname "${TUBELET_BIN:-$root/build/debug/tubelet}")/web/node_modules
 
 if [ ! -d "$modules/esbuild" ]; then
     echo "test_web_modules: skipped, this build has no editor (cmake said why)"
-    exit 0
+    exit 77
 fi
 exec node "$root/tests/web/run.mjs" "$modules"

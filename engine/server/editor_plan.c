@@ -20,16 +20,46 @@ void tbs_post_check(void *ctx, tb_request *q)
     tbs_task_run(q, tbs_task_new(sizeof(tbs_task), ctx, q, true, check));
 }
 
+enum { MAX_LOOKED_UP = 5000 };
+
+/* Results that are in the store although the plan does not come to them: what they feed is there as
+ * well. An editor shows them; nobody waits for more than these. */
+static json_t *stored_behind(const tb_server *s, const tb_run *r, const json_t *expanded,
+                             const json_t *rows)
+{
+    json_t *stored = json_array(), *planned = json_object(), *row, *node;
+    tb_store *store = tb_engine_store(s->engine);
+    const char *id;
+    size_t i;
+    json_array_foreach(rows, i, row)
+        json_object_set(planned, json_string_value(json_object_get(row, "node")), row);
+    json_object_foreach((json_t *)(uintptr_t)expanded, id, node)
+    {
+        tb_key key;
+        char hex[TB_KEY_HEX];
+        if (!store || json_object_size(expanded) > MAX_LOOKED_UP || json_object_get(planned, id) ||
+            !tb_run_key(r, id, &key) || !tb_store_has(store, &key, NULL))
+            continue;
+        json_array_append_new(stored, json_pack("{ss sO ss}", "node", id, "type",
+                                                json_object_get(node, "class_type"), "key",
+                                                tb_key_hex(&key, hex)));
+    }
+    json_decref(planned);
+    return stored;
+}
+
 /* Errors of the graph are an answer, too: an editor asks while it is being drawn. */
 static json_t *plan_json(const tb_server *s, const tb_run *r, const tb_err_list *errors)
 {
     tb_plan_summary summary;
     if (!r)
-        return json_pack("{sn s[] s{} so}", "summary", "nodes", "expanded", "errors",
+        return json_pack("{sn s[] s[] s{} so}", "summary", "nodes", "stored", "expanded", "errors",
                          tbs_errors_json(errors));
     tb_run_summary(r, &summary);
-    return json_pack("{so so so s[]}", "summary", tbs_summary_json(s, &summary), "nodes",
-                     tb_run_plan(r), "expanded", tb_run_expanded(r), "errors");
+    json_t *rows = tb_run_plan(r), *expanded = tb_run_expanded(r);
+    json_t *stored = stored_behind(s, r, expanded, rows);
+    return json_pack("{so so so so s[]}", "summary", tbs_summary_json(s, &summary), "nodes", rows,
+                     "stored", stored, "expanded", expanded, "errors");
 }
 
 static void plan(tbs_task *t)

@@ -38,7 +38,10 @@ test('a change touches its node and every scope around it, and nothing else', ()
 test('the share of a composite counts finished steps and the one that runs', () => {
   const tracker = tracked();
   tracker.apply({ 'sample/step_00/cond': { state: 'done', ms: 30 }, 'sample/step_00/step': { state: 'running', share: 0.5 } });
-  assert.deepEqual(tracker.state('sample'), { state: 'running', share: 0.375, steps: [1, 4], ms: 30 });
+  assert.deepEqual(tracker.state('sample'), { state: 'running', share: 0.375, steps: [0, 2], ms: 30 });
+  tracker.apply({ 'sample/step_00/step': { state: 'done' } });
+  assert.deepEqual(tracker.state('sample').steps, [1, 2]);
+  tracker.apply({ 'sample/step_00/step': { state: 'running', share: 0.5 } });
   assert.equal(tracker.state('sample/step_00').share, 0.75);
 });
 

@@ -154,6 +154,8 @@ export interface Plan {
   /** null: there are errors. */
   summary: PlanSummary | null;
   nodes: PlanNode[];
+  /** Stored results that nothing waits for: what they feed is stored as well. */
+  stored: { node: string; type: string; key: string }[];
   expanded: Graph;
   errors: GraphError[];
 }

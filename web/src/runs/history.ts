@@ -13,7 +13,8 @@ export interface History {
 }
 
 const pageSize = 50;
-const history = createStore<History>({ runs: [], more: true, state: "unloaded" });
+/** For code that is not a component. */
+export const runHistory = createStore<History>({ runs: [], more: true, state: "unloaded" });
 
 const ended = (run: Run) => run.state !== "pending" && run.state !== "running";
 
@@ -23,14 +24,14 @@ function merge(newer: readonly Run[], older: readonly Run[]): Run[] {
 }
 
 async function load(before?: number): Promise<void> {
-  history.set((now) => ({ ...now, state: "loading" }));
+  runHistory.set((now) => ({ ...now, state: "loading" }));
   try {
     const { runs, more } = await api.runs(pageSize, before);
     const page = runs.filter(ended);
-    history.set((now) => ({ runs: before === undefined ? page : merge(now.runs, page), more, state: "ready" }));
+    runHistory.set((now) => ({ runs: before === undefined ? page : merge(now.runs, page), more, state: "ready" }));
   } catch (reason) {
     if (!(reason instanceof ApiError)) throw reason;
-    history.set((now) => ({ ...now, state: "failed", message: reason.message }));
+    runHistory.set((now) => ({ ...now, state: "failed", message: reason.message }));
   }
 }
 
@@ -39,7 +40,7 @@ export function reloadHistory(): void {
 }
 
 export function loadOlderRuns(): void {
-  const { state, more, runs } = history.get();
+  const { state, more, runs } = runHistory.get();
   const last = runs.at(-1);
   if (state === "ready" && more && last?.ended_ms) void load(last.ended_ms);
 }
@@ -47,13 +48,13 @@ export function loadOlderRuns(): void {
 /** Leaves the history; its results stay in the store. */
 export async function forgetRun(id: string): Promise<void> {
   await api.forgetRun(id);
-  history.set((now) => ({ ...now, runs: now.runs.filter((run) => run.prompt_id !== id) }));
+  runHistory.set((now) => ({ ...now, runs: now.runs.filter((run) => run.prompt_id !== id) }));
 }
 
 export function watchHistory(): void {
   runState.ended.subscribe(() => {
     const run = runState.ended.get();
-    if (run) history.set((now) => ({ ...now, runs: merge([run], now.runs) }));
+    if (run) runHistory.set((now) => ({ ...now, runs: merge([run], now.runs) }));
   });
   runState.connection.subscribe(() => {
     if (runState.connection.get().connected) reloadHistory();
@@ -61,10 +62,10 @@ export function watchHistory(): void {
 }
 
 export function useHistory(): History {
-  return useStore(history, (now) => now);
+  return useStore(runHistory, (now) => now);
 }
 
 /** The newest of all runs with this id, ended or not. */
 export function findRun(id: string): Run | undefined {
-  return [...runState.queue.get(), ...history.get().runs].find((run) => run.prompt_id === id);
+  return [...runState.queue.get(), ...runHistory.get().runs].find((run) => run.prompt_id === id);
 }

@@ -6,6 +6,7 @@ import { currentDoc, session } from "../document/session";
 import { createStore, useStore } from "../store";
 import { createKeyed, useKeyed } from "./keyed";
 import { meaning } from "./meaning";
+import { showStored } from "./shown";
 import { expectSeconds, runState } from "./state";
 import { scopesOf } from "./tracker";
 
@@ -90,6 +91,7 @@ function accept(answer: Plan): void {
   replace<NodePlan | null>(nodePlans, sums, null);
   allPlans.set(sums);
   showErrors(answer.errors);
+  showStored(answer, displayOf);
   expectSeconds(new Map(answer.nodes.flatMap((node) => (node.seconds === null ? [] : [[node.node, node.seconds]]))));
   const state = answer.errors.length > 0 ? "errors" : "ready";
   plan.set((now) => ({ state, summary: answer.summary ?? now.summary, errors: answer.errors }));

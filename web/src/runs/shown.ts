@@ -1,11 +1,12 @@
 // shown.ts - the node states that the open document shows: those of one run, with its previews and its failure.
 
-import { previewUrl, type GraphError, type OutputFile } from "../api";
+import type { GraphError, OutputFile, Plan } from "../api";
 import { currentDoc } from "../document/session";
 import { createStore } from "../store";
 import { createKeyed, useKeyed } from "./keyed";
 import { downstreamOf } from "./meaning";
 import { createPreviewUrls } from "./previews";
+import { learnStored, pictureOf, storedOf } from "./stored";
 import { idle, scopesOf, type NodeState, type Tracker } from "./tracker";
 
 const nodeStates = createKeyed<NodeState>(idle);
@@ -30,7 +31,9 @@ function stateOf(id: string): NodeState {
   } else if (failure?.blocked.has(id) && (state.state === "queued" || state.state === "idle")) {
     state = { state: "blocked", waitsFor: failure.display };
   }
-  const picture = previews.get(id);
+  const stored = storedOf(id);
+  if (state.state === "idle" && stored?.complete) state = { state: "cached" };
+  const picture = previews.get(id) ?? stored?.picture;
   return picture ? { ...state, previewUrl: picture } : state;
 }
 
@@ -68,12 +71,17 @@ export function showPreview(node: string, blob: Blob): void {
   publish(ids);
 }
 
+/** What is stored according to the newest plan. */
+export function showStored(plan: Plan, displayOf: (id: string) => string): void {
+  publish(learnStored(plan, displayOf));
+}
+
 const pictured = new Set(["video", "animation", "image"]);
 
 /** What a node has written, where the store has a picture of it. */
 export function showFile({ node, key, kind }: OutputFile): void {
   if (!key || !pictured.has(kind)) return;
-  previews.put(previewUrl(key, { size: 256 }), [node]);
+  previews.put(pictureOf(key, true), [node]);
   publish([node]);
 }
 

@@ -3,6 +3,7 @@
 import { watchAutoRun } from "./actions";
 import { watchHistory } from "./history";
 import { watchPlan } from "./plan";
+import { watchRecall } from "./recall";
 import { watchSpeech } from "./speak";
 import { connect } from "./state";
 import { watchSteps } from "./steps";
@@ -10,6 +11,7 @@ import { watchSteps } from "./steps";
 export function startRuns(): void {
   watchPlan();
   watchHistory();
+  watchRecall();
   watchAutoRun();
   watchSteps();
   watchSpeech();

@@ -11,7 +11,7 @@ export interface NodeState {
   state: "idle" | "queued" | "running" | "cached" | "done" | "error" | "blocked";
   /** 0..1 of a running node. */
   share?: number;
-  /** Finished and all steps of a running composite. */
+  /** Finished and all denoising steps of a running composite; of one without steps, its inner nodes. */
   steps?: [number, number];
   /** Time it took, all its inner nodes together. */
   ms?: number;
@@ -54,16 +54,22 @@ export function scopesOf(id: string): string[] {
   return scopes;
 }
 
-function summarize(tally: Tally, phase: Phase): NodeState {
+const isComplete = (tally: Tally) => tally.total > 0 && tally.done + tally.cached >= tally.total;
+
+/** "sample/step_03" is a step, as the composites in scripts/lib name them. */
+const isStep = (scope: string) => /\/step_\d+$/.test(scope);
+
+function summarize(tally: Tally, phase: Phase, steps: Tally[]): NodeState {
   const finished = tally.done + tally.cached;
   const ms = tally.ms > 0 ? tally.ms : undefined;
   if (tally.failed > 0) return { state: "error", ms };
-  const complete = tally.total > 0 && finished >= tally.total;
-  if (complete || (phase === "ended" && finished > 0)) return { state: tally.done > 0 ? "done" : "cached", ms };
+  if (isComplete(tally) || (phase === "ended" && finished > 0)) return { state: tally.done > 0 ? "done" : "cached", ms };
   if (phase === "ended") return idle;
   if (phase === "pending" || (tally.running === 0 && tally.done === 0)) return { state: "queued" };
   const share = tally.total > 0 ? (finished + tally.shares) / tally.total : 0;
-  return { state: "running", share, steps: tally.total > 1 ? [finished, tally.total] : undefined, ms };
+  const parts: [number, number] =
+    steps.length > 0 ? [steps.filter(isComplete).length, steps.length] : [finished, tally.total];
+  return { state: "running", share, steps: parts[1] > 1 ? parts : undefined, ms };
 }
 
 export interface Tracker {
@@ -87,6 +93,8 @@ export function createTracker(run: Pick<Run, "prompt_id">, inDocument: (id: stri
   const changes = new Map<string, NodeChange>();
   const tallies = new Map<string, Tally>();
   const members = new Map<string, string[]>();
+  /** The steps inside a scope or a node of the document. */
+  const stepsIn = new Map<string, Map<string, Tally>>();
   const displays = new Map<string, string>();
 
   function display(id: string): string {
@@ -103,7 +111,15 @@ export function createTracker(run: Pick<Run, "prompt_id">, inDocument: (id: stri
       if (tally) tally.total++;
       else tallies.set(group, { total: 1, done: 0, cached: 0, failed: 0, running: 0, shares: 0, ms: 0 });
     }
+    for (const step of groups.filter(isStep)) noteStep(step, display(id));
     return groups;
+  }
+
+  function noteStep(step: string, shown: string): void {
+    for (const outer of new Set([...scopesOf(step), shown])) {
+      const inside = stepsIn.get(outer) ?? new Map<string, Tally>();
+      stepsIn.set(outer, inside.set(step, tallies.get(step)!));
+    }
   }
 
   function change(id: string, next: NodeChange, touched: Set<string>): void {
@@ -132,7 +148,7 @@ export function createTracker(run: Pick<Run, "prompt_id">, inDocument: (id: stri
     },
     state(id) {
       const tally = tallies.get(id);
-      return tally ? summarize(tally, this.phase) : idle;
+      return tally ? summarize(tally, this.phase, [...(stepsIn.get(id)?.values() ?? [])]) : idle;
     },
     ids: () => tallies.keys(),
     display,
