@@ -46,6 +46,9 @@ tb_store *tb_engine_store(tb_engine *e);           /* NULL with no_store */
 size_t tb_engine_memory_limit(const tb_engine *e); /* bytes; 0: none */
 int tb_engine_threads(const tb_engine *e);         /* of the compute worker */
 const tb_types *tb_engine_types(tb_engine *e);
+/* The same, with those a script defines (tb_script_types), for tb_run_options.types. Any thread.
+ * NULL on error; freed by tb_types_free. */
+tb_types *tb_engine_types_with(const tb_engine *e, const json_t *defined, tb_err *err);
 /* Give memory back: results kept between runs at once, opened models when no run uses them. */
 void tb_engine_release(tb_engine *e, bool results, bool models);
 /* Where paths like "input:photo.png" lead. To be set up before the first run; at first it knows the

@@ -125,12 +125,12 @@ TEST(links_are_checked)
         "{'n':{'class_type':'t_number','inputs':{}},"
         "'j':{'class_type':'t_join','inputs':{'a':['n',1],'b':['n',0]}},"
         "'k':{'class_type':'t_join','inputs':{'a':['x',0],'c':1}},"
-        "'l':{'class_type':'t_join','inputs':{'a':5}}, 'm':{'class_type':'t_join'}}",
+        "'l':{'class_type':'t_join','inputs':{'a':5,'b':5}}, 'm':{'class_type':'t_join'}}",
         "node 'j' (t_join): a is linked to output 1 of node 'n' (t_number), which has 1 output\n"
         "node 'j' (t_join): b must be LATENT, got INT from output 'number' of node 'n' (t_number)\n"
         "node 'k' (t_join): a is linked to node 'x', which is not in the graph\n"
         "node 'k' (t_join): there is no input 'c'; did you mean 'a'?\n"
-        "node 'l' (t_join): a must be linked to an output of type INT,IMAGE, got a value\n"
+        "node 'l' (t_join): b must be linked to an output of type LATENT, got a value\n"
         "node 'm' (t_join): a is not connected; link it to an output of type INT,IMAGE\n");
 }
 
@@ -163,13 +163,13 @@ TEST(every_error_has_a_place_and_a_reason)
     check_reasons("{'n':{'class_type':'t_number','inputs':{}},'b':{'class_type':'no','inputs':{}},"
                   "'j':{'class_type':'t_join','inputs':{'a':['n',1],'b':['n',0]}},"
                   "'k':{'class_type':'t_join','inputs':{'a':['x',0],'c':1}},"
-                  "'l':{'class_type':'t_join','inputs':{'a':5}},'m':{'class_type':'t_join'},"
+                  "'l':{'class_type':'t_join','inputs':{'a':5,'b':5}},'m':{'class_type':'t_join'},"
                   "'o':{'class_type':'t_number','_meta':{'mode':'mute'}},"
                   "'p':{'class_type':'t_join','inputs':{'a':['o',0]}},"
                   "'q':{'class_type':'t_join','inputs':{},'_meta':{'mode':'bypass'}}}",
                   "b. missing_node_type\nj.a exception_during_validation\nj.b "
                   "return_type_mismatch\nk.a exception_during_validation\nk.c "
-                  "exception_during_validation\nl.a bad_linked_input\nm.a "
+                  "exception_during_validation\nl.b bad_linked_input\nm.a "
                   "required_input_missing\np.a required_input_missing\nq. "
                   "required_input_missing\n");
     check_reasons("{'a':{'class_type':'t_join','inputs':{'a':['b',0]}},"

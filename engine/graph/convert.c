@@ -14,13 +14,26 @@ static bool is(const tb_input_def *in, const char *type)
     return strcmp(in->type, type) == 0;
 }
 
+static const char *const scalars[] = { "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO" };
+
 bool tb_input_is_scalar(const tb_input_def *in)
 {
-    static const char *const scalars[] = { "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO" };
     for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
         if (is(in, scalars[i]))
             return !(in->flags & TB_IN_LIST);
     return false;
+}
+
+bool tb_input_takes_literal(const tb_input_def *in)
+{
+    for (const char *p = in->type; *p;) {
+        const size_t k = strcspn(p, ",");
+        for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
+            if (strncmp(p, scalars[i], k) == 0 && !scalars[i][k])
+                return true;
+        p += k + (p[k] == ',');
+    }
+    return is(in, "*");
 }
 
 /* A scalar for a message: 'abc', 5, 2.5, true. */
@@ -249,7 +262,7 @@ tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, bool lenie
 
 tb_value *tb_input_default(const tb_input_def *in)
 {
-    if (in->required || !tb_input_is_scalar(in))
+    if (in->required)
         return NULL;
     if (is(in, "INT"))
         return tb_value_int(in->i_default);
@@ -257,7 +270,8 @@ tb_value *tb_input_default(const tb_input_def *in)
         return tb_value_float(in->f_default);
     if (is(in, "BOOLEAN"))
         return tb_value_bool(in->i_default);
-    return in->s_default ? tb_value_string(in->s_default) : NULL;
+    return (is(in, "STRING") || is(in, "COMBO")) && in->s_default ? tb_value_string(in->s_default)
+                                                                  : NULL;
 }
 
 void tb_params_fill(const tb_type *t, const tb_value *const *values, void *params)

@@ -65,7 +65,8 @@ static tb_status make_key(tb_program *p, int i, const char *numeric_class,
     tb_pnode *n = &p->nodes[i];
     tb_hasher h;
     begin(&h, n, numeric_class);
-    bool on_disk = n->type->def->fingerprint != NULL, linked_file = false;
+    bool on_disk = n->type->def->fingerprint || n->type->hooks & TB_HOOK_CHANGED;
+    bool linked_file = false;
     for (int k = 0; k < n->type->input_count; k++) {
         const tb_input_def *in = &n->type->def->inputs[k];
         const tb_arg a = n->args[k].src < 0

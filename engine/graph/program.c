@@ -38,6 +38,7 @@ void tb_program_free(tb_program **pp)
         args_free(&n->alias, n->type ? n->type->output_count : 0);
     }
     free(p->nodes);
+    tb_variants_free(&p->variants);
     tb_graph_free(&p->graph);
     free(p);
     *pp = NULL;
@@ -129,14 +130,16 @@ static void check_literal(checker *c, const tb_input_def *in, const json_t *lite
 {
     tb_err err = TB_ERR_INIT;
     const json_t *wrapped = json_object_get(literal, "__value__");
-    if (!tb_input_is_scalar(in) && strcmp(in->type, "*") != 0 && !wrapped) {
+    tb_input_def element = *in;
+    element.flags &= ~(unsigned)TB_IN_LIST;
+    if (!tb_input_takes_literal(in) && !wrapped) {
         report(c, "bad_linked_input", in->name,
                "%s must be linked to an output of type %s, got a value", in->name, in->type);
         return;
     }
     tb_value *v = tb_value_from_json(wrapped ? wrapped : literal, NULL, NULL, &err);
     if (v)
-        arg->literal = tb_input_convert(in, v, c->p->lenient, &err);
+        arg->literal = tb_input_convert(&element, v, c->p->lenient, &err);
     if (!arg->literal)
         report(c, err.reason ? err.reason : "invalid_input_type", in->name, "%s", err.message);
     check_file(c, in, arg->literal);
@@ -185,6 +188,13 @@ static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_
     arg->slot = l->slot;
 }
 
+static bool is_scalar_or_list(const tb_input_def *in)
+{
+    tb_input_def element = *in;
+    element.flags &= ~(unsigned)TB_IN_LIST;
+    return tb_input_is_scalar(&element);
+}
+
 static void check_missing(checker *c, const tb_type *t)
 {
     for (int i = 0; i < t->input_count; i++) {
@@ -192,7 +202,7 @@ static void check_missing(checker *c, const tb_type *t)
         bool given = false;
         for (int k = 0; k < c->g->input_count; k++)
             given |= strcmp(c->g->inputs[k].name, in->name) == 0;
-        const bool scalar = tb_input_is_scalar(in);
+        const bool scalar = is_scalar_or_list(in);
         if (given || in->flags & TB_IN_OPTIONAL || (scalar && !in->required))
             continue;
         if (scalar)
@@ -231,11 +241,12 @@ static void check_node(checker *c, int i)
 {
     c->g = tb_graph_at(c->p->graph, i);
     tb_pnode *n = &c->p->nodes[i];
-    const tb_type *t = n->type = tb_types_find(c->p->types, c->g->type);
+    const tb_type *t = tb_types_find(c->p->types, c->g->type);
     if (!t) {
         unknown_type(c);
         return;
     }
+    n->type = t = tb_program_variant(c->p, t, c->g);
     n->args = tb_xcalloc((size_t)t->input_count + 1, sizeof *n->args);
     for (int k = 0; k < t->input_count; k++)
         n->args[k].src = -1;

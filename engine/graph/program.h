@@ -26,13 +26,16 @@ typedef struct tb_pnode {
     tb_key key;
 } tb_pnode;
 
+typedef struct tb_variant tb_variant; /* rest.c */
+
 typedef struct tb_program {
     tb_graph *graph; /* owned; node i of the graph is node i here */
     const tb_types *types;
     tb_pnode *nodes; /* room for TB_GRAPH_MAX_NODES: they never move, workers may hold one */
     int count;
-    uint64_t nonce; /* enters the keys of impure nodes */
-    bool lenient;   /* set before check(): as ComfyUI takes graphs (tubelet.h) */
+    uint64_t nonce;       /* enters the keys of impure nodes */
+    tb_variant *variants; /* types of nodes with inputs that are not declared */
+    bool lenient;         /* set before check(): as ComfyUI takes graphs (tubelet.h) */
 } tb_program;
 
 /* Takes the graph. Check() has to follow. */
@@ -59,11 +62,18 @@ json_t *tb_program_inputs(const tb_program *p, int i, const tb_value *const *val
  * tb_program_check. */
 tb_status tb_program_splice(tb_program *p, int i, const json_t *answer, tb_err *err);
 
+/* rest.c: the type itself, or where it takes inputs that are not declared (tb_type.rest) and the
+ * node has some, one that declares these too; it lives as long as the program and its graph. */
+const tb_type *tb_program_variant(tb_program *p, const tb_type *t, const tb_graph_node *g);
+void tb_variants_free(tb_variant **first);
+
 /* The value of a scalar input from any scalar: converted to the declared type and checked against
  * range and choices. lenient: conversions may lose something, as Python's do. NULL with one
  * sentence and its reason on error. New reference. */
 tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, bool lenient, tb_err *err);
 bool tb_input_is_scalar(const tb_input_def *in);
+/* May a literal stand there: a scalar, a list of them, a union with one of them, or anything? */
+bool tb_input_takes_literal(const tb_input_def *in);
 /* The default as a value; NULL for ports. New reference. */
 tb_value *tb_input_default(const tb_input_def *in);
 /* Write values (per input; NULL: nothing there) into a params struct of type->def->params_size

@@ -200,6 +200,13 @@ static void input_from_json(entry *e, tb_input_def *in, const json_t *j)
     };
 }
 
+static unsigned hooks_of(const json_t *j)
+{
+    return (json_is_true(json_object_get(j, "need")) ? TB_HOOK_NEED : 0) |
+           (json_is_true(json_object_get(j, "changed")) ? TB_HOOK_CHANGED : 0) |
+           (json_is_true(json_object_get(j, "validate")) ? TB_HOOK_VALIDATE : 0);
+}
+
 static tb_status entry_from_json(const json_t *j, entry **out, tb_err *err)
 {
     const char *kind = json_string_value(json_object_get(j, "kind"));
@@ -214,7 +221,10 @@ static tb_status entry_from_json(const json_t *j, entry **out, tb_err *err)
     e->def->category = text_of(e, j, "category");
     e->def->doc = text_of(e, j, "doc");
     e->def->example = text_of(e, j, "example");
-    e->def->flags = json_is_true(json_object_get(j, "target")) ? TB_NODE_TARGET : 0;
+    e->def->flags = (json_is_true(json_object_get(j, "target")) ? TB_NODE_TARGET : 0) |
+                    (json_is_true(json_object_get(j, "impure")) ? TB_NODE_IMPURE : 0);
+    e->type.hooks = hooks_of(j);
+    e->type.rest = text_of(e, j, "rest");
     e->type.version = text_of(e, j, "version");
     e->type.input_count = (int)json_array_size(ins);
     e->type.output_count = (int)json_array_size(outs);
@@ -455,5 +465,8 @@ json_t *tb_type_to_json(const tb_type *t)
     json_object_set_new(r, "target", json_boolean(t->def->flags & TB_NODE_TARGET));
     json_object_set_new(r, "inputs", ins);
     json_object_set_new(r, "outputs", outs);
+    set_text(r, "rest", t->rest);
+    if (t->def->flags & TB_NODE_IMPURE)
+        json_object_set_new(r, "impure", json_true());
     return r;
 }

@@ -2,11 +2,15 @@
  *
  * JSON of a type (from Lua, for the editor, for `tubelet nodes --json`):
  *   { "name", "kind": "primitive"|"lua"|"composite", "title", "category", "doc", "example",
- * "version": str, "target": bool, "inputs": [ { "name", "type", "default", "min", "max", "choices":
- * [str], "unit", "doc", "optional", "lazy", "list", "literal", "multiline", "required", "upload",
- * "seed", "files": the kind of files a COMBO offers (base/folders.h) instead of "choices" } ],
- * "outputs": [ { "name", "type", "list", "doc" } ] } Inputs of scalar types (INT FLOAT STRING
- * BOOLEAN COMBO) take literals or links, all others links only.
+ *     "version": str, "target": bool, "impure": bool, "need", "changed", "validate": bool (it has
+ *     that function), "rest": port type of inputs that are not declared,
+ *     "inputs": [ { "name", "type", "default", "min", "max", "choices": [str], "unit", "doc",
+ *                   "optional", "lazy", "list", "literal", "multiline", "required", "upload",
+ *                   "seed", "files": the kind of files a COMBO offers (base/folders.h) instead of
+ *                   "choices" } ],
+ *     "outputs": [ { "name", "type", "list", "doc" } ] }
+ * Inputs of scalar types (INT FLOAT STRING BOOLEAN COMBO) take literals or links, all others links
+ * only; a union of types takes literals when one of its types does.
  */
 #pragma once
 
@@ -16,6 +20,13 @@
 
 typedef enum tb_type_kind { TB_PRIMITIVE, TB_LUA, TB_COMPOSITE } tb_type_kind;
 
+/* Functions a node in Lua may have beside `run`; asked through tb_script_hook. */
+enum {
+    TB_HOOK_NEED = 1 << 0,     /* which lazy inputs it wants */
+    TB_HOOK_CHANGED = 1 << 1,  /* a value that enters the key: what stands behind the inputs */
+    TB_HOOK_VALIDATE = 1 << 2, /* what is wrong with its literals */
+};
+
 typedef struct tb_type {
     tb_type_kind kind;
     const tb_node_def *def; /* for Lua types built from JSON: tables only, params_size = 8 per
@@ -23,6 +34,8 @@ typedef struct tb_type {
     const char
         *version; /* text that enters the key: the def's version, or the digest of the Lua source */
     int input_count, output_count;
+    unsigned hooks;
+    const char *rest; /* port type of inputs that are not in the table; NULL: there are none */
 } tb_type;
 
 typedef struct tb_types tb_types;

@@ -93,8 +93,8 @@ static void want_inputs(tb_run *r, int i)
     for (int k = 0; k < n->type->input_count; k++)
         lazy |= (n->type->def->inputs[k].flags & TB_IN_LAZY) != 0;
     tb_value **values = lazy ? known_values(r, i) : NULL;
-    const uint64_t wanted =
-        lazy ? tbi_wanted_inputs(n, (const tb_value *const *)(void *)values) : UINT64_MAX;
+    uint64_t wanted = r->nodes[i].wanted;
+    wanted |= lazy ? tbi_wanted_inputs(n, (const tb_value *const *)(void *)values) : UINT64_MAX;
     if (lazy)
         free_values(values, n->type->input_count);
     for (int k = 0; k < n->type->input_count; k++)
@@ -117,6 +117,13 @@ static void inputs_complete(tb_run *r, int i)
         &r->ready[r->program->nodes[i].deferred ? TBI_IO : tbi_class_of(&r->program->nodes[i])], i);
 }
 
+void tbi_want_more(tb_run *r, int i, uint64_t wanted)
+{
+    r->nodes[i].wanted |= wanted;
+    r->nodes[i].state = TBI_WAITING;
+    inputs_complete(r, i);
+}
+
 /* A stored target needs no inputs but those that say where to deliver it. */
 static void want_delivery_inputs(tb_run *r, int i)
 {
@@ -131,7 +138,7 @@ static void ask_one(tb_run *r, int i)
     if (state_of(r, i) != TBI_IDLE)
         return;
     tbi_node *n = &r->nodes[i];
-    n->asked = 0;
+    n->asked = n->wanted = 0;
     if (tbi_recall(r, i)) {
         tbi_node_event(r, TB_EV_CACHED, i, 0);
         tbi_node_done(r, i);

@@ -254,6 +254,16 @@ const tb_types *tb_engine_types(tb_engine *e)
     return e->types;
 }
 
+tb_types *tb_engine_types_with(const tb_engine *e, const json_t *defined, tb_err *err)
+{
+    tb_types *types = tb_types_new();
+    tb_types_add_defs(types, e->own_nodes);
+    tb_types_set_folders(types, e->folders);
+    if (tb_types_add(types, defined, err) != TB_OK)
+        tb_types_free(&types);
+    return types;
+}
+
 void tbi_engine_add(tb_engine *e, tb_run *r)
 {
     if (r->o.plan_only) {

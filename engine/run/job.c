@@ -126,21 +126,74 @@ static int call_count(const tb_job *j)
     return calls;
 }
 
-static tb_status run_lua(tb_job *j, tb_err *err)
+/* An output of a call: one element, or, of a list output, all that are in the list. */
+static tb_status take_output(tb_job *j, int slot, tb_value *v, tb_err *err)
+{
+    const tb_output_def *out = &j->type->def->outputs[slot];
+    const bool list = tb_value_kind(v) == TB_LIST;
+    const bool empty = tb_value_kind(v) == TB_RECORD && tb_record_count(v) == 0; /* {} in Lua */
+    if (!out->is_list) {
+        tb_list_append_take(j->out[slot], v);
+        return TB_OK;
+    }
+    for (int i = 0; list && i < tb_list_count(v); i++)
+        tb_list_append_take(j->out[slot], tb_value_ref(tb_list_at(v, i)));
+    tb_value_unref(&v);
+    return list || empty
+               ? TB_OK
+               : tb_err_set(err, TB_ESCRIPT,
+                            "output '%s' is a list: return a table of its elements", out->name);
+}
+
+/* What the call knows, by name. */
+static tb_value *known_inputs(const tb_job *j)
 {
     tb_value *inputs = tb_value_record();
-    tb_value *outputs[64] = { 0 };
-    const int outs = j->type->output_count;
     for (int k = 0; k < j->type->input_count; k++)
         if (j->values[k])
             tb_record_set_take(inputs, j->type->def->inputs[k].name, tb_value_ref(j->values[k]));
-    const tb_status st = tb_script_run_node(j->run->script, j->type->def->name, inputs, outputs,
-                                            outs, &j->run->cancel, err);
-    for (int k = 0; k < outs; k++)
-        if (st == TB_OK)
-            tb_list_append_take(j->out[k], outputs[k]);
+    return inputs;
+}
+
+static tb_status run_lua(tb_job *j, tb_err *err)
+{
+    tb_value *inputs = known_inputs(j);
+    tb_value *outputs[64] = { 0 };
+    const int outs = j->type->output_count;
+    tb_status st = tb_script_run_node(j->run->script, j->type->def->name, inputs, outputs, outs,
+                                      &j->run->cancel, err);
+    const bool ran = st == TB_OK;
+    for (int k = 0; ran && k < outs; k++)
+        st = st == TB_OK ? take_output(j, k, outputs[k], err) : (tb_value_unref(&outputs[k]), st);
     tb_value_unref(&inputs);
     return st;
+}
+
+/* Lazy inputs that a node in Lua asks for and has not got. */
+static tb_status ask_need(tb_job *j, tb_err *err)
+{
+    tb_value *inputs = known_inputs(j);
+    json_t *names = tb_script_hook(j->run->script, "need", j->type->def->name, inputs,
+                                   &j->run->cancel, err),
+           *name;
+    size_t i;
+    json_array_foreach(names, i, name)
+    {
+        const int k = tb_type_input(j->type, json_string_value(name));
+        if (k >= 0 && !j->inputs[k] && j->pnode->args[k].src >= 0)
+            j->need |= UINT64_C(1) << k;
+    }
+    tb_value_unref(&inputs);
+    const tb_status st = names ? TB_OK : err->status;
+    json_decref(names);
+    return st;
+}
+
+static tb_status need_of_call(tb_job *j, int c, tb_err *err)
+{
+    TB_TRY(tb_job_check(j, err));
+    TB_TRY(tbi_job_bind(j, c, err));
+    return ask_need(j, err);
 }
 
 static tb_status run_call(tb_job *j, int c, tb_err *err)
@@ -160,8 +213,13 @@ void tbi_job_execute(tb_job *j)
 {
     const double start = tb_clock_seconds();
     const int calls = call_count(j);
+    const bool lazy = j->type->hooks & TB_HOOK_NEED;
     j->status = TB_OK;
-    for (int c = 0; c < calls && j->status == TB_OK; c++) {
+    for (int c = 0; lazy && c < calls && j->status == TB_OK; c++) {
+        j->status = need_of_call(j, c, &j->err);
+        tbi_job_unbind(j);
+    }
+    for (int c = 0; !j->need && c < calls && j->status == TB_OK; c++) {
         j->status = run_call(j, c, &j->err);
         tbi_job_unbind(j);
     }

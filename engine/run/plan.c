@@ -35,6 +35,8 @@ uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values)
     }
     if (!lazy)
         return wanted;
+    if (t->hooks & TB_HOOK_NEED) /* a function in Lua: asked when the rest is there */
+        return wanted;
     if (!t->def->need)
         return UINT64_MAX;
     void *params = tb_xcalloc(1, t->def->params_size + 8);

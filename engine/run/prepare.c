@@ -74,6 +74,31 @@ static tb_status expand_all(tb_run *r, tb_err *err)
 
 /* ---------------------------------------------------------------------------------------- keys */
 
+/* What a node in Lua says stands behind its literals. A number that is not equal to itself (NaN)
+ * makes it run each time, and so does being made during the run: the loop cannot wait for Lua. */
+static tb_status ask_changed(tb_run *r, int node, const tb_job *j, tb_hasher *h, tb_err *err)
+{
+    tb_pnode *n = &r->program->nodes[node];
+    tb_value *inputs = tb_value_record();
+    for (int k = 0; k < n->type->input_count; k++)
+        if (n->args[k].literal && j->values[k])
+            tb_record_set_take(inputs, n->type->def->inputs[k].name, tb_value_ref(j->values[k]));
+    json_t *answer = r->scheduled ? json_pack("{sb}", "always", 1)
+                                  : tb_script_hook(r->script, "changed", n->type->def->name, inputs,
+                                                   &r->cancel, err);
+    tb_value_unref(&inputs);
+    if (!answer)
+        return err->status;
+    char *text = tb_json_canonical(json_object_get(answer, "value"));
+    tb_hasher_str(h, text ? text : "");
+    free(text);
+    n->impure = json_is_true(json_object_get(answer, "always"));
+    if (n->impure)
+        tb_hasher_u64(h, r->program->nonce), tb_hasher_u64(h, (uint64_t)node);
+    json_decref(answer);
+    return TB_OK;
+}
+
 /* Content of literal files, and whatever the node's own hook adds. */
 static tb_status fingerprint(void *ctx, int node, tb_hasher *h, tb_err *err)
 {
@@ -98,6 +123,8 @@ static tb_status fingerprint(void *ctx, int node, tb_hasher *h, tb_err *err)
     }
     if (st == TB_OK && n->type->def->fingerprint)
         st = n->type->def->fingerprint(j, j->params, h, err);
+    if (st == TB_OK && n->type->hooks & TB_HOOK_CHANGED)
+        st = ask_changed(r, node, j, h, err);
     tbi_job_unbind(j);
     tbi_job_free(j);
     return st;

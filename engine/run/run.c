@@ -103,12 +103,9 @@ static tb_status load_types(tb_run *r, const json_t *graph, const json_t *source
     json_t *types = tb_script_types(r->script, err);
     if (!types)
         return err->status;
-    r->own_types = tb_types_new();
-    tb_types_add_defs(r->own_types, r->engine->own_nodes);
-    tb_types_set_folders(r->own_types, r->engine->folders);
-    const tb_status st = tb_types_add(r->own_types, types, err);
+    r->own_types = tb_engine_types_with(r->engine, types, err);
     json_decref(types);
-    return st;
+    return r->own_types ? TB_OK : err->status;
 }
 
 /* The targets asked for, by id; without any, every output node. */

@@ -78,11 +78,12 @@ typedef enum tbi_state {
 
 typedef struct tbi_node {
     tbi_state state;
-    tb_value **out; /* LIST per output while held */
-    int missing;    /* inputs asked for that are not there */
-    int readers;    /* consumers that asked and have not finished */
-    uint64_t asked; /* bit k: input k was asked for */
-    int *waiters;   /* nodes to tell when this one is done */
+    tb_value **out;  /* LIST per output while held */
+    int missing;     /* inputs asked for that are not there */
+    int readers;     /* consumers that asked and have not finished */
+    uint64_t asked;  /* bit k: input k was asked for */
+    uint64_t wanted; /* lazy inputs that a node in Lua asked for */
+    int *waiters;    /* nodes to tell when this one is done */
     int waiter_count;
     size_t waiter_cap;
     int redirected; /* 1 + the expanded node it was last turned away from */
@@ -191,6 +192,8 @@ uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
 int tbi_class_of(const tb_pnode *n);
 /* Serve everything in r->asking, and what that asks for in turn. */
 void tbi_serve(tb_run *r);
+/* The node has looked at its inputs and wants these lazy ones too. */
+void tbi_want_more(tb_run *r, int node, uint64_t wanted);
 /* Let go of the outputs a node holds. */
 void tbi_free_outputs(tb_run *r, int node);
 /* The node is through with its inputs: producers nobody else reads let go of their outputs. */
@@ -255,6 +258,7 @@ struct tb_job {
     const tb_value **values; /* of the current call, per input */
     tb_value **converted;    /* scalars of the current call */
     void *params;
+    uint64_t need; /* a node in Lua has not run: it wants these lazy inputs first */
     json_t *expand_graph, *expand_outputs; /* the node answered with a subgraph */
     char *id;                              /* composites: what the script is asked to expand, ... */
     json_t *request;                       /* with which inputs, */

@@ -132,6 +132,10 @@ static void run_finished(tb_run *r, tb_job *j)
         tbi_run_fail(r, j->node, &j->err);
         return;
     }
+    if (j->need) {
+        tbi_want_more(r, j->node, j->need);
+        return;
+    }
     if (j->expand_graph) {
         json_t *answer =
             json_pack("{sOsO}", "graph", j->expand_graph, "outputs", j->expand_outputs);

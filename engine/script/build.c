@@ -252,27 +252,64 @@ static void check_keys(lua_State *L, const tb_type *t)
             tbi_raise(L, "inputs of %s are named: tb.%s { %s = ... }", t->def->name, t->def->name,
                       t->input_count ? t->def->inputs[0].name : "id");
         const char *name = lua_tostring(L, -1);
-        if (tb_type_input(t, name) < 0 && !own_field(t, name))
+        if (tb_type_input(t, name) < 0 && !t->rest && !own_field(t, name))
             unknown_input(L, t, name);
+    }
+}
+
+/* The value on top, which it pops. */
+static void set_input(lua_State *L, const tb_type *t, const char *name, json_t *inputs)
+{
+    char what[200];
+    snprintf(what, sizeof what, "input '%s' of tb.%s", name, t->def->name);
+    json_t *l = tbi_link_json(L, -1, what);
+    if (l)
+        json_object_set_new(inputs, name, l);
+    else if (!lua_isnil(L, -1))
+        tbi_literal_set(L, -1, inputs, name, what);
+    lua_pop(L, 1);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Inputs that are not declared, by name: a table has no order. */
+static void set_rest(lua_State *L, const tb_type *t, json_t *inputs)
+{
+    enum { MAX = 64 };
+    const char *names[MAX];
+    size_t n = 0;
+    lua_pushnil(L);
+    while (t->rest && lua_next(L, 1)) {
+        lua_pop(L, 1);
+        const char *name = lua_tostring(L, -1);
+        if (tb_type_input(t, name) >= 0 || own_field(t, name))
+            continue;
+        if (n == MAX)
+            tbi_raise(L, "tb.%s takes at most %d inputs", t->def->name, MAX);
+        json_decref(tbi_json_text(L, -1, "the name of an input"));
+        names[n++] = name;
+    }
+    if (!t->rest)
+        lua_pop(L, 1);
+    qsort(names, n, sizeof *names, by_text);
+    for (size_t i = 0; i < n; i++) {
+        lua_pushstring(L, names[i]);
+        lua_rawget(L, 1);
+        set_input(L, t, names[i], inputs);
     }
 }
 
 static void set_inputs(lua_State *L, const tb_type *t, json_t *inputs)
 {
     for (int i = 0; i < t->input_count; i++) {
-        const char *name = t->def->inputs[i].name;
-        char what[200];
-        lua_pushstring(L, name);
-        if (lua_rawget(L, 1) != LUA_TNIL) {
-            snprintf(what, sizeof what, "input '%s' of tb.%s", name, t->def->name);
-            json_t *l = tbi_link_json(L, -1, what);
-            if (l)
-                json_object_set_new(inputs, name, l);
-            else
-                tbi_literal_set(L, -1, inputs, name, what);
-        }
-        lua_pop(L, 1);
+        lua_pushstring(L, t->def->inputs[i].name);
+        lua_rawget(L, 1);
+        set_input(L, t, t->def->inputs[i].name, inputs);
     }
+    set_rest(L, t, inputs);
 }
 
 static void set_meta(lua_State *L, const tb_type *t, json_t *node)

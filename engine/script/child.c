@@ -112,15 +112,16 @@ static tb_status pack_outputs(tbi_request *r, tb_err *err)
     return TB_OK;
 }
 
-static tb_status run_node(tbi_host *h, tbi_request *r, tb_err *err)
+/* run, or a function beside it */
+static tb_status run_node(tbi_host *h, tbi_request *r, lua_CFunction op, tb_err *err)
 {
     r->inputs = tbi_wire_get_value(json_object_get(r->json, "inputs"), &r->fds_in, err);
     if (!r->inputs)
         return err->status;
-    lua_pushcfunction(h->L, tbi_op_run);
+    lua_pushcfunction(h->L, op);
     lua_pushlightuserdata(h->L, r);
     tb_status st = tbi_host_call(h, 1, 0, err);
-    if (st == TB_OK)
+    if (st == TB_OK && op == tbi_op_run)
         st = pack_outputs(r, err);
     tb_value_unref(&r->inputs);
     for (int i = 0; i < TBI_WIRE_MAX_FDS; i++)
@@ -167,13 +168,15 @@ static tb_status dispatch(tbi_host **hp, tbi_request *r, tb_err *err)
     else
         limit_time(TBI_LUA_CPU_SECONDS, TBI_LUA_WALL_SECONDS);
     if (run)
-        return run_node(h, r, err);
+        return run_node(h, r, tbi_op_run, err);
     if (strcmp(op, "load") == 0)
         return load(hp, r, err);
     if (strcmp(op, "build") == 0)
         return call_op(h, r, tbi_op_build, err);
     if (strcmp(op, "expand") == 0)
         return call_op(h, r, tbi_op_expand, err);
+    if (strcmp(op, "need") == 0 || strcmp(op, "changed") == 0 || strcmp(op, "validate") == 0)
+        return run_node(h, r, tbi_op_hook, err);
     if (strcmp(op, "types") != 0)
         return tb_err_set(err, TB_EINTERNAL, "the Lua process knows no request '%s'", op);
     r->answer = json_incref(h->types_json);

@@ -13,8 +13,18 @@
 
 #define MAX_NAME 63
 
-static const char *const fields[] = { "name", "title",  "category", "doc",     "version", "target",
-                                      "run",  "expand", "inputs",   "outputs", "example", NULL };
+static const char *const fields[] = { "name",   "title",   "category", "doc",  "version",  "target",
+                                      "inputs", "outputs", "example",  "rest", "validate", NULL };
+/* Of nodes alone. */
+static const char *const node_fields[] = { "run", "need", "changed", "impure", NULL };
+static const char *const hooks[] = { "need", "changed", "validate", NULL };
+
+static bool among(const char *const *list, const char *key)
+{
+    while (*list && strcmp(*list, key) != 0)
+        list++;
+    return *list != NULL;
+}
 
 static void check_fields(lua_State *L, bool composite)
 {
@@ -24,14 +34,11 @@ static void check_fields(lua_State *L, bool composite)
     while (lua_next(L, 1)) {
         lua_pop(L, 1);
         const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
-        const char *const *f = fields;
-        while (*f && strcmp(*f, key) != 0)
-            f++;
-        if (!*f || strcmp(key, composite ? "run" : "expand") == 0)
+        if (!among(fields, key) && (composite ? strcmp(key, body) : !among(node_fields, key)))
             tbi_raise(L,
                       "%s has no field '%s'; it takes name, inputs, outputs, %s, title, category, "
-                      "doc, example, version, target",
-                      what, key, body);
+                      "doc, example, version, target, rest, validate",
+                      what, key, composite ? body : "run, need, changed, impure");
     }
     if (lua_getfield(L, 1, body) != LUA_TFUNCTION)
         tbi_raise(L, "%s needs %s, a function", what, body);
@@ -65,9 +72,40 @@ static void copy_texts(lua_State *L, json_t *type)
             json_object_set_new(type, *t, tbi_json_text(L, -1, *t));
         lua_pop(L, 1);
     }
-    lua_getfield(L, 1, "target");
-    json_object_set_new(type, "target", json_boolean(lua_toboolean(L, -1)));
+    static const char *const flags[] = { "target", "impure", NULL };
+    for (const char *const *f = flags; *f; f++) {
+        lua_getfield(L, 1, *f);
+        json_object_set_new(type, *f, json_boolean(lua_toboolean(L, -1)));
+        lua_pop(L, 1);
+    }
+    if (lua_getfield(L, 1, "rest") == LUA_TSTRING) {
+        tbi_check_port_type(L, lua_tostring(L, -1));
+        json_object_set_new(type, "rest", tbi_json_text(L, -1, "rest"));
+    } else if (!lua_isnil(L, -1)) {
+        tbi_raise(L,
+                  "rest is the port type of inputs that are not declared, as \"IMAGE\", got a %s",
+                  luaL_typename(L, -1));
+    }
     lua_pop(L, 1);
+}
+
+/* Beside the function itself, as "name/need": a name has no '/'. */
+static void keep_hooks(lua_State *L, const char *name, json_t *type)
+{
+    for (const char *const *h = hooks; *h; h++) {
+        const int kind = lua_getfield(L, 1, *h);
+        if (kind != LUA_TNIL && kind != LUA_TFUNCTION)
+            tbi_raise(L, "%s must be a function, got a %s", *h, lua_typename(L, kind));
+        if (kind == LUA_TFUNCTION) {
+            lua_getfield(L, LUA_REGISTRYINDEX, "tb.functions");
+            lua_pushfstring(L, "%s/%s", name, *h);
+            lua_pushvalue(L, -3);
+            lua_settable(L, -3);
+            lua_pop(L, 1);
+            json_object_set_new(type, *h, json_true());
+        }
+        lua_pop(L, 1);
+    }
 }
 
 static void hash_text(tb_hasher *hs, const json_t *text)
@@ -134,6 +172,7 @@ static int define(lua_State *L, bool composite)
     lua_getfield(L, LUA_REGISTRYINDEX, "tb.functions");
     lua_getfield(L, 1, composite ? "expand" : "run");
     lua_setfield(L, -2, name);
+    keep_hooks(L, name, type);
     json_array_append(h->types_json, type);
     if (!h->in_library) { /* the library's are added at once, when all are there */
         tb_err err = TB_ERR_INIT;
@@ -159,6 +198,15 @@ void tbi_push_function(lua_State *L, const char *type)
     lua_getfield(L, LUA_REGISTRYINDEX, "tb.functions");
     if (lua_getfield(L, -1, type) != LUA_TFUNCTION)
         tbi_raise(L, "no node '%s' is defined in Lua here; load the file that defines it", type);
+    lua_remove(L, -2);
+}
+
+void tbi_push_hook(lua_State *L, const char *type, const char *hook)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, "tb.functions");
+    lua_pushfstring(L, "%s/%s", type, hook);
+    if (lua_gettable(L, -2) != LUA_TFUNCTION)
+        tbi_raise(L, "node '%s' has no %s; load the file that defines it", type, hook);
     lua_remove(L, -2);
 }
 

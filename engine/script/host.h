@@ -128,6 +128,8 @@ typedef struct tbi_param {
     json_t *spec;
 } tbi_param;
 tbi_param *tbi_param_at(lua_State *L, int index);
+/* Raises unless it is written as one: "IMAGE", "INT,FLOAT", "*". */
+void tbi_check_port_type(lua_State *L, const char *type);
 /* Declarations in the table at `index`, in the order they were written: fills `array` (borrowed).
  */
 void tbi_params_read(lua_State *L, int index, json_t *array, const char *what);
@@ -150,6 +152,7 @@ void tbi_open_links(lua_State *L);
 
 /* Push the function that belongs to a type defined in Lua; raises if there is none. */
 void tbi_push_function(lua_State *L, const char *type);
+void tbi_push_hook(lua_State *L, const char *type, const char *hook);
 
 /* lua_value.c: values of a run. */
 void tbi_push_value(lua_State *L, const tb_value *v);

@@ -139,7 +139,7 @@ static int declare(lua_State *L)
     return 1;
 }
 
-static void check_port_type(lua_State *L, const char *type)
+void tbi_check_port_type(lua_State *L, const char *type)
 {
     const size_t n = strlen(type);
     if (n == 0 || n > 63 || strspn(type, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_,*") != n)
@@ -159,7 +159,7 @@ static bool is_scalar(const char *type)
 static int declare_port(lua_State *L)
 {
     const char *type = luaL_checkstring(L, 1);
-    check_port_type(L, type);
+    tbi_check_port_type(L, type);
     lua_settop(L, 2);
     tbi_param *p = push_param(L, type);
     if (lua_istable(L, 2))
@@ -215,7 +215,7 @@ static row read_row(lua_State *L, const char *name, const char *what)
     if (lua_type(L, -1) != LUA_TSTRING)
         tbi_raise(L, "%s '%s' must be declared, as %s = tb.int { default = 1 }, got a %s", what,
                   name, name, luaL_typename(L, -1));
-    check_port_type(L, lua_tostring(L, -1));
+    tbi_check_port_type(L, lua_tostring(L, -1));
     p = push_param(L, lua_tostring(L, -1));
     if (is_scalar(lua_tostring(L, -2)))
         settle_default(L, p->spec);

@@ -276,6 +276,20 @@ static const json_t *find_type(const tbi_host *h, const char *name)
     return NULL;
 }
 
+/* Inputs that are not declared. */
+static void push_rest(lua_State *L, const tb_type *t, const json_t *given)
+{
+    const char *name;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)given, name, v)
+    {
+        if (!t->rest || tb_type_input(t, name) >= 0)
+            continue;
+        push_input(L, &(tb_input_def){ .type = t->rest }, NULL, v);
+        lua_setfield(L, -2, name);
+    }
+}
+
 static void push_inputs(lua_State *L, const tb_type *t, const json_t *given)
 {
     const json_t *specs = json_object_get(find_type(tbi_host_of(L), t->def->name), "inputs");
@@ -285,6 +299,7 @@ static void push_inputs(lua_State *L, const tb_type *t, const json_t *given)
                    json_object_get(given, t->def->inputs[i].name));
         lua_setfield(L, -2, t->def->inputs[i].name);
     }
+    push_rest(L, t, given);
     make_strict(L, specs);
 }
 
@@ -332,21 +347,25 @@ int tbi_op_expand(lua_State *L)
 
 /* --------------------------------------------------------------------------------------- run */
 
-int tbi_op_run(lua_State *L)
+void tbi_push_call(lua_State *L, const tb_type *t, tbi_request *r)
 {
-    tbi_request *r = request_of(L);
-    tbi_host *h = tbi_host_of(L);
-    const tb_type *t = tb_types_find(h->types, tbi_request_text(r, "type"));
-    tbi_push_function(L, tbi_request_text(r, "type"));
-    note_function(L, 2);
-    if (t->output_count > TBI_WIRE_MAX_FDS)
-        tbi_raise(L, "'%s' has too many outputs", t->def->name);
+    note_function(L, lua_gettop(L));
     lua_newtable(L); /* ctx */
     lua_pushstring(L, t->def->name);
     lua_setfield(L, -2, "type");
     tbi_push_value(L, r->inputs);
     tb_value_unref(&r->inputs);
-    make_strict(L, json_object_get(find_type(h, t->def->name), "inputs"));
+    make_strict(L, json_object_get(find_type(tbi_host_of(L), t->def->name), "inputs"));
+}
+
+int tbi_op_run(lua_State *L)
+{
+    tbi_request *r = request_of(L);
+    const tb_type *t = tb_types_find(tbi_host_of(L)->types, tbi_request_text(r, "type"));
+    tbi_push_function(L, tbi_request_text(r, "type"));
+    if (t->output_count > TBI_WIRE_MAX_FDS)
+        tbi_raise(L, "'%s' has too many outputs", t->def->name);
+    tbi_push_call(L, t, r);
     lua_call(L, 2, LUA_MULTRET);
     spread_results(L, t, 2);
     if (lua_gettop(L) - 1 != t->output_count)

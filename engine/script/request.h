@@ -20,3 +20,8 @@ int tbi_op_load(lua_State *L);
 int tbi_op_build(lua_State *L);
 int tbi_op_expand(lua_State *L);
 int tbi_op_run(lua_State *L); /* fills outputs */
+/* hooks.c */
+int tbi_op_hook(lua_State *L); /* need, changed, validate */
+/* Note where the function on top is defined, and push what it is called with: ctx, and the inputs
+ * of the request. */
+void tbi_push_call(lua_State *L, const tb_type *t, tbi_request *r);

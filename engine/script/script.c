@@ -384,6 +384,22 @@ static tb_status unpack_outputs(const json_t *answer, const tbi_fds *fds, tb_val
     return st;
 }
 
+json_t *tb_script_hook(tb_script *s, const char *hook, const char *type, const tb_value *inputs,
+                       const atomic_bool *cancel, tb_err *err)
+{
+    tbi_fds in = { 0 };
+    json_t *record = tbi_wire_put_value(inputs, &in, err), *answer = NULL;
+    if (record)
+        answer = ask(
+            s,
+            (call){ .request = json_pack("{ssssso}", "op", hook, "type", type, "inputs", record),
+                    .fds_in = &in,
+                    .patience = { .deadline = EVALUATE_SECONDS, .cancel = cancel } },
+            err);
+    tbi_fds_close(&in);
+    return answer;
+}
+
 tb_status tb_script_run_node(tb_script *s, const char *type, const tb_value *inputs,
                              tb_value **outputs, int count, const atomic_bool *cancel, tb_err *err)
 {

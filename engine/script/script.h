@@ -56,6 +56,14 @@ json_t *tb_script_expand(tb_script *s, const char *type, const char *node_id, co
 tb_status tb_script_run_node(tb_script *s, const char *type, const tb_value *inputs,
                              tb_value **outputs, int count, const atomic_bool *cancel, tb_err *err);
 
+/* Ask a function beside `run` (TB_HOOK_*): hook is "need", "changed" or "validate"; inputs a record
+ * of what is known. Answers
+ *   need      [names of lazy inputs that are wanted]
+ *   changed   { "value": any } or { "always": true }
+ *   validate  {} or { "message": sentence, "input": name or null } */
+json_t *tb_script_hook(tb_script *s, const char *hook, const char *type, const tb_value *inputs,
+                       const atomic_bool *cancel, tb_err *err);
+
 /* Entry point of the child: main() calls it first thing for `tubelet __lua`, with
  * TB_SCRIPT_CHILD_FD, the only descriptor the child gets beside 0, 1 and 2. Never returns. */
 #define TB_SCRIPT_CHILD_FD 3

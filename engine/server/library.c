@@ -108,21 +108,6 @@ tb_script *tbs_library_script(tb_server *s)
     return wait_for(s)->script;
 }
 
-/* Those of the engine in C, also an embedder's. */
-static tb_types *engine_types(const tb_server *s)
-{
-    const tb_types *known = tb_engine_types(s->engine);
-    const int n = tb_types_count(known);
-    const tb_node_def **defs = tb_xcalloc((size_t)n + 1, sizeof *defs);
-    for (int i = 0; i < n; i++)
-        defs[i] = tb_types_at(known, i)->def;
-    tb_types *types = tb_types_new();
-    tb_types_add_defs(types, defs);
-    tb_types_set_folders(types, tb_engine_folders(s->engine));
-    free(defs);
-    return types;
-}
-
 const tb_types *tbs_types(tb_server *s, tb_err *err)
 {
     if (s->types)
@@ -132,9 +117,7 @@ const tb_types *tbs_types(tb_server *s, tb_err *err)
         *err = l->err;
         return NULL;
     }
-    s->types = engine_types(s);
-    if (tb_types_add(s->types, l->types, err) != TB_OK)
-        tb_types_free(&s->types);
+    s->types = tb_engine_types_with(s->engine, l->types, err);
     return s->types;
 }
 

@@ -20,6 +20,7 @@ void tbs_entry_free(tbs_entry **ep)
     tb_map_free(&e->ran);
     tb_map_free(&e->held);
     free(e->current);
+    tbs_queue_retire_script(e);
     free(e);
     *ep = NULL;
 }
@@ -131,7 +132,7 @@ void tb_queue_free(tb_queue **qp)
         return;
     q->closing = true;
     uv_timer_stop(&q->kick);
-    if (q->running)
+    if (q->running && q->running->p.run)
         tb_run_cancel(q->running->p.run);
     while (q->running)
         uv_run(tb_engine_loop(q->engine), UV_RUN_ONCE);
@@ -139,6 +140,7 @@ void tb_queue_free(tb_queue **qp)
         next = e->next;
         tbs_entry_free(&e);
     }
+    tbs_queue_drop_script(q);
     free(q->listeners);
     tb_map_free(&q->seen);
     uv_close((uv_handle_t *)&q->kick, on_closed);
@@ -257,7 +259,8 @@ bool tb_queue_interrupt(tb_queue *q, const char *id)
     if (!e || (id && strcmp(e->p.id, id) != 0))
         return false;
     e->interrupted = true;
-    tb_run_cancel(e->p.run);
+    if (e->p.run)
+        tb_run_cancel(e->p.run);
     return true;
 }
 

@@ -12,6 +12,13 @@ typedef struct tbs_entry {
     tb_map *ran;   /* ids of p.executed */
     tb_map *held;  /* ids of p.cached */
     char *current; /* node that was started last, as the run calls it; NULL: none */
+    /* Its own script, where the document brings one; the pool's while `loading`. */
+    tb_queue *queue;
+    tb_script *script;
+    tb_types *types;
+    uv_work_t load;
+    tb_err load_err;
+    bool loading;
     struct tbs_entry *next;
 } tbs_entry;
 
@@ -30,7 +37,9 @@ struct tb_queue {
     tbs_entry *running;
     double counter; /* number of the next prompt that brings none */
     uint64_t age;
-    tb_map *seen;    /* keys of trivial nodes that have run; NULL: none */
+    tb_map *seen;          /* keys of trivial nodes that have run; NULL: none */
+    tb_script *old_script; /* of the run that ended last, which may still look at them */
+    tb_types *old_types;
     uv_timer_t kick; /* starts the next one, not before the caller has answered */
     bool started, closing;
 };
@@ -43,6 +52,14 @@ void tbs_queue_kick(tb_queue *q);
 
 /* queue_run.c */
 void tbs_queue_run_next(tb_queue *q);
+/* The script of the running prompt is there, or load_err says why not. */
+void tbs_queue_loaded(tb_queue *q, tbs_entry *e);
+
+/* queue_script.c */
+bool tbs_queue_has_script(const tbs_entry *e);
+void tbs_queue_load_script(tb_queue *q, tbs_entry *e);
+void tbs_queue_retire_script(tbs_entry *e); /* the entry is freed */
+void tbs_queue_drop_script(tb_queue *q);    /* its run is gone too */
 
 /* queue_rows.c: prompts as rows of the store; request: with what was asked for, which never
  * changes. Cleared by the caller. */

@@ -34,12 +34,17 @@ static void finish(tb_queue *q, tbs_entry *e, tb_prompt_state state)
     tbs_queue_kick(q);
 }
 
+/* The server stops: "running" stays in the store, and the next server goes on with it. */
+static void leave(tb_queue *q, tbs_entry *e)
+{
+    q->running = NULL;
+    tbs_entry_free(&e);
+}
+
 static void ended(tb_queue *q, tbs_entry *e, const tb_event *ev)
 {
     if (ev->status == TB_ECANCELED && !e->interrupted) {
-        /* the server stops: "running" stays in the store, and the next server goes on with it */
-        q->running = NULL;
-        tbs_entry_free(&e);
+        leave(q, e);
         return;
     }
     if (ev->err)
@@ -145,8 +150,26 @@ static tb_status submit(tb_queue *q, tbs_entry *e)
         return e->p.err.status;
     if (q->hooks.prepare)
         q->hooks.prepare(q->hooks.ctx, &e->p, &o);
+    if (e->types) {
+        o.script = e->script;
+        o.types = e->types;
+    }
     e->p.run = tb_engine_submit(q->engine, &o, NULL, &e->p.err);
     return e->p.run ? TB_OK : e->p.err.status;
+}
+
+void tbs_queue_loaded(tb_queue *q, tbs_entry *e)
+{
+    if (q->closing) {
+        leave(q, e);
+    } else if (e->interrupted) {
+        finish(q, e, TB_PROMPT_CANCELED);
+    } else if (e->load_err.status != TB_OK) {
+        e->p.err = e->load_err;
+        finish(q, e, TB_PROMPT_FAILED);
+    } else if (submit(q, e) != TB_OK) {
+        finish(q, e, TB_PROMPT_FAILED);
+    }
 }
 
 void tbs_queue_run_next(tb_queue *q)
@@ -154,6 +177,7 @@ void tbs_queue_run_next(tb_queue *q)
     tbs_entry *e = q->first;
     if (!e || q->running || q->closing)
         return;
+    tbs_queue_drop_script(q);
     q->first = e->next;
     e->next = NULL;
     q->running = e;
@@ -163,6 +187,8 @@ void tbs_queue_run_next(tb_queue *q)
     tbs_message_start(&e->p);
     save(q, &e->p, false);
     tbs_queue_tell(q, TB_QUEUE_STARTED, e, NULL);
-    if (submit(q, e) != TB_OK)
+    if (tbs_queue_has_script(e))
+        tbs_queue_load_script(q, e);
+    else if (submit(q, e) != TB_OK)
         finish(q, e, TB_PROMPT_FAILED);
 }
