@@ -130,6 +130,9 @@ void tb_run_cancel(tb_run *r);
 /* The plan in full, after TB_EV_PLANNED: [{node, type, state: "cached"|"run"|"unknown", seconds,
  * bytes, shape, key}] in order of running. New reference. */
 json_t *tb_run_plan(const tb_run *r);
+/* Ids of nodes the plan does not come to, for only lazy inputs may ask for them during the run,
+ * whose results are there already. New reference. */
+json_t *tb_run_spare(const tb_run *r);
 /* Its totals; and the key of a node, also of one the plan did not come to. false: it has none. */
 void tb_run_summary(const tb_run *r, tb_plan_summary *summary);
 bool tb_run_key(const tb_run *r, const char *node, tb_key *key);

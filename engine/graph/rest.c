@@ -1,4 +1,5 @@
 /* rest.c - nodes that take inputs their type does not declare. */
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,17 @@ static bool is_rest(const tb_program *p, const tb_type *t, const tb_link *l)
     return (l->src || !p->lenient) && tb_type_input(t, l->name) < 0;
 }
 
+static tb_input_def rest_input(const tb_type *t, const char *name)
+{
+    return (tb_input_def){ .name = name,
+                           .type = t->rest,
+                           .flags = TB_IN_OPTIONAL,
+                           .i_min = INT64_MIN,
+                           .i_max = INT64_MAX,
+                           .f_min = -DBL_MAX,
+                           .f_max = DBL_MAX };
+}
+
 const tb_type *tb_program_variant(tb_program *p, const tb_type *t, const tb_graph_node *g)
 {
     int more = 0;
@@ -36,9 +48,7 @@ const tb_type *tb_program_variant(tb_program *p, const tb_type *t, const tb_grap
     v->type.def = &v->def;
     for (int k = 0; k < g->input_count; k++)
         if (is_rest(p, t, &g->inputs[k]))
-            v->inputs[v->type.input_count++] = (tb_input_def){ .name = g->inputs[k].name,
-                                                               .type = t->rest,
-                                                               .flags = TB_IN_OPTIONAL };
+            v->inputs[v->type.input_count++] = rest_input(t, g->inputs[k].name);
     for (size_t k = 0; k < count; k++)
         v->inputs[k].offset = 8 * k; /* as in all types that a script defines */
     v->def.params_size = 8 * count;

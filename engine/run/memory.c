@@ -199,11 +199,30 @@ static bool may_remember(const tb_pnode *n)
            !(n->type->def->flags & (TB_NODE_FORGET | TB_NODE_IMPURE));
 }
 
+static bool may_recall(const tb_run *r, int node)
+{
+    const tb_pnode *p = &r->program->nodes[node];
+    return r->engine->memory && !r->o.no_cache && !r->nodes[node].out && may_remember(p) &&
+           !delivers_by_link(p);
+}
+
+bool tbi_is_remembered(const tb_run *r, int node)
+{
+    const tb_pnode *p = &r->program->nodes[node];
+    tb_value **out = may_recall(r, node)
+                         ? tbi_memory_get(r->engine->memory, &p->key, p->type->output_count)
+                         : NULL;
+    for (int k = 0; out && k < p->type->output_count; k++)
+        tb_value_unref(&out[k]);
+    free(out);
+    return out != NULL;
+}
+
 bool tbi_recall(tb_run *r, int node)
 {
     const tb_pnode *p = &r->program->nodes[node];
     tbi_node *n = &r->nodes[node];
-    if (!r->engine->memory || r->o.no_cache || n->out || !may_remember(p) || delivers_by_link(p))
+    if (!may_recall(r, node))
         return false;
     n->out = tbi_memory_get(r->engine->memory, &p->key, p->type->output_count);
     if (!n->out)

@@ -146,6 +146,35 @@ static tbi_stack reach(tb_run *r, bool through)
     return w.order;
 }
 
+/* Producers of lazy inputs that nobody has asked for yet, and what these need, as far as the first
+ * results that are there: r->spare. */
+static void find_spare(tb_run *r, const tbi_stack *needed)
+{
+    const tb_program *p = r->program;
+    unsigned char *seen = tb_xcalloc((size_t)p->count + 1, 1);
+    tbi_stack stack = { 0 };
+    for (int k = 0; k < needed->count; k++)
+        seen[needed->items[k]] = 1;
+    for (int k = 0; k < needed->count; k++)
+        if (!r->nodes[needed->items[k]].stored && !r->nodes[needed->items[k]].recalled)
+            tbi_push(&stack, needed->items[k]);
+    while (stack.count) {
+        const tb_pnode *n = &p->nodes[stack.items[--stack.count]];
+        for (int k = 0; k < n->type->input_count; k++) {
+            const int src = n->args[k].src < 0
+                                ? -1
+                                : tb_program_resolve(p, n->args[k].src, n->args[k].slot).src;
+            if (src < 0 || seen[src])
+                continue;
+            seen[src] = 1;
+            const bool there = tbi_is_stored(r, src) || tbi_is_remembered(r, src);
+            tbi_push(there ? &r->spare : &stack, src);
+        }
+    }
+    free(seen);
+    free(stack.items);
+}
+
 /* --------------------------------------------------------------------- shapes and values */
 
 static bool all_known(const tb_job *j)
@@ -293,6 +322,7 @@ tb_status tbi_plan(tb_run *r, tb_err *err)
         add_row(r, node, state);
         runs |= state != 'c';
     }
+    find_spare(r, &needed);
     free(needed.items);
     if (runs)
         TB_TRY(plan_shapes(r, err));
@@ -307,6 +337,14 @@ tb_status tbi_plan(tb_run *r, tb_err *err)
             tb_str_bytes(r->engine->memory_limit, have, sizeof have));
     }
     return TB_OK;
+}
+
+json_t *tb_run_spare(const tb_run *r)
+{
+    json_t *ids = json_array();
+    for (int i = 0; i < r->spare.count; i++)
+        json_array_append_new(ids, json_string(tb_program_id(r->program, r->spare.items[i])));
+    return ids;
 }
 
 json_t *tb_run_plan(const tb_run *r)

@@ -397,6 +397,7 @@ void tbi_run_free(tb_run *r)
     free(r->targets.items);
     free(r->asking.items);
     free(r->plan);
+    free(r->spare.items);
     tb_map_free(&r->noted);
     free(r->graph_text);
     free(r->title);

@@ -145,6 +145,7 @@ struct tb_run {
     tbi_plan_row *plan;
     int plan_count;
     size_t plan_cap;
+    tbi_stack spare; /* nodes outside the plan whose results are there */
     tb_plan_summary summary;
 
     atomic_bool cancel;
@@ -220,6 +221,8 @@ void tbi_memory_put(tbi_memory *m, const tb_key *key, tb_value *const *out, int 
 tb_value **tbi_memory_get(tbi_memory *m, const tb_key *key, int count);
 /* Give the node its outputs from memory, if they are there: it is done then. */
 bool tbi_recall(tb_run *r, int node);
+/* Is it there? Changes nothing. */
+bool tbi_is_remembered(const tb_run *r, int node);
 /* Keep the outputs the node holds. */
 void tbi_remember(tb_run *r, int node);
 

@@ -87,13 +87,24 @@ void tbi_node_done(tb_run *r, int i)
     tbi_tell_waiters(r, i);
 }
 
+/* Composites that came with an expansion are expanded in their turn, when somebody asks. */
+static void defer_composites(tb_run *r, int first)
+{
+    for (int i = first; i < r->program->count; i++) {
+        tb_pnode *n = &r->program->nodes[i];
+        n->deferred = n->type->kind == TB_COMPOSITE && !n->alias && !n->muted;
+    }
+}
+
 static void expanded(tb_run *r, int i, const json_t *answer)
 {
     tb_err err = TB_ERR_INIT;
+    const int count_before = r->program->count;
     if (tbi_splice(r, i, answer, &err) != TB_OK || tbi_make_keys(r, &err) != TB_OK) {
         tbi_run_fail(r, i, &err);
         return;
     }
+    defer_composites(r, count_before);
     r->nodes[i].state = TBI_EXPANDED;
     tbi_release_inputs(r, i);
     tbi_redirect_waiters(r, i);

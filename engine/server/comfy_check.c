@@ -107,6 +107,7 @@ typedef struct check {
     tbs_needs *needs;
     json_t *outputs; /* that are left */
     json_t *bad;     /* outputs that were dropped */
+    const json_t *refused;
     tbs_verdict *v;
 } check;
 
@@ -192,6 +193,27 @@ static void check_lists(const json_t *part, tb_err_list *errors)
     }
 }
 
+/* What nodes in Lua say themselves. */
+static void add_refused(const check *c, const json_t *part, tb_err_list *errors)
+{
+    const char *id;
+    json_t *list, *one;
+    size_t i;
+    json_object_foreach((json_t *)(uintptr_t)c->refused, id, list)
+    {
+        json_array_foreach(json_object_get(part, id) ? list : NULL, i, one)
+        {
+            tb_err err = TB_ERR_INIT;
+            const char *reason = json_string_value(json_object_get(one, "reason"));
+            tb_err_set(&err, TB_EINVAL, "%s", json_string_value(json_object_get(one, "message")));
+            tb_err_reason(&err, *reason == 'c' ? "custom_validation_failed"
+                                               : "exception_during_validation");
+            tb_err_where(&err, id, json_string_value(json_object_get(one, "input")), NULL);
+            tb_err_list_add(errors, &err, NULL);
+        }
+    }
+}
+
 static void failed_outputs(check *c)
 {
     tb_str lines = TB_STR_INIT;
@@ -219,7 +241,9 @@ static bool check_once(check *c)
     tb_err err = TB_ERR_INIT;
     json_t *part = tbs_needs_part(c->needs, c->outputs);
     check_lists(part, &errors);
-    const tb_status st = errors.count ? TB_EINVAL : check_part(c, part, &errors, &err);
+    tb_status st = errors.count ? TB_EINVAL : check_part(c, part, &errors, &err);
+    add_refused(c, part, &errors);
+    st = st == TB_OK && errors.count ? TB_EINVAL : st;
     if (st == TB_OK)
         c->v->graph = json_incref(part);
     else if (!errors.count)
@@ -234,7 +258,8 @@ static bool check_once(check *c)
     return dropped && json_array_size(c->outputs);
 }
 
-void tbs_check_prompt(const tb_types *types, json_t *graph, const json_t *only, tbs_verdict *v)
+void tbs_check_prompt(const tb_types *types, json_t *graph, const json_t *only,
+                      const json_t *refused, tbs_verdict *v)
 {
     *v = (tbs_verdict){ .node_errors = json_object() };
     json_t *outputs = find_outputs(types, graph, only, v);
@@ -245,6 +270,7 @@ void tbs_check_prompt(const tb_types *types, json_t *graph, const json_t *only, 
                 .needs = tbs_needs_new(graph),
                 .outputs = outputs,
                 .bad = json_array(),
+                .refused = refused,
                 .v = v };
     /* a second look finds cycles, one at a time; nobody needs to be told of hundreds */
     for (int round = 0; check_once(&c); round++)

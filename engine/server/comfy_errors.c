@@ -204,6 +204,16 @@ static json_t *cycle(const subject *s)
     return e;
 }
 
+static json_t *refused(const subject *s)
+{
+    const char *text = s->err->message;
+    char *details =
+        tb_xasprintf("%s%s%s", s->err->input, *text && s->err->input[0] ? " - " : "", text);
+    json_t *e = error(s, "custom_validation_failed", "Custom validation failed for node", details);
+    free(details);
+    return e;
+}
+
 static json_t *unsound(const subject *s)
 {
     json_t *e =
@@ -249,6 +259,8 @@ json_t *tbs_node_error(const tb_types *types, const json_t *graph, tbs_needs *ne
         return missing(&s);
     if (strcmp(reason, "bad_linked_input") == 0)
         return bad_link(&s);
+    if (strcmp(reason, "custom_validation_failed") == 0)
+        return refused(&s);
     if (strcmp(reason, "dependency_cycle") == 0)
         return cycle(&s);
     return s.in ? of_input(&s, reason) : unsound(&s);

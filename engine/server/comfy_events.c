@@ -66,6 +66,15 @@ void tbs_comfy_on_later(uv_timer_t *t)
     tbs_progress_flush(c, p);
 }
 
+/* An output node that shows text has its result. */
+static void tell_text(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
+{
+    const tb_type *t = tb_types_find(tb_run_types(p->run), ev->type);
+    const json_t *ui = json_object_get(p->ui, tb_prompt_display_node(p, ev->node));
+    if (t && t->def->flags & TB_NODE_TARGET && json_object_get(ui, "text"))
+        delivered(c, p, ev->node);
+}
+
 static void on_run(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
 {
     if (ev->kind == TB_EV_DELIVERED) {
@@ -84,10 +93,12 @@ static void on_run(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
         if (tbs_progress_begun(c, ev->node))
             tbs_progress_finish(c, p, ev->node);
         tbs_preview_node(c, p, ev);
+        tell_text(c, p, ev);
         break;
     case TB_EV_CACHED:
         if (tbs_progress_begun(c, ev->node))
             tbs_progress_finish(c, p, ev->node);
+        tell_text(c, p, ev);
         break;
     case TB_EV_PROGRESS: tbs_progress_share(c, p, ev->node, ev->share); break;
     case TB_EV_DELIVERED:

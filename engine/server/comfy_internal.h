@@ -74,10 +74,18 @@ typedef struct tbs_verdict {
     json_t *outputs;     /* ids of the output nodes that will run */
     json_t *graph;       /* what they need */
 } tbs_verdict;
-/* only: limits the outputs to these ids; NULL: all. */
-void tbs_check_prompt(const tb_types *types, json_t *graph, const json_t *only, tbs_verdict *v);
+/* only: limits the outputs to these ids; NULL: all. refused: what tbs_validate gave, or NULL. */
+void tbs_check_prompt(const tb_types *types, json_t *graph, const json_t *only,
+                      const json_t *refused, tbs_verdict *v);
 void tbs_verdict_clear(tbs_verdict *v);
 json_t *tbs_prompt_error(const char *type, const char *message, const char *details);
+
+/* comfy_validate.c */
+/* Is there a node with a `validate` of its own? */
+bool tbs_wants_validation(const tb_types *types, const json_t *graph);
+/* What these say: { id: [{ "reason", "input", "message" }] } of nodes that are refused. Waits for
+ * Lua: on a worker, while nobody else holds the graph. NULL on error. New reference. */
+json_t *tbs_validate(tb_server *s, const tb_types *types, const json_t *graph, tb_err *err);
 
 /* comfy_needs.c: what nodes of a graph need */
 typedef struct tbs_needs tbs_needs;

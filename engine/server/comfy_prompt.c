@@ -109,7 +109,7 @@ static json_t *graph_of(const tb_types *types, json_t *body, json_t *prompt, tb_
 }
 
 static void take_graph(tb_server *s, tb_request *q, const tb_types *types, const json_t *body,
-                       json_t *graph)
+                       json_t *graph, const json_t *refused)
 {
     tbs_verdict v = { 0 };
     const json_t *only = json_object_get(body, "partial_execution_targets");
@@ -120,12 +120,49 @@ static void take_graph(tb_server *s, tb_request *q, const tb_types *types, const
                     NULL);
         return;
     }
-    tbs_check_prompt(types, graph, json_is_array(only) ? only : NULL, &v);
+    tbs_check_prompt(types, graph, json_is_array(only) ? only : NULL, refused, &v);
     if (v.error)
         refuse_take(q, json_incref(v.error), json_incref(v.node_errors));
     else
         enqueue(s, q, body, graph, &v);
     tbs_verdict_clear(&v);
+}
+
+/* A prompt whose nodes are asked what they say to it. */
+typedef struct asked_prompt {
+    tb_server *server;
+    const tb_types *types;
+    json_t *body, *graph, *refused;
+    tb_err err;
+} asked_prompt;
+
+static void ask_nodes(void *arg)
+{
+    asked_prompt *a = arg;
+    a->refused = tbs_validate(a->server, a->types, a->graph, &a->err);
+}
+
+static void take_asked(tb_request *q, void *arg)
+{
+    asked_prompt *a = arg;
+    if (a->refused)
+        take_graph(a->server, q, a->types, a->body, a->graph, a->refused);
+    else
+        tb_reply_error(q, &a->err);
+    json_decref(a->body);
+    json_decref(a->graph);
+    json_decref(a->refused);
+    free(a);
+}
+
+static void ask_first(tb_server *s, tb_request *q, const tb_types *types, json_t *body,
+                      json_t *graph)
+{
+    asked_prompt *a = tb_xcalloc(1, sizeof *a);
+    *a = (asked_prompt){
+        .server = s, .types = types, .body = json_incref(body), .graph = json_incref(graph)
+    };
+    tb_web_work(q, ask_nodes, take_asked, a);
 }
 
 static void take_prompt(tb_server *s, tb_request *q, json_t *body, json_t *prompt)
@@ -137,8 +174,10 @@ static void take_prompt(tb_server *s, tb_request *q, json_t *body, json_t *promp
         return;
     }
     json_t *graph = graph_of(types, body, prompt, &err);
-    if (graph)
-        take_graph(s, q, types, body, graph);
+    if (graph && tbs_wants_validation(types, graph))
+        ask_first(s, q, types, body, graph);
+    else if (graph)
+        take_graph(s, q, types, body, graph, NULL);
     else
         refuse_take(q, tbs_prompt_error("invalid_prompt", err.message, ""), NULL);
     json_decref(graph);

@@ -19,6 +19,8 @@ struct tbs_library {
     tb_script *script;
     json_t *types; /* NULL: err */
     tb_err err;
+    uv_mutex_t lock; /* of what follows */
+    tb_script *validator;
 };
 
 /* ------------------------------------------------------------------------------------ the pool */
@@ -75,6 +77,20 @@ static void warm_up(uv_work_t *work)
     uv_sem_post(&l->ready);
 }
 
+tb_script *tbs_library_validator(tb_server *s, tb_err *err)
+{
+    struct tbs_library *l = s->library;
+    uv_mutex_lock(&l->lock);
+    if (!l->validator) {
+        l->validator = tb_script_start(err);
+        if (l->validator && load_node_files(l->validator, l->node_files, err) != TB_OK)
+            tb_script_stop(&l->validator);
+    }
+    tb_script *script = l->validator;
+    uv_mutex_unlock(&l->lock);
+    return script;
+}
+
 static void warmed_up(uv_work_t *work, int status)
 {
     struct tbs_library *l = work->data;
@@ -90,6 +106,7 @@ void tbs_library_open(tb_server *s)
     l->node_files = s->o.node_files;
     l->work.data = l;
     uv_sem_init(&l->ready, 0);
+    uv_mutex_init(&l->lock);
     uv_queue_work(tb_engine_loop(s->engine), &l->work, warm_up, warmed_up);
     s->library = l;
 }
@@ -131,6 +148,8 @@ void tbs_library_close(tb_server *s)
     while (!l->over)
         uv_run(tb_engine_loop(s->engine), UV_RUN_ONCE);
     uv_sem_destroy(&l->ready);
+    uv_mutex_destroy(&l->lock);
+    tb_script_stop(&l->validator);
     tb_script_stop(&l->script);
     json_decref(l->types);
     free(l);

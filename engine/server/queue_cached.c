@@ -132,6 +132,7 @@ static void mark_displayed(const tb_prompt *p, const states *inner, states *own)
 json_t *tbs_cached_nodes(const tb_queue *q, const tb_prompt *p)
 {
     json_t *expanded = tb_run_expanded(p->run), *rows = tb_run_plan(p->run), *row;
+    json_t *spare = tb_run_spare(p->run);
     states inner = states_of(expanded), own = states_of(json_object_get(p->document, "graph"));
     json_t *list = json_array();
     size_t i;
@@ -139,6 +140,10 @@ json_t *tbs_cached_nodes(const tb_queue *q, const tb_prompt *p)
     {
         mark(&inner, json_string_value(json_object_get(row, "node")),
              will_run(q, p, row) ? RUNS : CACHED);
+    }
+    json_array_foreach(spare, i, row)
+    {
+        mark(&inner, json_string_value(row), CACHED);
     }
     mark_all_behind(&inner);
     mark_displayed(p, &inner, &own);
@@ -149,6 +154,7 @@ json_t *tbs_cached_nodes(const tb_queue *q, const tb_prompt *p)
     states_free(&inner);
     states_free(&own);
     json_decref(rows);
+    json_decref(spare);
     json_decref(expanded);
     return list;
 }

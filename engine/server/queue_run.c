@@ -90,20 +90,44 @@ static void ran(tbs_entry *e, const char *node)
     json_array_append_new(e->p.executed, json_string(shown));
 }
 
+/* The list of that name in the UI object of a node, made if it is not there. Borrowed. */
+static json_t *ui_list(tb_prompt *p, const char *node, const char *name)
+{
+    json_t *ui = json_object_get(p->ui, node);
+    if (!ui) {
+        ui = json_object();
+        json_object_set_new(p->ui, node, ui);
+    }
+    if (!json_object_get(ui, name))
+        json_object_set_new(ui, name, json_array());
+    return json_object_get(ui, name);
+}
+
 static void delivered(tb_queue *q, tbs_entry *e, const tb_event *ev)
 {
     const char *node = tb_prompt_display_node(&e->p, ev->node);
     json_t *file = q->hooks.file ? q->hooks.file(q->hooks.ctx, ev->path) : NULL;
     if (!file)
         return;
+    json_array_append_new(ui_list(&e->p, node, "images"), file);
     json_t *ui = json_object_get(e->p.ui, node);
-    if (!ui) {
-        ui = json_pack("{s[]}", "images");
-        json_object_set_new(e->p.ui, node, ui);
-    }
-    json_array_append_new(json_object_get(ui, "images"), file);
     if (strcmp(ev->file_kind, "video") == 0 || strcmp(ev->file_kind, "animation") == 0)
         json_object_set_new(ui, "animated", json_pack("[b]", 1));
+}
+
+/* The texts an output node shows: its output `text`. */
+static void shown(tbs_entry *e, const tb_event *ev)
+{
+    const tb_type *t = tb_types_find(tb_run_types(e->p.run), ev->type);
+    const int slot = t && t->def->flags & TB_NODE_TARGET ? tb_type_output(t, "text") : -1;
+    if (slot < 0 || slot >= ev->output_count || strcmp(t->def->outputs[slot].type, "STRING") != 0)
+        return;
+    json_t *list = ui_list(&e->p, tb_prompt_display_node(&e->p, ev->node), "text");
+    for (int i = 0; i < tb_list_count(ev->outputs[slot]); i++) {
+        const tb_value *v = tb_list_at(ev->outputs[slot], i);
+        if (tb_value_kind(v) == TB_STRING)
+            json_array_append_new(list, json_string(tb_value_as_string(v)));
+    }
 }
 
 static void note(tb_queue *q, tbs_entry *e, const tb_event *ev)
@@ -114,9 +138,12 @@ static void note(tb_queue *q, tbs_entry *e, const tb_event *ev)
         free(e->current);
         e->current = tb_xstrdup(ev->node);
         break;
-    case TB_EV_FINISHED: ran(e, ev->node); break;
+    case TB_EV_FINISHED:
+        ran(e, ev->node);
+        shown(e, ev);
+        break;
+    case TB_EV_CACHED: shown(e, ev); break;
     case TB_EV_DELIVERED: delivered(q, e, ev); break;
-    case TB_EV_CACHED:
     case TB_EV_PROGRESS:
     case TB_EV_FAILED:
     case TB_EV_STORED:
