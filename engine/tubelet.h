@@ -9,7 +9,7 @@
  * &err); uv_run(tb_engine_loop(e), UV_RUN_DEFAULT); tb_engine_free(&e);
  *
  * Threads: all calls are made on the loop thread, except tb_run_cancel (any thread, also a signal
- * handler's async), and tb_engine_plan with what it gives.
+ * handler's async), and tb_engine_make and tb_engine_plan with what they give.
  */
 #pragma once
 
@@ -110,12 +110,11 @@ typedef struct tb_run_options {
      * these, in order. Links that lead out are refused. Models may be anywhere. NULL: no limit. */
     const char *write_root;
     const char *const *read_roots;
-    bool no_metadata; /* nothing is put into the files that are written */
-    json_t *embed;    /* an object: each value is put into those files as JSON under its key, beside
-                         the graph ("prompt") and the document's "view". Borrowed until the run ends.
-                         NULL: nothing more */
+    bool no_metadata; /* no graph is put into the files that are written */
     bool plan_only;   /* ends after TB_EV_PLANNED */
     uint64_t resume;  /* id of a stored run that this one continues; 0: a new one */
+    /* On a worker, when the plan is made and before TB_EV_PLANNED: to look at it at length. */
+    void (*on_plan)(void *ctx, const tb_run *run);
     void (*on_event)(void *ctx, tb_run *run, const tb_event *ev);
     void *ctx;
 } tb_run_options;
@@ -123,10 +122,14 @@ typedef struct tb_run_options {
 /* Validate and queue. All errors of the graph go to the list, each with node, input and origin; the
  * first also to err. NULL on error. */
 tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err);
+/* The same in two steps, for a loop that serves others: a valid run, made in the calling thread,
+ * which may be any; then queued, or dropped. */
+tb_run *tb_engine_make(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err);
+void tb_engine_add_take(tb_engine *e, tb_run *run);
 /* The plan alone, made in the calling thread, which may be any: nothing is queued, no event is
  * told. The caller looks at it and drops it. NULL on error, as above. */
 tb_run *tb_engine_plan(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err);
-void tb_run_drop(tb_run **r);        /* of tb_engine_plan */
+void tb_run_drop(tb_run **r);        /* of tb_engine_plan, or one that was not added */
 uint64_t tb_run_id(const tb_run *r); /* the store's id; 0 without a store */
 /* Stop within one block of the running node; finished nodes are kept. Any thread. */
 void tb_run_cancel(tb_run *r);

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "run/run_internal.h"
 
@@ -153,6 +154,13 @@ static void ask_one(tb_run *r, int i)
 }
 
 /* Serve everything in r->asking, and what that asks for in turn. */
+bool tbi_serve_until(tb_run *r, double until)
+{
+    while (r->asking.count && tb_clock_seconds() < until)
+        ask_one(r, r->asking.items[--r->asking.count]);
+    return r->asking.count == 0;
+}
+
 void tbi_serve(tb_run *r)
 {
     while (r->asking.count)

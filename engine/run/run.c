@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "run/run_internal.h"
@@ -36,14 +37,20 @@ void tbi_node_event(tb_run *r, tb_event_kind kind, int node, double ms)
 }
 
 /* What the plan found in memory, and trivial nodes that it has run already, are told of like the
- * others. */
-static void tell_planned(tb_run *r)
+ * others, so many at a time that the loop comes round; then the run begins. */
+static void tell_planned(void *arg)
 {
-    for (int i = 0; i < r->plan_count; i++) {
-        const int node = r->plan[i].node;
+    tb_run *r = arg;
+    const double until = tb_clock_seconds() + TBI_TURN_S;
+    while (r->plan_told < r->plan_count && tb_clock_seconds() < until) {
+        const int node = r->plan[r->plan_told++].node;
         if (r->nodes[node].state == TBI_DONE)
             tbi_node_event(r, r->nodes[node].recalled ? TB_EV_CACHED : TB_EV_FINISHED, node, 0);
     }
+    if (r->plan_told < r->plan_count)
+        tbi_post(r->engine, tell_planned, r);
+    else
+        tbi_schedule_begin(r);
 }
 
 void tbi_run_fail(tb_run *r, int node, const tb_err *cause)
@@ -194,8 +201,7 @@ static tb_status set_up(tb_run *r, const tb_run_options *o, tb_err_list *errors,
     return TB_OK;
 }
 
-/* A valid run that is in no queue. Any thread. */
-static tb_run *make(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
+tb_run *tb_engine_make(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
 {
     tb_err_list own = { 0 };
     tb_err local = TB_ERR_INIT;
@@ -216,10 +222,15 @@ static tb_run *make(tb_engine *e, const tb_run_options *o, tb_err_list *errors, 
 
 tb_run *tb_engine_submit(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
 {
-    tb_run *r = make(e, o, errors, err);
+    tb_run *r = tb_engine_make(e, o, errors, err);
     if (r)
         tbi_engine_add(e, r);
     return r;
+}
+
+void tb_engine_add_take(tb_engine *e, tb_run *run)
+{
+    tbi_engine_add(e, run);
 }
 
 tb_run *tb_engine_plan(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err)
@@ -228,7 +239,7 @@ tb_run *tb_engine_plan(tb_engine *e, const tb_run_options *o, tb_err_list *error
     tb_run_options options = *o;
     options.plan_only = true;
     options.on_event = NULL;
-    tb_run *r = make(e, &options, errors, err);
+    tb_run *r = tb_engine_make(e, &options, errors, err);
     if (!r || tbi_prepare(r, &own) == TB_OK)
         return r;
     const int at = tb_graph_find(r->program->graph, own.node);
@@ -277,8 +288,6 @@ static json_t *stored_document(const tb_run *r)
         json_object_set_new(d, "until", json_string(r->until));
     if (r->o.lenient)
         json_object_set_new(d, "lenient", json_true());
-    if (json_object_get(r->o.document, "view"))
-        json_object_set(d, "view", json_object_get(r->o.document, "view"));
     json_object_set_new(d, "script", sources ? sources : json_null());
     return d;
 }
@@ -296,39 +305,17 @@ static void journal_begin(tb_run *r, tb_err *err)
     json_decref(document);
 }
 
-static json_t *json_text(const json_t *v)
-{
-    char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    json_t *s = text ? json_string(text) : json_null();
-    free(text);
-    return s;
-}
-
-/* The graph comes first, and nothing takes its place. */
-static json_t *metadata_of(const tb_run *r)
-{
-    char *graph = tb_json_canonical(r->graph);
-    json_t *texts = json_pack("{ss}", "prompt", graph), *more;
-    const json_t *view = json_object_get(r->o.document, "view");
-    const char *key;
-    free(graph);
-    if (json_object_size(view))
-        json_object_set_new(texts, "view", json_text(view));
-    json_object_foreach(r->o.embed, key, more)
-    {
-        if (!json_object_get(texts, key))
-            json_object_set_new(texts, key, json_text(more));
-    }
-    return texts;
-}
-
 static void prepare(void *arg)
 {
     preparation *p = arg;
     tb_run *r = p->run;
-    if (tbi_prepare(r, &p->err) != TB_OK || r->o.plan_only)
+    if (tbi_prepare(r, &p->err) != TB_OK)
         return;
-    r->metadata = r->o.no_metadata ? NULL : metadata_of(r);
+    if (r->o.on_plan)
+        r->o.on_plan(r->o.ctx, r);
+    if (r->o.plan_only)
+        return;
+    r->graph_text = tb_json_canonical(r->graph);
     if (r->engine->store)
         journal_begin(r, &p->err);
 }
@@ -350,7 +337,6 @@ static void prepared(void *arg)
         return;
     }
     tell_planned(r);
-    tbi_schedule_begin(r);
 }
 
 void tbi_run_start(tb_run *r)
@@ -427,7 +413,7 @@ void tbi_run_free(tb_run *r)
     free(r->plan);
     free(r->spare.items);
     tb_map_free(&r->noted);
-    json_decref(r->metadata);
+    free(r->graph_text);
     free(r->title);
     free(r->until);
     free(r->cwd);

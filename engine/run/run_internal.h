@@ -67,6 +67,8 @@ void tbi_engine_done(tb_engine *e, tb_run *r); /* the run is over: free it, star
 
 /* ----------------------------------------------------------------------------------------- run */
 
+#define TBI_TURN_S 0.004 /* work that can be cut gives the loop a turn after so many seconds */
+
 typedef enum tbi_state {
     TBI_IDLE,     /* nobody asks for it (yet, or any more) */
     TBI_WAITING,  /* asked for; some inputs are missing */
@@ -123,7 +125,7 @@ struct tb_run {
     tb_run_options o; /* the pointers in it are not used after submission; copies follow */
     char *title, *until, *cwd;
     tbi_paths paths;
-    json_t *metadata;           /* JSON texts by key, as they are embedded in files; or NULL */
+    char *graph_text;           /* the graph document as it is embedded in files */
     json_t *graph, *target_ids; /* as submitted, for resuming; ids may be NULL */
     tb_script *script, *own_script;
     tb_types *own_types;
@@ -143,7 +145,7 @@ struct tb_run {
 
     tb_map *noted; /* signatures whose cost was told to the store */
     tbi_plan_row *plan;
-    int plan_count;
+    int plan_count, plan_told;
     size_t plan_cap;
     tbi_stack spare; /* nodes outside the plan whose results are there */
     tb_plan_summary summary;
@@ -193,6 +195,8 @@ uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
 int tbi_class_of(const tb_pnode *n);
 /* Serve everything in r->asking, and what that asks for in turn. */
 void tbi_serve(tb_run *r);
+/* The same, up to that time of tb_clock_seconds. false: something is left. */
+bool tbi_serve_until(tb_run *r, double until);
 /* The node has looked at its inputs and wants these lazy ones too. */
 void tbi_want_more(tb_run *r, int node, uint64_t wanted);
 /* Let go of the outputs a node holds. */

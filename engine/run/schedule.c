@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "run/run_internal.h"
 
-#define INLINE_BATCH 4096 /* trivial nodes run before the loop gets a turn */
-#define IO_AT_ONCE   2
+#define IO_AT_ONCE 2
 
 static bool stopping(const tb_run *r)
 {
@@ -285,8 +285,8 @@ static void continue_later(void *arg)
 
 static void dispatch(tb_run *r)
 {
-    int budget = INLINE_BATCH;
-    while (r->ready[TBI_INLINE].count && !stopping(r) && budget-- > 0)
+    const double until = tb_clock_seconds() + TBI_TURN_S;
+    while (r->ready[TBI_INLINE].count && !stopping(r) && tb_clock_seconds() < until)
         run_inline(r, pop(&r->ready[TBI_INLINE]));
     if (r->ready[TBI_INLINE].count && !stopping(r))
         tbi_post(r->engine, continue_later, NULL);
@@ -331,7 +331,10 @@ void tbi_schedule(tb_run *r)
     if (!r->scheduled || r->ending)
         return;
     if (!stopping(r)) {
-        tbi_serve(r);
+        if (!tbi_serve_until(r, tb_clock_seconds() + TBI_TURN_S)) {
+            tbi_post(r->engine, continue_later, NULL);
+            return;
+        }
         dispatch(r);
         tbi_serve(r);
     }
