@@ -135,9 +135,23 @@ static json_t *json(const char *quoted)
     return j;
 }
 
+typedef struct addition {
+    tb_prompt *p;
+    bool over;
+} addition;
+
+static void on_added(void *ctx, tb_prompt *p, const tb_err *err)
+{
+    addition *a = ctx;
+    a->p = p;
+    a->over = true;
+    if (!p)
+        fprintf(stderr, "%s\n", err->message);
+}
+
 /* A prompt of one chain: "1" -> "2" (the output); `value` tells it from others. */
-static tb_prompt *try_add(bench *b, const char *id, int value, int ms, tb_prompt_request r,
-                          tb_err *err)
+static tb_status begin_add(bench *b, const char *id, int value, int ms, tb_prompt_request r,
+                           addition *a, tb_err *err)
 {
     json_t *graph =
         json_pack("{s{sss{sisi}}s{sss{s[si]si}}}", "1", "class_type", "t_step", "inputs", "value",
@@ -148,11 +162,23 @@ static tb_prompt *try_add(bench *b, const char *id, int value, int ms, tb_prompt
     r.graph = graph;
     r.document = document;
     r.outputs = outputs;
-    tb_prompt *p = tb_queue_add(b->queue, &r, err);
+    const tb_status st = tb_queue_add(b->queue, &r, on_added, a, err);
     json_decref(graph);
     json_decref(document);
     json_decref(outputs);
-    return p;
+    return st;
+}
+
+/* Waits until it is durable. */
+static tb_prompt *try_add(bench *b, const char *id, int value, int ms, tb_prompt_request r,
+                          tb_err *err)
+{
+    addition a = { 0 };
+    if (begin_add(b, id, value, ms, r, &a, err) != TB_OK)
+        return NULL;
+    while (!a.over)
+        uv_run(tb_engine_loop(b->engine), UV_RUN_ONCE);
+    return a.p;
 }
 
 static tb_prompt *add(bench *b, const char *id, int value, int ms, tb_prompt_request r)
@@ -348,10 +374,11 @@ TEST(a_failed_prompt_says_where_and_why)
     json_t *graph = json("{'1':{'class_type':'t_step','inputs':{'fail':'no luck','value':3}},"
                          "'2':{'class_type':'t_end','inputs':{'value':['1',0]}}}");
     json_t *document = json_pack("{sO}", "graph", graph), *outputs = json("['2']");
-    CHECK(tb_queue_add(
-        b.queue,
-        &(tb_prompt_request){ .id = "f", .graph = graph, .document = document, .outputs = outputs },
-        &err));
+    const tb_prompt_request r = {
+        .id = "f", .graph = graph, .document = document, .outputs = outputs
+    };
+    addition a = { 0 };
+    CHECK_INT(tb_queue_add(b.queue, &r, on_added, &a, &err), TB_OK);
     run_all(&b);
     json_t *h = tb_queue_history_of(b.queue, "f", &err);
     const json_t *status = json_object_get(json_object_get(h, "f"), "status");
@@ -371,6 +398,52 @@ TEST(a_failed_prompt_says_where_and_why)
     json_decref(graph);
     json_decref(document);
     json_decref(outputs);
+    close_bench(&b);
+    st_remove(dir);
+    free(dir);
+}
+
+TEST(additions_arrive_in_order_and_twice_is_refused)
+{
+    char *dir = st_folder();
+    tb_err err = TB_ERR_INIT;
+    bench b = open_bench(dir);
+    addition a[3] = { 0 };
+    tb_queue_listen(b.queue, on_queue, &b);
+    CHECK_INT(begin_add(&b, "x", 1, 0, (tb_prompt_request){ 0 }, &a[0], &err), TB_OK);
+    CHECK_INT(begin_add(&b, "y", 2, 0, (tb_prompt_request){ 0 }, &a[1], &err), TB_OK);
+    CHECK_INT(begin_add(&b, "x", 3, 0, (tb_prompt_request){ 0 }, &a[2], &err), TB_EINVAL);
+    CHECK_STR(err.message, "the prompt 'x' is in the queue already");
+    CHECK(!a[0].over); /* not before it is durable */
+    CHECK_INT(tb_queue_remaining(b.queue), 0);
+    close_bench(&b); /* waits for what is under way */
+    CHECK(a[0].over && a[1].over && !a[2].over);
+    b = open_bench(dir);
+    CHECK_INT(tb_queue_remaining(b.queue), 2);
+    CHECK_STR(tb_queue_pending(b.queue, 1)->id, "y");
+    close_bench(&b);
+    st_remove(dir);
+    free(dir);
+}
+
+TEST(a_prompt_is_stopped_before_its_run_is_made)
+{
+    char *dir = st_folder();
+    bench b = open_bench(dir);
+    add(&b, "a", 1, 0, (tb_prompt_request){ 0 });
+    tb_queue_listen(b.queue, on_queue, &b);
+    tb_queue_start(b.queue);
+    while (!tb_queue_running(b.queue))
+        uv_run(tb_engine_loop(b.engine), UV_RUN_NOWAIT);
+    CHECK(!tb_queue_running(b.queue)->run);
+    CHECK(tb_queue_interrupt(b.queue, "a"));
+    uv_run(tb_engine_loop(b.engine), UV_RUN_DEFAULT);
+    CHECK_STR(b.log.s, "started a\nended a\n");
+    json_t *h = tb_queue_history_of(b.queue, "a", NULL);
+    const json_t *status = json_object_get(json_object_get(h, "a"), "status");
+    const json_t *last = json_array_get(json_object_get(status, "messages"), 1);
+    CHECK_STR(json_string_value(json_array_get(last, 0)), "execution_interrupted");
+    json_decref(h);
     close_bench(&b);
     st_remove(dir);
     free(dir);
@@ -541,6 +614,8 @@ int main(int argc, char **argv)
         TEST_CASE(cached_and_executed_nodes_are_told_apart),
         TEST_CASE(an_interrupted_prompt_is_canceled_and_the_next_runs),
         TEST_CASE(a_failed_prompt_says_where_and_why),
+        TEST_CASE(additions_arrive_in_order_and_twice_is_refused),
+        TEST_CASE(a_prompt_is_stopped_before_its_run_is_made),
         TEST_CASE(removed_prompts_never_run),
         TEST_CASE(a_killed_server_is_continued),
         TEST_CASE(a_stopped_server_is_continued),

@@ -133,35 +133,42 @@ json_t *tbs_object_info(const tb_types *types, const tb_type *t)
     return info;
 }
 
+typedef struct wanted {
+    const tb_server *server;
+    char *name; /* NULL: all types */
+} wanted;
+
+/* Choices are looked for in folders. */
+static json_t *make_object_info(void *arg, tb_err *err)
+{
+    wanted *w = arg;
+    const tb_types *types = tbs_types(w->server, err);
+    json_t *info = types ? json_object() : NULL;
+    for (int i = 0; types && i < tb_types_count(types); i++) {
+        const tb_type *t = tb_types_at(types, i);
+        if (!w->name || strcmp(w->name, t->def->name) == 0)
+            json_object_set_new(info, t->def->name, tbs_object_info(types, t));
+    }
+    free(w->name);
+    free(w);
+    return info;
+}
+
+static void reply_object_info(const tb_server *s, tb_request *q, const char *name)
+{
+    wanted *w = tb_xcalloc(1, sizeof *w);
+    *w = (wanted){ .server = s, .name = name ? tb_xstrdup(name) : NULL };
+    tb_reply_made(q, make_object_info, w);
+}
+
 void tbs_get_object_info(void *ctx, tb_request *q)
 {
-    tb_err err = TB_ERR_INIT;
-    const tb_types *types = tbs_types(ctx, &err);
-    if (!types) {
-        tb_reply_error(q, &err);
-        return;
-    }
-    json_t *all = json_object();
-    for (int i = 0; i < tb_types_count(types); i++) {
-        const tb_type *t = tb_types_at(types, i);
-        json_object_set_new(all, t->def->name, tbs_object_info(types, t));
-    }
-    tb_reply_json_take(q, 200, all);
+    reply_object_info(ctx, q, NULL);
 }
 
 void tbs_get_object_info_of(void *ctx, tb_request *q)
 {
-    tb_err err = TB_ERR_INIT;
-    const tb_types *types = tbs_types(ctx, &err);
-    const tb_type *t = types ? tb_types_find(types, tb_request_rest(q)) : NULL;
-    if (!types) {
-        tb_reply_error(q, &err);
-        return;
-    }
-    json_t *one = json_object();
-    if (t)
-        json_object_set_new(one, t->def->name, tbs_object_info(types, t));
-    tb_reply_json_take(q, 200, one);
+    reply_object_info(ctx, q, tb_request_rest(q));
 }
 
 /* ---------------------------------------------------------------------------------- the machine */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "server/comfy_internal.h"
 #include "server/comfy_routes.h"
@@ -100,9 +101,14 @@ static json_t *whole_job(const tb_prompt *p)
 /* --------------------------------------------------------------------------------------- the list
  */
 
+/* What of the list is asked for, and what was found. */
 typedef struct list {
+    tb_queue *queue;
     json_t *jobs;
-    const char *statuses, *workflow; /* NULL: all */
+    tb_map *live;              /* ids of those that have not ended */
+    char *statuses, *workflow; /* NULL: all */
+    bool duration, descending;
+    int64_t limit, offset;
 } list;
 
 /* Is `word` one of a comma-separated list? */
@@ -128,19 +134,31 @@ static void add(list *l, const tb_prompt *p)
     json_array_append_new(l->jobs, job_of(p));
 }
 
-/* Everything there is: what runs, what waits, what was. */
-static tb_status collect(tb_server *s, list *l, tb_err *err)
+static void add_one(list *l, const tb_prompt *p)
+{
+    tb_map_set(l->live, p->id, 1);
+    add(l, p);
+}
+
+/* What runs and what waits. Loop. */
+static void add_live(tb_server *s, list *l)
+{
+    const tb_prompt *p = tb_queue_running(s->queue);
+    if (p)
+        add_one(l, p);
+    for (int i = 0; (p = tb_queue_pending(s->queue, i)); i++)
+        add_one(l, p);
+}
+
+/* What was; one may have ended since the loop looked. Worker. */
+static tb_status add_past(list *l, tb_err *err)
 {
     tb_prompt **past = NULL;
     int count = 0;
-    const tb_prompt *p = tb_queue_running(s->queue);
-    if (p)
-        add(l, p);
-    for (int i = 0; (p = tb_queue_pending(s->queue, i)); i++)
-        add(l, p);
-    TB_TRY(tb_queue_past_list(s->queue, -1, 0, &past, &count, err));
+    TB_TRY(tb_queue_past_list(l->queue, -1, 0, &past, &count, err));
     for (int i = 0; i < count; i++)
-        add(l, past[i]);
+        if (tb_map_get(l->live, past[i]->id) < 0)
+            add(l, past[i]);
     tb_prompts_free(&past, count);
     return TB_OK;
 }
@@ -224,35 +242,55 @@ static const char *query_error(tb_request *q)
     return NULL;
 }
 
+static json_t *answer(const list *l)
+{
+    const int64_t total = (int64_t)json_array_size(l->jobs);
+    json_t *page = page_of(l->jobs, l->duration, l->descending, l->offset, l->limit);
+    const bool more = l->offset + (int64_t)json_array_size(page) < total;
+    return json_pack("{sos{sIsosIsb}}", "jobs", page, "pagination", "offset", (json_int_t)l->offset,
+                     "limit", l->limit < 0 ? json_null() : json_integer(l->limit), "total",
+                     (json_int_t)total, "has_more", more);
+}
+
+static json_t *make_list(void *arg, tb_err *err)
+{
+    list *l = arg;
+    json_t *j = add_past(l, err) == TB_OK ? answer(l) : NULL;
+    json_decref(l->jobs);
+    tb_map_free(&l->live);
+    free(l->statuses);
+    free(l->workflow);
+    free(l);
+    return j;
+}
+
+static char *query_text(tb_request *q, const char *name)
+{
+    const char *text = tb_request_query(q, name);
+    return text ? tb_xstrdup(text) : NULL;
+}
+
 void tbs_get_jobs(void *ctx, tb_request *q)
 {
-    tb_err err = TB_ERR_INIT;
+    tb_server *s = ctx;
     const char *wrong = query_error(q), *by = tb_request_query(q, "sort_by"),
                *order = tb_request_query(q, "sort_order");
     if (wrong) {
         refuse(q, 400, wrong);
         return;
     }
-    list l = { .jobs = json_array(),
-               .statuses = tb_request_query(q, "status"),
-               .workflow = tb_request_query(q, "workflow_id") };
-    if (collect(ctx, &l, &err) != TB_OK) {
-        json_decref(l.jobs);
-        tb_reply_error(q, &err);
-        return;
-    }
-    const int64_t limit = tb_request_query_int(q, "limit", -1),
-                  offset = tb_request_query_int(q, "offset", 0),
-                  total = (int64_t)json_array_size(l.jobs);
-    json_t *page = page_of(l.jobs, by && strcmp(by, "execution_duration") == 0,
-                           !order || strcmp(order, "desc") == 0, offset, limit);
-    const bool more = offset + (int64_t)json_array_size(page) < total;
-    tb_reply_json_take(q, 200,
-                       json_pack("{sos{sIsosIsb}}", "jobs", page, "pagination", "offset",
-                                 (json_int_t)offset, "limit",
-                                 limit < 0 ? json_null() : json_integer(limit), "total",
-                                 (json_int_t)total, "has_more", more));
-    json_decref(l.jobs);
+    list *l = tb_xcalloc(1, sizeof *l);
+    *l = (list){ .queue = s->queue,
+                 .jobs = json_array(),
+                 .live = tb_map_new(),
+                 .statuses = query_text(q, "status"),
+                 .workflow = query_text(q, "workflow_id"),
+                 .duration = by && strcmp(by, "execution_duration") == 0,
+                 .descending = !order || strcmp(order, "desc") == 0,
+                 .limit = tb_request_query_int(q, "limit", -1),
+                 .offset = tb_request_query_int(q, "offset", 0) };
+    add_live(s, l);
+    tb_reply_made(q, make_list, l);
 }
 
 /* ------------------------------------------------------------------------------- one, and ending

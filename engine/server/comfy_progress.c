@@ -2,7 +2,8 @@
  *
  * ComfyUI repeats all nodes in each progress_state, which for n nodes is n^2; so it is sent to
  * clients that ask for it (progress_full). The others get at most one frame in 50 ms, with the
- * nodes that changed since the last one. A composite counts its denoising steps.
+ * nodes that changed since the last one, or sooner when they are many: a frame of thousands would
+ * hold the loop. A composite counts its denoising steps.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +13,10 @@
 #include "base/mem.h"
 #include "server/comfy_internal.h"
 
-enum { SHARES = 100 }; /* value and max of a node that tells a share */
+enum {
+    SHARES = 100,    /* value and max of a node that tells a share */
+    FRAME_MOST = 250 /* nodes that changed in a frame */
+};
 static const double interval = 0.05;
 
 typedef struct item {
@@ -32,7 +36,7 @@ struct tbs_progress {
     tb_map *by_id;
     const char *current; /* display node that began last */
     double flushed;      /* clock */
-    bool dirty;
+    int dirty;           /* items */
 };
 
 tbs_progress *tbs_progress_new(void)
@@ -133,7 +137,7 @@ void tbs_progress_flush(tbs_comfy *c, tb_prompt *p)
     send_states(c, p, false);
     for (int i = 0; i < g->count; i++)
         g->items[i].dirty = false;
-    g->dirty = false;
+    g->dirty = 0;
     g->flushed = tb_clock_seconds();
 }
 
@@ -141,8 +145,13 @@ void tbs_progress_flush(tbs_comfy *c, tb_prompt *p)
 static void changed(tbs_comfy *c, tb_prompt *p, item *it)
 {
     tbs_progress *g = c->nodes;
-    it->dirty = g->dirty = true;
+    g->dirty += !it->dirty;
+    it->dirty = true;
     send_states(c, p, true);
+    if (g->dirty >= FRAME_MOST) {
+        tbs_progress_flush(c, p);
+        return;
+    }
     const double wait = g->flushed + interval - tb_clock_seconds();
     if (!uv_is_active((uv_handle_t *)&c->later))
         uv_timer_start(&c->later, tbs_comfy_on_later, wait > 0 ? (uint64_t)ceil(wait * 1000) : 0,
@@ -176,9 +185,9 @@ static bool is_inner(const item *it)
 void tbs_progress_planned(tbs_comfy *c, tb_prompt *p)
 {
     tbs_progress *g = c->nodes;
-    json_t *rows = tb_run_plan(p->run), *row;
+    json_t *row;
     size_t i;
-    json_array_foreach(rows, i, row)
+    json_array_foreach(p->plan, i, row)
     {
         const char *id = json_string_value(json_object_get(row, "node"));
         const char *display = tb_prompt_display_node(p, id);
@@ -194,7 +203,6 @@ void tbs_progress_planned(tbs_comfy *c, tb_prompt *p)
         if (cached && step > it->value)
             it->value = step;
     }
-    json_decref(rows);
 }
 
 bool tbs_progress_begun(const tbs_comfy *c, const char *node)

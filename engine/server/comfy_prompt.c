@@ -7,11 +7,22 @@
 #include "server/comfy_internal.h"
 #include "server/comfy_routes.h"
 
-static void refuse_take(tb_request *q, json_t *error, json_t *node_errors)
+/* A prompt on its way into the queue: looked at on a worker, added on the loop. */
+typedef struct post {
+    tb_server *server;
+    tb_request *request; /* the loop's */
+    const char *text;    /* its body, borrowed */
+    size_t bytes;
+    json_t *body, *graph, *extra, *document;
+    char *client_id;
+    tbs_verdict verdict;
+    json_t *refusal; /* for a 400; NULL: none */
+    tb_err err;      /* of ours */
+} post;
+
+static void refuse(post *t, const char *type, const char *message, const char *details)
 {
-    tb_reply_json_take(q, 400,
-                       json_pack("{soso}", "error", error, "node_errors",
-                                 node_errors ? node_errors : json_object()));
+    t->refusal = tbs_prompt_error(type, message, details);
 }
 
 /* As sent, without what must not be told on, with the client's id. New reference. */
@@ -54,36 +65,7 @@ static json_t *document_of(const tbs_verdict *v)
     return json_pack("{sOsOsb}", "graph", v->graph, "targets", v->outputs, "lenient", 1);
 }
 
-static void enqueue(tb_server *s, tb_request *q, const json_t *body, json_t *graph, tbs_verdict *v)
-{
-    char *client_id = text_of(json_object_get(body, "client_id"));
-    json_t *extra = extra_data_of(body, client_id), *document = document_of(v);
-    tb_err err = TB_ERR_INIT;
-    tb_prompt_request r = {
-        .graph = graph,
-        .document = document,
-        .extra_data = extra,
-        .outputs = v->outputs,
-        .id = json_string_value(json_object_get(body, "prompt_id")),
-        .client_id = client_id,
-        .front = json_is_true(json_object_get(body, "front")),
-    };
-    r.numbered = number_of(body, &r.number);
-    const tb_prompt *p = tb_queue_add(s->queue, &r, &err);
-    if (p)
-        tb_reply_json_take(
-            q, 200,
-            json_pack("{sssosO}", "prompt_id", p->id, "number",
-                      p->numbered ? json_real(p->number) : json_integer((json_int_t)p->number),
-                      "node_errors", v->node_errors));
-    else if (err.status == TB_EINVAL)
-        refuse_take(q, tbs_prompt_error("invalid_prompt_id", err.message, ""), NULL);
-    else
-        tb_reply_error(q, &err);
-    json_decref(extra);
-    json_decref(document);
-    free(client_id);
-}
+/* ----------------------------------------------------------------------------------- the worker */
 
 /* A prompt_id has to be a short text; null counts as none. */
 static bool id_is_sound(const json_t *body)
@@ -108,103 +90,124 @@ static json_t *graph_of(const tb_types *types, json_t *body, json_t *prompt, tb_
     return graph;
 }
 
-static void take_graph(tb_server *s, tb_request *q, const tb_types *types, const json_t *body,
-                       json_t *graph, const json_t *refused)
+static void check(post *t, const tb_types *types)
 {
-    tbs_verdict v = { 0 };
-    const json_t *only = json_object_get(body, "partial_execution_targets");
-    if (!id_is_sound(body)) {
-        refuse_take(q,
-                    tbs_prompt_error("invalid_prompt_id", "prompt_id must be a valid UUID",
-                                     "prompt_id must be a text of 1 to 255 bytes"),
-                    NULL);
+    const json_t *only = json_object_get(t->body, "partial_execution_targets");
+    if (!id_is_sound(t->body)) {
+        refuse(t, "invalid_prompt_id", "prompt_id must be a valid UUID",
+               "prompt_id must be a text of 1 to 255 bytes");
         return;
     }
-    tbs_check_prompt(types, graph, json_is_array(only) ? only : NULL, refused, &v);
-    if (v.error)
-        refuse_take(q, json_incref(v.error), json_incref(v.node_errors));
-    else
-        enqueue(s, q, body, graph, &v);
-    tbs_verdict_clear(&v);
+    json_t *refused = tbs_wants_validation(types, t->graph)
+                          ? tbs_validate(t->server, types, t->graph, &t->err)
+                          : NULL;
+    if (t->err.status == TB_OK)
+        tbs_check_prompt(types, t->graph, json_is_array(only) ? only : NULL, refused, &t->verdict);
+    json_decref(refused);
+    t->refusal = json_incref(t->verdict.error);
+    if (t->refusal || t->err.status != TB_OK)
+        return;
+    t->client_id = text_of(json_object_get(t->body, "client_id"));
+    t->extra = extra_data_of(t->body, t->client_id);
+    t->document = document_of(&t->verdict);
 }
 
-/* A prompt whose nodes are asked what they say to it. */
-typedef struct asked_prompt {
-    tb_server *server;
-    const tb_types *types;
-    json_t *body, *graph, *refused;
-    tb_err err;
-} asked_prompt;
-
-static void ask_nodes(void *arg)
+static void look(void *arg)
 {
-    asked_prompt *a = arg;
-    a->refused = tbs_validate(a->server, a->types, a->graph, &a->err);
-}
-
-static void take_asked(tb_request *q, void *arg)
-{
-    asked_prompt *a = arg;
-    if (a->refused)
-        take_graph(a->server, q, a->types, a->body, a->graph, a->refused);
-    else
-        tb_reply_error(q, &a->err);
-    json_decref(a->body);
-    json_decref(a->graph);
-    json_decref(a->refused);
-    free(a);
-}
-
-static void ask_first(tb_server *s, tb_request *q, const tb_types *types, json_t *body,
-                      json_t *graph)
-{
-    asked_prompt *a = tb_xcalloc(1, sizeof *a);
-    *a = (asked_prompt){
-        .server = s, .types = types, .body = json_incref(body), .graph = json_incref(graph)
-    };
-    tb_web_work(q, ask_nodes, take_asked, a);
-}
-
-static void take_prompt(tb_server *s, tb_request *q, json_t *body, json_t *prompt)
-{
+    post *t = arg;
     tb_err err = TB_ERR_INIT;
-    const tb_types *types = tbs_types(s, &err);
-    if (!types) {
-        tb_reply_error(q, &err);
-        return;
+    t->body = t->bytes ? tbs_parse_unsigned(t->text, t->bytes, &err) : json_object();
+    json_t *prompt = json_object_get(t->body, "prompt");
+    const tb_types *types;
+    if (!t->body)
+        refuse(t, "invalid_prompt", err.message, "");
+    else if (!prompt)
+        refuse(t, "no_prompt", "No prompt provided", "No prompt provided");
+    else if (!json_is_object(prompt))
+        refuse(t, "invalid_prompt", "The prompt must be an object of nodes by id", "");
+    else if ((types = tbs_types(t->server, &t->err)) != NULL) {
+        t->graph = graph_of(types, t->body, prompt, &err);
+        if (t->graph)
+            check(t, types);
+        else
+            refuse(t, "invalid_prompt", err.message, "");
     }
-    json_t *graph = graph_of(types, body, prompt, &err);
-    if (graph && tbs_wants_validation(types, graph))
-        ask_first(s, q, types, body, graph);
-    else if (graph)
-        take_graph(s, q, types, body, graph, NULL);
+}
+
+/* ------------------------------------------------------------------------------------ the loop */
+
+static void clear(post *t)
+{
+    json_decref(t->body);
+    json_decref(t->graph);
+    json_decref(t->extra);
+    json_decref(t->document);
+    json_decref(t->refusal);
+    tbs_verdict_clear(&t->verdict);
+    free(t->client_id);
+    free(t);
+}
+
+static void reply_refusal(const post *t)
+{
+    const json_t *nodes = t->verdict.node_errors;
+    tb_reply_json_take(t->request, 400,
+                       json_pack("{sOso}", "error", t->refusal, "node_errors",
+                                 nodes ? json_incref((json_t *)(uintptr_t)nodes) : json_object()));
+}
+
+static void added(void *ctx, tb_prompt *p, const tb_err *err)
+{
+    post *t = ctx;
+    if (p)
+        tb_reply_json_take(
+            t->request, 200,
+            json_pack("{sssosO}", "prompt_id", p->id, "number",
+                      p->numbered ? json_real(p->number) : json_integer((json_int_t)p->number),
+                      "node_errors", t->verdict.node_errors));
     else
-        refuse_take(q, tbs_prompt_error("invalid_prompt", err.message, ""), NULL);
-    json_decref(graph);
+        tb_reply_error(t->request, err);
+    clear(t);
+}
+
+static tb_status enqueue(post *t)
+{
+    tb_prompt_request r = {
+        .graph = t->graph,
+        .document = t->document,
+        .extra_data = t->extra,
+        .outputs = t->verdict.outputs,
+        .id = json_string_value(json_object_get(t->body, "prompt_id")),
+        .client_id = t->client_id,
+        .front = json_is_true(json_object_get(t->body, "front")),
+    };
+    r.numbered = number_of(t->body, &r.number);
+    return tb_queue_add(t->server->queue, &r, added, t, &t->err);
+}
+
+static void looked_at(tb_request *q, void *arg)
+{
+    post *t = arg;
+    if (!t->refusal && t->err.status == TB_OK) {
+        if (enqueue(t) == TB_OK)
+            return;
+        refuse(t, "invalid_prompt_id", t->err.message, "");
+        json_decref(t->verdict.node_errors);
+        t->verdict.node_errors = NULL;
+    }
+    if (t->refusal)
+        reply_refusal(t);
+    else
+        tb_reply_error(q, &t->err);
+    clear(t);
 }
 
 void tbs_post_prompt(void *ctx, tb_request *q)
 {
-    size_t n = 0;
-    tb_err err = TB_ERR_INIT;
-    const char *text = tb_request_body(q, &n);
-    json_t *body = n ? tbs_parse_unsigned(text, n, &err) : json_object();
-    if (!body) {
-        refuse_take(q, tbs_prompt_error("invalid_prompt", err.message, ""), NULL);
-        return;
-    }
-    json_t *graph = json_object_get(body, "prompt");
-    if (!graph)
-        refuse_take(q, tbs_prompt_error("no_prompt", "No prompt provided", "No prompt provided"),
-                    NULL);
-    else if (!json_is_object(graph))
-        refuse_take(
-            q,
-            tbs_prompt_error("invalid_prompt", "The prompt must be an object of nodes by id", ""),
-            NULL);
-    else
-        take_prompt(ctx, q, body, graph);
-    json_decref(body);
+    post *t = tb_xcalloc(1, sizeof *t);
+    *t = (post){ .server = ctx, .request = q };
+    t->text = tb_request_body(q, &t->bytes);
+    tb_web_work(q, look, looked_at, t);
 }
 
 void tbs_get_prompt(void *ctx, tb_request *q)

@@ -1,4 +1,7 @@
 /* comfy_queue.c - /queue, /interrupt, /history and /free: 2.3 to 2.5, 2.12. */
+#include <stdlib.h>
+
+#include "base/mem.h"
 #include "server/comfy_internal.h"
 #include "server/comfy_routes.h"
 
@@ -7,6 +10,13 @@ static json_t *item_of(const tb_prompt *p)
     json_t *number = p->numbered ? json_real(p->number) : json_integer((json_int_t)p->number);
     json_t *extra = p->extra_data ? json_incref(p->extra_data) : json_object();
     return json_pack("[osOoO]", number, p->id, p->graph, extra, p->outputs);
+}
+
+/* Prompts do not change what is told of them: a worker may write it. */
+static json_t *as_it_is(void *arg, tb_err *err)
+{
+    (void)err;
+    return arg;
 }
 
 void tbs_get_queue(void *ctx, tb_request *q)
@@ -18,8 +28,8 @@ void tbs_get_queue(void *ctx, tb_request *q)
         json_array_append_new(running, item_of(p));
     for (int i = 0; (p = tb_queue_pending(s->queue, i)); i++)
         json_array_append_new(pending, item_of(p));
-    tb_reply_json_take(q, 200,
-                       json_pack("{soso}", "queue_running", running, "queue_pending", pending));
+    tb_reply_made(q, as_it_is,
+                  json_pack("{soso}", "queue_running", running, "queue_pending", pending));
 }
 
 void tbs_post_queue(void *ctx, tb_request *q)
@@ -51,30 +61,43 @@ void tbs_post_interrupt(void *ctx, tb_request *q)
     tb_reply_empty(q, 200);
 }
 
-static void reply(tb_request *q, json_t *j, const tb_err *err)
+/* What of the history is asked for. */
+typedef struct part {
+    tb_queue *queue;
+    int64_t limit, offset;
+    char *id; /* NULL: a list */
+} part;
+
+static json_t *read_history(void *arg, tb_err *err)
 {
-    if (j)
-        tb_reply_json_take(q, 200, j);
-    else
-        tb_reply_error(q, err);
+    part *w = arg;
+    json_t *j = w->id ? tb_queue_history_of(w->queue, w->id, err)
+                      : tb_queue_history(w->queue, w->limit, w->offset, err);
+    free(w->id);
+    free(w);
+    return j;
+}
+
+static void reply_history(tb_server *s, tb_request *q, part wanted)
+{
+    part *w = tb_xcalloc(1, sizeof *w);
+    *w = wanted;
+    w->queue = s->queue;
+    tb_reply_made(q, read_history, w);
 }
 
 void tbs_get_history(void *ctx, tb_request *q)
 {
-    const tb_server *s = ctx;
-    tb_err err = TB_ERR_INIT;
     const int64_t limit = tb_request_query_int(q, "max_items", -1);
     const int64_t offset = tb_request_query_int(q, "offset", -1);
     /* an offset of 0 is none */
-    reply(q, tb_queue_history(s->queue, limit < 0 ? -1 : limit, offset <= 0 ? -1 : offset, &err),
-          &err);
+    reply_history(ctx, q,
+                  (part){ .limit = limit < 0 ? -1 : limit, .offset = offset <= 0 ? -1 : offset });
 }
 
 void tbs_get_history_of(void *ctx, tb_request *q)
 {
-    const tb_server *s = ctx;
-    tb_err err = TB_ERR_INIT;
-    reply(q, tb_queue_history_of(s->queue, tb_request_rest(q), &err), &err);
+    reply_history(ctx, q, (part){ .id = tb_xstrdup(tb_request_rest(q)) });
 }
 
 void tbs_post_history(void *ctx, tb_request *q)

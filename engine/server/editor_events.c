@@ -1,8 +1,9 @@
 /* editor_events.c - what happens, told to the editor's clients over a WebSocket (docs/api.md,
  * Events).
  *
- * Changes are gathered and sent at most 20 times a second; whatever depends on their order (an end
- * after the last node) flushes them first. All clients get the same frames with the same seq.
+ * Changes are gathered and sent 20 times a second, or sooner when they are many; whatever depends
+ * on their order (an end after the last node) flushes them first. All clients get the same frames
+ * with the same seq.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "base/mem.h"
 #include "server/editor_events.h"
 
-enum { FRAME_MS = 50, MAX_EXPANDED = 10000 };
+enum { FRAME_MS = 50, FRAME_MOST = 250 };
 
 /* ---------------------------------------------------------------------------------------- send */
 
@@ -83,29 +84,10 @@ static void set_node(tb_server *s, const char *node, const char *state, const ch
         json_object_set_new(o, field, json_real(n));
     json_object_set(v->nodes, node, o);
     json_object_set_new(v->changed, node, o);
-    soon(s);
-}
-
-typedef struct shown {
-    const tb_prompt *p;
-    json_t *ids;
-} shown;
-
-static void show_node(void *ctx, const char *id, const char *type)
-{
-    const shown *w = ctx;
-    json_object_set_new(w->ids, id, json_pack("[ss]", type, tb_prompt_display_node(w->p, id)));
-}
-
-/* {id: [type, display]}; null for graphs nobody can look at as a whole. */
-static json_t *expanded_json(const tb_prompt *p, const tb_plan_summary *plan)
-{
-    shown w = { .p = p };
-    if (plan->nodes_total > MAX_EXPANDED || json_object_size(p->graph) > MAX_EXPANDED)
-        return json_null();
-    w.ids = json_object();
-    tb_run_each_node(p->run, show_node, &w);
-    return w.ids;
+    if (json_object_size(v->changed) >= FRAME_MOST)
+        flush(s);
+    else
+        soon(s);
 }
 
 static void planned(tb_server *s, const tb_prompt *p, const tb_plan_summary *plan)
@@ -115,7 +97,7 @@ static void planned(tb_server *s, const tb_prompt *p, const tb_plan_summary *pla
     v->summary = *plan;
     flush(s);
     json_t *fields = json_pack("{ss so}", "prompt_id", p->id, "summary", tbs_summary_json(s, plan));
-    json_object_set_new(fields, "expanded", v->clients ? expanded_json(p, plan) : json_null());
+    json_object_set_new(fields, "expanded", p->expanded ? json_incref(p->expanded) : json_null());
     tbs_events_send_take(s, "planned", fields);
 }
 

@@ -347,6 +347,20 @@ void tbs_get_run(void *ctx, tb_request *q)
 
 /* --------------------------------------------------------------------------------------- queue */
 
+static void added(void *ctx, tb_prompt *p, const tb_err *err)
+{
+    tb_request *q = ctx;
+    if (!p) {
+        tb_reply_error(q, err);
+        return;
+    }
+    tb_reply_json_take(
+        q, 200,
+        json_pack("{ss so s[]}", "prompt_id", p->id, "number",
+                  p->numbered ? json_real(p->number) : json_integer((json_int_t)p->number),
+                  "errors"));
+}
+
 static void add_prompt(tb_request *q, tbs_task *t)
 {
     tbs_run_task *r = (tbs_run_task *)t;
@@ -360,16 +374,8 @@ static void add_prompt(tb_request *q, tbs_task *t)
         .front = r->front,
         .no_cache = r->no_cache,
     };
-    const tb_prompt *p = tb_queue_add(t->server->queue, &request, &t->err);
-    if (!p) {
+    if (tb_queue_add(t->server->queue, &request, added, q, &t->err) != TB_OK)
         tb_reply_error(q, &t->err);
-        return;
-    }
-    tb_reply_json_take(
-        q, 200,
-        json_pack("{ss so s[]}", "prompt_id", p->id, "number",
-                  p->numbered ? json_real(p->number) : json_integer((json_int_t)p->number),
-                  "errors"));
 }
 
 /* Everything that is wrong is told at once, and nothing is queued then. */

@@ -16,8 +16,6 @@ void *tbs_task_new(size_t size, tb_server *s, tb_request *q, bool body, void (*w
     t->work = work;
     if (body)
         t->body = tb_request_body(q, &t->body_bytes);
-    t->types = tbs_types(s, &t->err);
-    t->library = tbs_library_script(s);
     return t;
 }
 
@@ -82,6 +80,8 @@ static void read_body(tbs_task *t)
 static void do_work(void *arg)
 {
     tbs_task *t = arg;
+    t->types = tbs_types(t->server, &t->err);
+    t->library = tbs_library_script(t->server);
     if (t->body && t->err.status == TB_OK)
         read_body(t);
     if (t->err.status == TB_OK)
@@ -117,14 +117,13 @@ static void after_work(tb_request *q, void *arg)
     else if (t->reply)
         t->reply(q, t);
     else if (t->text)
-        tb_reply_bytes(q, "application/json; charset=utf-8", NULL, t->text, strlen(t->text));
+        tb_reply_json_text_take(q, t->text);
     else
         tb_reply_empty(q, 204);
     if (t->clear)
         t->clear(t);
     json_decref(t->answer);
     json_decref(t->errors);
-    free(t->text);
     free(t);
 }
 

@@ -1,4 +1,5 @@
-/* library.c - the library child: started off the loop, waited for by whoever needs it first. */
+/* library.c - the library child and its types: made ready on the pool, waited for by whoever comes
+ * too early. */
 #include "server/library.h"
 
 #include <stdlib.h>
@@ -13,14 +14,14 @@ enum { MAX_NODE_FILE = 1 << 20 };
 struct tbs_library {
     uv_work_t work;
     const char *const *node_files;
-    uv_sem_t ready; /* posted once, when what follows is there */
-    bool waited;    /* the loop has taken it over; below belongs to the loop from then on */
-    bool over;      /* `work` is */
+    tb_engine *engine;
+    uv_sem_t ready; /* open, once what follows is there; it never changes then */
     tb_script *script;
-    json_t *types; /* NULL: err */
+    tb_types *types; /* NULL: err */
     tb_err err;
     uv_mutex_t lock; /* of what follows */
     tb_script *validator;
+    bool over; /* `work` is; the loop's */
 };
 
 /* ------------------------------------------------------------------------------------ the pool */
@@ -68,12 +69,21 @@ static tb_status load_node_files(tb_script *script, const char *const *paths, tb
     return st;
 }
 
+static void make_types(struct tbs_library *l)
+{
+    json_t *defined = tb_script_types(l->script, &l->err);
+    if (!defined)
+        return;
+    l->types = tb_engine_types_with(l->engine, defined, &l->err);
+    json_decref(defined);
+}
+
 static void warm_up(uv_work_t *work)
 {
     struct tbs_library *l = work->data;
     l->script = tb_script_start(&l->err);
     if (l->script && load_node_files(l->script, l->node_files, &l->err) == TB_OK)
-        l->types = tb_script_types(l->script, &l->err);
+        make_types(l);
     uv_sem_post(&l->ready);
 }
 
@@ -103,6 +113,7 @@ static void warmed_up(uv_work_t *work, int status)
 void tbs_library_open(tb_server *s)
 {
     struct tbs_library *l = tb_xcalloc(1, sizeof *l);
+    l->engine = s->engine;
     l->node_files = s->o.node_files;
     l->work.data = l;
     uv_sem_init(&l->ready, 0);
@@ -111,38 +122,35 @@ void tbs_library_open(tb_server *s)
     s->library = l;
 }
 
-static struct tbs_library *wait_for(tb_server *s)
+/* ----------------------------------------------------------------------------------- any thread */
+
+static struct tbs_library *wait_for(const tb_server *s)
 {
     struct tbs_library *l = s->library;
-    if (!l->waited)
-        uv_sem_wait(&l->ready);
-    l->waited = true;
+    uv_sem_wait(&l->ready);
+    uv_sem_post(&l->ready); /* it stays open */
     return l;
 }
 
-tb_script *tbs_library_script(tb_server *s)
+tb_script *tbs_library_script(const tb_server *s)
 {
     return wait_for(s)->script;
 }
 
-const tb_types *tbs_types(tb_server *s, tb_err *err)
+const tb_types *tbs_types(const tb_server *s, tb_err *err)
 {
-    if (s->types)
-        return s->types;
-    struct tbs_library *l = wait_for(s);
-    if (!l->types) {
+    const struct tbs_library *l = wait_for(s);
+    if (!l->types)
         *err = l->err;
-        return NULL;
-    }
-    s->types = tb_engine_types_with(s->engine, l->types, err);
-    return s->types;
+    return l->types;
 }
+
+/* ------------------------------------------------------------------------------------ the loop */
 
 void tbs_library_close(tb_server *s)
 {
     struct tbs_library *l = s->library;
     s->library = NULL;
-    tb_types_free(&s->types);
     if (!l)
         return;
     while (!l->over)
@@ -151,6 +159,6 @@ void tbs_library_close(tb_server *s)
     uv_mutex_destroy(&l->lock);
     tb_script_stop(&l->validator);
     tb_script_stop(&l->script);
-    json_decref(l->types);
+    tb_types_free(&l->types);
     free(l);
 }

@@ -1,7 +1,7 @@
 /* library.h - the Lua child of the server and the node types it knows, made ready beside the first
  * requests.
  *
- * Threads: the loop thread; the child is started on libuv's pool.
+ * Threads: the loop thread; what it makes is for all (server_internal.h).
  */
 #pragma once
 

@@ -18,11 +18,36 @@ void tbs_entry_free(tbs_entry **ep)
         return;
     tbs_prompt_clear(&e->p);
     tb_map_free(&e->ran);
-    tb_map_free(&e->held);
+    tbs_look_clear(&e->look);
     free(e->current);
-    tbs_queue_retire_script(e);
     free(e);
     *ep = NULL;
+}
+
+typedef struct leaving {
+    uv_work_t work;
+    void (*free_it)(void *thing);
+    void *thing;
+} leaving;
+
+static void free_thing(uv_work_t *work)
+{
+    const leaving *l = work->data;
+    l->free_it(l->thing);
+}
+
+static void thing_freed(uv_work_t *work, int status)
+{
+    (void)status; /* never canceled */
+    free(work->data);
+}
+
+void tbs_queue_free_later(tb_queue *q, void (*free_it)(void *thing), void *thing)
+{
+    leaving *l = tb_xcalloc(1, sizeof *l);
+    *l = (leaving){ .free_it = free_it, .thing = thing };
+    l->work.data = l;
+    uv_queue_work(tb_engine_loop(q->engine), &l->work, free_thing, thing_freed);
 }
 
 static bool before(const tbs_entry *a, const tbs_entry *b)
@@ -102,6 +127,7 @@ tb_queue *tb_queue_new(tb_engine *engine, tb_err *err)
     tb_queue *q = tb_xcalloc(1, sizeof *q);
     q->engine = engine;
     q->store = store;
+    q->writing_end = &q->writing;
     uv_timer_init(tb_engine_loop(engine), &q->kick);
     q->kick.data = q;
     take_rows(q, rows, count);
@@ -134,13 +160,12 @@ void tb_queue_free(tb_queue **qp)
     uv_timer_stop(&q->kick);
     if (q->running && q->running->p.run)
         tb_run_cancel(q->running->p.run);
-    while (q->running)
+    while (q->running || q->writing)
         uv_run(tb_engine_loop(q->engine), UV_RUN_ONCE);
     for (tbs_entry *e = q->first, *next; e; e = next) {
         next = e->next;
         tbs_entry_free(&e);
     }
-    tbs_queue_drop_script(q);
     free(q->listeners);
     tb_map_free(&q->seen);
     uv_close((uv_handle_t *)&q->kick, on_closed);
@@ -209,24 +234,38 @@ static tbs_entry *new_entry(tb_queue *q, const tb_prompt_request *r)
     return e;
 }
 
-tb_prompt *tb_queue_add(tb_queue *q, const tb_prompt_request *r, tb_err *err)
+static const tbs_entry *being_added(const tb_queue *q, const char *id)
 {
-    if (r->id && tb_queue_find(q, r->id)) {
-        tb_err_set(err, TB_EINVAL, "the prompt '%.100s' is in the queue already", r->id);
-        return NULL;
-    }
+    for (const tbs_entry *e = q->writing; e; e = e->next)
+        if (!e->p.ended_ms && strcmp(e->p.id, id) == 0)
+            return e;
+    return NULL;
+}
+
+tb_status tb_queue_add(tb_queue *q, const tb_prompt_request *r, tb_queue_added_fn added, void *ctx,
+                       tb_err *err)
+{
+    if (r->id && (tb_queue_find(q, r->id) || being_added(q, r->id)))
+        return tb_err_set(err, TB_EINVAL, "the prompt '%.100s' is in the queue already", r->id);
     tbs_entry *e = new_entry(q, r);
-    tb_prompt_row row = tbs_row_of(&e->p, true);
-    const tb_status st = tb_store_prompt_add(q->store, &row, err);
-    tb_prompt_row_clear(&row);
-    if (st != TB_OK) {
+    e->added = added;
+    e->added_ctx = ctx;
+    tbs_queue_write(q, e);
+    return TB_OK;
+}
+
+void tbs_queue_added(tb_queue *q, tbs_entry *e)
+{
+    const tb_err err = e->write_err;
+    if (err.status != TB_OK) {
+        e->added(e->added_ctx, NULL, &err);
         tbs_entry_free(&e);
-        return NULL;
+        return;
     }
     insert(q, e);
     tbs_queue_tell(q, TB_QUEUE_ADDED, e, NULL);
+    e->added(e->added_ctx, &e->p, NULL);
     tbs_queue_kick(q);
-    return &e->p;
 }
 
 static void remove_at(tb_queue *q, tbs_entry **at)
@@ -256,7 +295,7 @@ void tb_queue_clear(tb_queue *q)
 bool tb_queue_interrupt(tb_queue *q, const char *id)
 {
     tbs_entry *e = q->running;
-    if (!e || (id && strcmp(e->p.id, id) != 0))
+    if (!e || e->p.ended_ms || (id && strcmp(e->p.id, id) != 0))
         return false;
     e->interrupted = true;
     if (e->p.run)

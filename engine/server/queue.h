@@ -4,7 +4,8 @@
  * runs.db: they survive kill -9, and on start a prompt that was running goes on from the step it
  * had reached, before the others. ComfyUI's routes, its WebSocket and the editor all look at this.
  *
- * Threads: the loop thread.
+ * Threads: the loop thread, which never waits here: graphs are compiled, looked at and written on
+ * workers.
  * Order:   by number, then by age.
  */
 #pragma once
@@ -45,11 +46,14 @@ typedef struct tb_prompt {
     json_t *graph, *document, *extra_data, *outputs;
     int64_t created_ms, started_ms, ended_ms; /* Unix time; 0: not yet */
     uint64_t run_id;                          /* the store's; 0: not yet */
-    tb_run *run;                              /* while it runs */
+    tb_run *run;                              /* while it runs; NULL while it is being made */
     json_t *ui;       /* display id -> UI object (comfyui-api.md 2.6), as files are delivered */
     json_t *messages; /* history: [[event, data], ...] */
     json_t *cached, *executed; /* ids of nodes of `graph`: served from cache; really run */
-    tb_err err;                /* FAILED */
+    /* While TB_EV_PLANNED is told: the plan's rows (tb_run_plan), and the nodes of the expanded
+     * graph as id -> [type, node of `graph`]; that one is NULL for graphs too large to look at. */
+    json_t *plan, *expanded;
+    tb_err err; /* FAILED */
 } tb_prompt;
 
 typedef enum tb_queue_event_kind {
@@ -65,8 +69,8 @@ typedef void (*tb_queue_fn)(void *ctx, tb_queue_event_kind kind, tb_prompt *p,
 
 /* What the server knows and the queue does not. Each may be NULL. */
 typedef struct tb_queue_hooks {
-    /* Before a run is submitted: fill in script, cwd and roots. What o points to has to live until
-     * the run ends. */
+    /* Before a run is made, on a worker: fill in script, cwd and roots. What o points to has to
+     * live until the run ends. */
     void (*prepare)(void *ctx, const tb_prompt *p, tb_run_options *o);
     /* A delivered file as {"filename", "subfolder", "type"}; NULL: outside of all folders. */
     json_t *(*file)(void *ctx, const char *path);
@@ -77,14 +81,18 @@ typedef struct tb_queue_hooks {
 tb_queue *tb_queue_new(tb_engine *e, tb_err *err);
 void tb_queue_set_hooks(tb_queue *q, const tb_queue_hooks *h);
 void tb_queue_start(tb_queue *q);
-/* Stops what runs and waits for it; it will go on with the next server, as will the pending ones.
- * Listeners are not told. */
+/* Stops what runs and waits for it, and for additions under way; it will go on with the next
+ * server, as will the pending ones. Listeners are not told. */
 void tb_queue_free(tb_queue **q);
 /* Listeners are called in the order they came. */
 void tb_queue_listen(tb_queue *q, tb_queue_fn fn, void *ctx);
 
-/* Durable before it returns. NULL on error. Borrowed. */
-tb_prompt *tb_queue_add(tb_queue *q, const tb_prompt_request *r, tb_err *err);
+/* The prompt is durable and has its place; or NULL, and why. Borrowed. */
+typedef void (*tb_queue_added_fn)(void *ctx, tb_prompt *p, const tb_err *err);
+/* Numbered at once; told when it is durable, in the order of these calls. On an error `added` is
+ * not called. */
+tb_status tb_queue_add(tb_queue *q, const tb_prompt_request *r, tb_queue_added_fn added, void *ctx,
+                       tb_err *err);
 /* A pending or running prompt; NULL: none. Borrowed. */
 tb_prompt *tb_queue_find(const tb_queue *q, const char *id);
 /* Pending prompts in order; then NULL. */
@@ -96,8 +104,9 @@ void tb_queue_clear(tb_queue *q);
 /* Stop the running prompt; id NULL: whichever runs. false: it does not run. */
 bool tb_queue_interrupt(tb_queue *q, const char *id);
 
-/* History, oldest first: an object of entries by prompt_id (comfyui-api.md 2.5). limit < 0: all;
- * offset counts from the oldest; offset < 0 with a limit: the last ones. New reference. */
+/* Any thread: history, oldest first: an object of entries by prompt_id (comfyui-api.md 2.5). limit
+ * < 0: all; offset counts from the oldest; offset < 0 with a limit: the last ones. New reference.
+ */
 json_t *tb_queue_history(tb_queue *q, int64_t limit, int64_t offset, tb_err *err);
 /* { id: entry } or {}. */
 json_t *tb_queue_history_of(tb_queue *q, const char *id, tb_err *err);

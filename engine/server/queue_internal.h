@@ -4,21 +4,26 @@
 #include "base/map.h"
 #include "server/queue.h"
 
+/* What a worker found in the plan of a run. */
+typedef struct tbs_look {
+    json_t *cached;          /* ids of nodes of the prompt's graph that will not run, for they or
+                                what they feed is stored */
+    tb_map *held;            /* the same */
+    json_t *plan, *expanded; /* of tb_prompt */
+    json_t *trivial;         /* keys of its trivial nodes */
+} tbs_look;
+
 typedef struct tbs_entry {
     tb_prompt p; /* first: a tb_prompt of the queue is an entry */
     uint64_t age;
-    bool resumed; /* it ran when the last server died: goes before all others */
+    tb_queue_added_fn added; /* while it is being added */
+    void *added_ctx;
+    tb_err write_err; /* of the worker that writes its row */
+    tbs_look look;    /* the worker's, until the run is planned */
+    bool resumed;     /* it ran when the last server died: goes before all others */
     bool interrupted;
     tb_map *ran;   /* ids of p.executed */
-    tb_map *held;  /* ids of p.cached */
     char *current; /* node that was started last, as the run calls it; NULL: none */
-    /* Its own script, where the document brings one; the pool's while `loading`. */
-    tb_queue *queue;
-    tb_script *script;
-    tb_types *types;
-    uv_work_t load;
-    tb_err load_err;
-    bool loading;
     struct tbs_entry *next;
 } tbs_entry;
 
@@ -35,11 +40,12 @@ struct tb_queue {
     size_t listener_count, listener_cap;
     tbs_entry *first; /* pending, in order */
     tbs_entry *running;
+    tbs_entry *writing, **writing_end; /* rows to be written, in order; the first one is */
+    uv_work_t write;
     double counter; /* number of the next prompt that brings none */
     uint64_t age;
-    tb_map *seen;          /* keys of trivial nodes that have run; NULL: none */
-    tb_script *old_script; /* of the run that ended last, which may still look at them */
-    tb_types *old_types;
+    tb_map *seen;    /* keys of trivial nodes that have run; NULL: none. Of workers, while a prompt
+                        runs */
     uv_timer_t kick; /* starts the next one, not before the caller has answered */
     bool started, closing;
 };
@@ -47,19 +53,21 @@ struct tb_queue {
 /* queue.c */
 void tbs_queue_tell(tb_queue *q, tb_queue_event_kind kind, tbs_entry *e, const tb_event *event);
 void tbs_entry_free(tbs_entry **e);
+/* The row of a new one is written, or write_err says why not. */
+void tbs_queue_added(tb_queue *q, tbs_entry *e);
 /* Start the next prompt soon, if none runs. */
 void tbs_queue_kick(tb_queue *q);
 
+/* Large things are freed on a worker. */
+void tbs_queue_free_later(tb_queue *q, void (*free_it)(void *thing), void *thing);
+
 /* queue_run.c */
 void tbs_queue_run_next(tb_queue *q);
-/* The script of the running prompt is there, or load_err says why not. */
-void tbs_queue_loaded(tb_queue *q, tbs_entry *e);
+void tbs_queue_ended(tb_queue *q, tbs_entry *e); /* its row says so */
 
-/* queue_script.c */
-bool tbs_queue_has_script(const tbs_entry *e);
-void tbs_queue_load_script(tb_queue *q, tbs_entry *e);
-void tbs_queue_retire_script(tbs_entry *e); /* the entry is freed */
-void tbs_queue_drop_script(tb_queue *q);    /* its run is gone too */
+/* queue_write.c: the entry's row, new or that of its end, is written on a worker; then its
+ * addition, or its end, goes on. */
+void tbs_queue_write(tb_queue *q, tbs_entry *e);
 
 /* queue_rows.c: prompts as rows of the store; request: with what was asked for, which never
  * changes. Cleared by the caller. */
@@ -73,8 +81,8 @@ void tbs_message_start(tb_prompt *p);
 void tbs_message_cached(tb_prompt *p);
 void tbs_message_end(const tbs_entry *e, tb_prompt *p);
 
-/* queue_cached.c: ids of nodes of the prompt's graph that will not run, for they or what they feed
- * is stored. New reference. */
-json_t *tbs_cached_nodes(const tb_queue *q, const tb_prompt *p);
+/* queue_look.c: on a worker */
+tbs_look tbs_look_at(const tb_queue *q, const tb_prompt *p, const tb_run *run);
+void tbs_look_clear(tbs_look *l);
 /* The prompt has ended well: its trivial nodes are known. */
-void tbs_queue_remember(tb_queue *q, const tb_prompt *p);
+void tbs_queue_remember(tb_queue *q, const tbs_look *l);

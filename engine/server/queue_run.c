@@ -7,13 +7,11 @@
 #include "base/mem.h"
 #include "server/queue_internal.h"
 
-static void save(tb_queue *q, const tb_prompt *p, bool wait)
+/* How far it is; nobody waits for it. */
+static void note_state(tb_queue *q, const tb_prompt *p)
 {
-    tb_err err = TB_ERR_INIT;
     tb_prompt_row row = tbs_row_of(p, false);
-    if (tb_store_prompt_set(q->store, &row, wait, &err) != TB_OK)
-        tb_log(TB_LOG_WARN, "the prompt %s could not be written to the store: %s", p->id,
-               err.message);
+    tb_store_prompt_set(q->store, &row, false, NULL);
     tb_prompt_row_clear(&row);
 }
 
@@ -27,10 +25,23 @@ static void finish(tb_queue *q, tbs_entry *e, tb_prompt_state state)
     p->ended_ms = tb_clock_wall_ms();
     p->run = NULL;
     tbs_message_end(e, p);
-    save(q, p, true);
+    tbs_queue_write(q, e);
+}
+
+static void free_entry(void *entry)
+{
+    tbs_entry *e = entry;
+    tbs_entry_free(&e);
+}
+
+void tbs_queue_ended(tb_queue *q, tbs_entry *e)
+{
+    if (e->write_err.status != TB_OK)
+        tb_log(TB_LOG_WARN, "the prompt %s could not be written to the store: %s", e->p.id,
+               e->write_err.message);
     q->running = NULL;
     tbs_queue_tell(q, TB_QUEUE_ENDED, e, NULL);
-    tbs_entry_free(&e);
+    tbs_queue_free_later(q, free_entry, e);
     tbs_queue_kick(q);
 }
 
@@ -49,8 +60,6 @@ static void ended(tb_queue *q, tbs_entry *e, const tb_event *ev)
     }
     if (ev->err)
         e->p.err = *ev->err;
-    else
-        tbs_queue_remember(q, &e->p);
     finish(q, e,
            ev->status == TB_OK          ? TB_PROMPT_DONE
            : ev->status == TB_ECANCELED ? TB_PROMPT_CANCELED
@@ -59,26 +68,42 @@ static void ended(tb_queue *q, tbs_entry *e, const tb_event *ev)
 
 /* -------------------------------------------------------------------------------------- events */
 
+static void on_plan(void *ctx, const tb_run *run)
+{
+    const tb_queue *q = ctx;
+    tbs_entry *e = q->running;
+    e->look = tbs_look_at(q, &e->p, run);
+}
+
 static void planned(tb_queue *q, tbs_entry *e)
 {
-    size_t i;
-    json_t *id;
-    json_decref(e->p.cached);
-    e->p.run_id = tb_run_id(e->p.run);
-    e->p.cached = tbs_cached_nodes(q, &e->p);
-    e->held = tb_map_new();
-    json_array_foreach(e->p.cached, i, id)
-    {
-        tb_map_set(e->held, json_string_value(id), 1);
-    }
-    tbs_message_cached(&e->p);
-    save(q, &e->p, false);
+    tb_prompt *p = &e->p;
+    json_decref(p->cached);
+    p->run_id = tb_run_id(p->run);
+    p->cached = json_incref(e->look.cached);
+    p->plan = e->look.plan;
+    p->expanded = e->look.expanded;
+    tbs_message_cached(p);
+    note_state(q, p);
+}
+
+static void free_json(void *j)
+{
+    json_decref(j);
+}
+
+/* They are large, and nobody needs them any more. */
+static void forget_plan(tb_queue *q, tbs_entry *e)
+{
+    tbs_queue_free_later(q, free_json, e->look.plan);
+    tbs_queue_free_later(q, free_json, e->look.expanded);
+    e->look.plan = e->look.expanded = e->p.plan = e->p.expanded = NULL;
 }
 
 bool tb_prompt_is_cached(const tb_prompt *p, const char *node)
 {
     const tbs_entry *e = (const tbs_entry *)p; /* its first member */
-    return e->held && tb_map_get(e->held, node) >= 0;
+    return e->look.held && tb_map_get(e->look.held, node) >= 0;
 }
 
 static void ran(tbs_entry *e, const char *node)
@@ -159,44 +184,70 @@ static void on_event(void *ctx, tb_run *run, const tb_event *ev)
     (void)run;
     note(q, e, ev);
     tbs_queue_tell(q, TB_QUEUE_RUN, e, ev);
+    if (ev->kind == TB_EV_PLANNED)
+        forget_plan(q, e);
     if (ev->kind == TB_EV_END)
         ended(q, e, ev);
 }
 
 /* ----------------------------------------------------------------------------------- the start */
 
-static tb_status submit(tb_queue *q, tbs_entry *e)
+/* A run that is being made of a prompt. */
+typedef struct making {
+    uv_work_t work;
+    tb_queue *queue;
+    tbs_entry *entry;
+    tb_run *run;
+    tb_err err;
+} making;
+
+static void make_run(uv_work_t *work)
 {
-    tb_run_options o = { .document = e->p.document,
-                         .title = e->p.title,
-                         .no_cache = e->p.no_cache,
-                         .resume = e->p.run_id,
+    making *m = work->data;
+    const tb_queue *q = m->queue;
+    const tb_prompt *p = &m->entry->p;
+    tb_run_options o = { .document = p->document,
+                         .title = p->title,
+                         .no_cache = p->no_cache,
+                         .resume = p->run_id,
+                         .on_plan = on_plan,
                          .on_event = on_event,
-                         .ctx = q };
-    if (e->p.err.status != TB_OK) /* a damaged row */
-        return e->p.err.status;
+                         .ctx = m->queue };
     if (q->hooks.prepare)
-        q->hooks.prepare(q->hooks.ctx, &e->p, &o);
-    if (e->types) {
-        o.script = e->script;
-        o.types = e->types;
-    }
-    e->p.run = tb_engine_submit(q->engine, &o, NULL, &e->p.err);
-    return e->p.run ? TB_OK : e->p.err.status;
+        q->hooks.prepare(q->hooks.ctx, p, &o);
+    m->run = tb_engine_make(q->engine, &o, NULL, &m->err);
 }
 
-void tbs_queue_loaded(tb_queue *q, tbs_entry *e)
+static void made(uv_work_t *work, int status)
 {
-    if (q->closing) {
-        leave(q, e);
-    } else if (e->interrupted) {
-        finish(q, e, TB_PROMPT_CANCELED);
-    } else if (e->load_err.status != TB_OK) {
-        e->p.err = e->load_err;
-        finish(q, e, TB_PROMPT_FAILED);
-    } else if (submit(q, e) != TB_OK) {
-        finish(q, e, TB_PROMPT_FAILED);
+    making *m = work->data;
+    tb_queue *q = m->queue;
+    tbs_entry *e = m->entry;
+    tb_run *run = m->run;
+    const tb_err err = m->err;
+    (void)status; /* never canceled */
+    free(m);
+    if (run && !q->closing && !e->interrupted) {
+        e->p.run = run;
+        tb_engine_add_take(q->engine, run);
+        return;
     }
+    tb_run_drop(&run);
+    e->p.err = err;
+    if (e->interrupted)
+        tb_err_set(&e->p.err, TB_ECANCELED, "stopped on request");
+    if (e->interrupted || err.status != TB_OK)
+        finish(q, e, e->interrupted ? TB_PROMPT_CANCELED : TB_PROMPT_FAILED);
+    else
+        leave(q, e);
+}
+
+static void submit(tb_queue *q, tbs_entry *e)
+{
+    making *m = tb_xcalloc(1, sizeof *m);
+    *m = (making){ .queue = q, .entry = e };
+    m->work.data = m;
+    uv_queue_work(tb_engine_loop(q->engine), &m->work, make_run, made);
 }
 
 void tbs_queue_run_next(tb_queue *q)
@@ -204,7 +255,6 @@ void tbs_queue_run_next(tb_queue *q)
     tbs_entry *e = q->first;
     if (!e || q->running || q->closing)
         return;
-    tbs_queue_drop_script(q);
     q->first = e->next;
     e->next = NULL;
     q->running = e;
@@ -212,10 +262,10 @@ void tbs_queue_run_next(tb_queue *q)
     e->p.state = TB_PROMPT_RUNNING;
     e->p.started_ms = tb_clock_wall_ms();
     tbs_message_start(&e->p);
-    save(q, &e->p, false);
+    note_state(q, &e->p);
     tbs_queue_tell(q, TB_QUEUE_STARTED, e, NULL);
-    if (tbs_queue_has_script(e))
-        tbs_queue_load_script(q, e);
-    else if (submit(q, e) != TB_OK)
+    if (e->p.err.status == TB_OK)
+        submit(q, e);
+    else /* a damaged row */
         finish(q, e, TB_PROMPT_FAILED);
 }

@@ -80,12 +80,12 @@ void tbs_run_options(const tb_server *s, tb_run_options *o)
     o->no_metadata = s->o.no_metadata;
 }
 
+/* On a worker. */
 static void prepare_run(void *ctx, const tb_prompt *p, tb_run_options *o)
 {
-    tb_server *s = ctx;
+    const tb_server *s = ctx;
     tb_err err = TB_ERR_INIT;
     tbs_run_options(s, o);
-    o->embed = json_object_get(p->extra_data, "extra_pnginfo");
     if (json_is_object(json_object_get(p->document, "script")))
         return;
     o->script = tbs_library_script(s);

@@ -18,7 +18,6 @@ struct tb_server {
     tb_route *routes;          /* all tables, joined */
     tb_endpoint endpoints[3];
     struct tbs_library *library; /* library.c */
-    tb_types *types;             /* made by tbs_types */
     struct tbs_comfy *comfy;     /* comfy_*.c: clients of /ws */
     struct tbs_editor *editor;   /* editor_*.c: clients of /api/tubelet/events */
 };
@@ -37,10 +36,10 @@ void tbs_editor_close(tb_server *s);
 
 /* All node types a document may use here: the engine's, the library's and those of node files.
  * NULL on error. */
-const tb_types *tbs_types(tb_server *s, tb_err *err);
-/* The child that knows scripts/lib and the node files; one call at a time. NULL: it could not be
- * started. Both wait for the child, which is started beside the first requests. */
-tb_script *tbs_library_script(tb_server *s);
+const tb_types *tbs_types(const tb_server *s, tb_err *err);
+/* The child that knows scripts/lib and the node files. NULL: it could not be started. Any thread,
+ * both: in the first moments they wait for the child, so the loop had better not call them. */
+tb_script *tbs_library_script(const tb_server *s);
 
 /* What a run may read and write here: below our folders, and the output folder alone. Any thread.
  */

@@ -348,6 +348,14 @@ static void stop_library(tb_web *w)
     }
 }
 
+static bool owes_replies(const tb_web *w)
+{
+    for (const tb_request *q = w->requests; q; q = q->next)
+        if (q->handled && !q->answer.head.len)
+            return true;
+    return false;
+}
+
 void tb_web_close(tb_web **wp)
 {
     tb_web *w = *wp;
@@ -360,7 +368,7 @@ void tb_web_close(tb_web **wp)
     }
     if (w->listen_fd >= 0)
         close(w->listen_fd);
-    while (w->works > 0)
+    while (owes_replies(w))
         uv_run(w->loop, UV_RUN_ONCE);
     stop_library(w);
     while (w->requests)

@@ -68,7 +68,7 @@ tb_web *tb_web_listen(uv_loop_t *loop, const tb_web_options *o, const tb_route *
 /* Does only this machine reach it? */
 bool tb_web_is_loopback(const char *address);
 int tb_web_port(const tb_web *w);
-/* Closes all connections and frees; requests that are not replied to yet are forgotten. */
+/* Waits for the replies that handlers owe, closes all connections and frees. */
 void tb_web_close(tb_web **w);
 
 /* ------------------------------------------------------------------------------------- request */
@@ -100,6 +100,7 @@ const char *tb_request_file(const tb_request *q);
 /* One more header of the answer; before it is replied. Replaces our own Cache-Control. */
 void tb_reply_header(tb_request *q, const char *name, const char *value);
 void tb_reply_json_take(tb_request *q, int status, json_t *j);
+void tb_reply_json_text_take(tb_request *q, char *text); /* 200, written already; malloc'ed */
 void tb_reply_text(tb_request *q, int status, const char *text); /* text/plain */
 void tb_reply_empty(tb_request *q, int status);
 /* Bytes; etag may be NULL. Copies. */
@@ -117,6 +118,8 @@ void tb_reply_error(tb_request *q, const tb_err *err);
  * stays valid until then. */
 void tb_web_work(tb_request *q, void (*work)(void *arg), void (*after)(tb_request *q, void *arg),
                  void *arg);
+/* The answer is made on the pool: `make` gives JSON for a 200, or NULL with err, and frees arg. */
+void tb_reply_made(tb_request *q, json_t *(*make)(void *arg, tb_err *err), void *arg);
 
 /* --------------------------------------------------------------------------------------- socket */
 

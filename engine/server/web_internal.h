@@ -138,7 +138,7 @@ struct tb_web {
     const tb_endpoint *endpoints;
     struct lws_protocols protocols[WEB_MAX_PROTOCOLS + 1];
     char *token_cookie; /* its name */
-    int connections, works;
+    int connections;
     tb_request *requests;
 };
 

@@ -130,6 +130,15 @@ static void reply_memory(tb_request *q, int status, const char *mime, const void
     web_reply_start(q, status, mime, n);
 }
 
+void tb_reply_json_text_take(tb_request *q, char *text)
+{
+    const size_t n = strlen(text);
+    tb_str_free(&q->answer.bytes);
+    q->answer.bytes = (tb_str){ .s = text, .len = n, .cap = n + 1 };
+    q->answer.left = q->head ? 0 : n;
+    web_reply_start(q, 200, "application/json; charset=utf-8", n);
+}
+
 void tb_reply_json_take(tb_request *q, int status, json_t *j)
 {
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;

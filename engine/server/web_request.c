@@ -192,7 +192,6 @@ static void slow_after(uv_work_t *uv, int status)
 {
     slow_work *s = uv->data;
     (void)status; /* never canceled */
-    s->q->web->works--;
     s->after(s->q, s->arg);
     free(s);
 }
@@ -203,6 +202,41 @@ void tb_web_work(tb_request *q, void (*work)(void *arg), void (*after)(tb_reques
     slow_work *s = tb_xcalloc(1, sizeof *s);
     *s = (slow_work){ .q = q, .work = work, .after = after, .arg = arg };
     s->uv.data = s;
-    q->web->works++;
     uv_queue_work(q->web->loop, &s->uv, slow_run, slow_after);
+}
+
+/* ------------------------------------------------------------------- answers made off the loop */
+
+typedef struct made {
+    json_t *(*make)(void *arg, tb_err *err);
+    void *arg;
+    char *text; /* NULL: err */
+    tb_err err;
+} made;
+
+static void make_answer(void *arg)
+{
+    made *m = arg;
+    json_t *j = m->make(m->arg, &m->err);
+    m->text = j ? json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    if (j && !m->text)
+        tb_err_set(&m->err, TB_EINTERNAL, "the answer holds text that is not UTF-8");
+    json_decref(j);
+}
+
+static void send_answer(tb_request *q, void *arg)
+{
+    made *m = arg;
+    if (m->text)
+        tb_reply_json_text_take(q, m->text);
+    else
+        tb_reply_error(q, &m->err);
+    free(m);
+}
+
+void tb_reply_made(tb_request *q, json_t *(*make)(void *arg, tb_err *err), void *arg)
+{
+    made *m = tb_xcalloc(1, sizeof *m);
+    *m = (made){ .make = make, .arg = arg };
+    tb_web_work(q, make_answer, send_answer, m);
 }

@@ -1,4 +1,5 @@
-/* queue_cached.c - which nodes of a prompt will not run, for they or what they feed is stored.
+/* queue_look.c - what a worker finds in the plan of a prompt: above all which of its nodes will not
+ * run, for they or what they feed is stored.
  *
  * The plan stops at stored results: what is behind them is not in it, and counts as cached too. A
  * branch that nobody asks for (behind a switch) is not in it either, and does not count. Trivial
@@ -12,7 +13,10 @@
 #include "server/queue_internal.h"
 
 enum { OUT, RUNS, CACHED };
-enum { SEEN_MOST = 100000 }; /* keys remembered; then all are forgotten */
+enum {
+    SEEN_MOST = 100000,   /* keys remembered; then all are forgotten */
+    EXPANDED_MOST = 10000 /* nodes of a graph that somebody can look at */
+};
 
 /* ------------------------------------------------------------------------------ trivial nodes */
 
@@ -23,29 +27,42 @@ static bool is_trivial(const tb_run *run, const json_t *row)
     return t && t->def->flags & (TB_NODE_INLINE | TB_NODE_FORGET);
 }
 
-void tbs_queue_remember(tb_queue *q, const tb_prompt *p)
+/* Keys of the trivial nodes; what hangs on data of the run has none yet. New reference. */
+static json_t *trivial_keys(const tb_run *run, const json_t *rows)
 {
-    json_t *rows = tb_run_plan(p->run), *row;
+    json_t *keys = json_array(), *row;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        tb_key key;
+        if (is_trivial(run, row) &&
+            tb_run_key(run, json_string_value(json_object_get(row, "node")), &key))
+            json_array_append(keys, json_object_get(row, "key"));
+    }
+    return keys;
+}
+
+void tbs_queue_remember(tb_queue *q, const tbs_look *l)
+{
+    json_t *key;
     size_t i;
     if (q->seen && tb_map_count(q->seen) > SEEN_MOST)
         tb_map_free(&q->seen);
     if (!q->seen)
         q->seen = tb_map_new();
-    json_array_foreach(rows, i, row)
+    json_array_foreach(l->trivial, i, key)
     {
-        if (is_trivial(p->run, row))
-            tb_map_set(q->seen, json_string_value(json_object_get(row, "key")), 1);
+        tb_map_set(q->seen, json_string_value(key), 1);
     }
-    json_decref(rows);
 }
 
-static bool will_run(const tb_queue *q, const tb_prompt *p, const json_t *row)
+static bool will_run(const tb_queue *q, const tb_prompt *p, const tb_run *run, const json_t *row)
 {
     const char *state = json_string_value(json_object_get(row, "state"));
     const char *key = json_string_value(json_object_get(row, "key"));
     if (state[0] == 'c')
         return false;
-    return p->no_cache || !q->seen || tb_map_get(q->seen, key) < 0 || !is_trivial(p->run, row);
+    return p->no_cache || !q->seen || tb_map_get(q->seen, key) < 0 || !is_trivial(run, row);
 }
 
 /* ------------------------------------------------------------------------------------- the walk */
@@ -129,17 +146,17 @@ static void mark_displayed(const tb_prompt *p, const states *inner, states *own)
             mark(own, tb_prompt_display_node(p, inner->ids[i]), inner->state[i]);
 }
 
-json_t *tbs_cached_nodes(const tb_queue *q, const tb_prompt *p)
+/* New reference. */
+static json_t *cached_nodes(const tb_queue *q, const tb_prompt *p, const tb_run *run, json_t *rows)
 {
-    json_t *expanded = tb_run_expanded(p->run), *rows = tb_run_plan(p->run), *row;
-    json_t *spare = tb_run_spare(p->run);
+    json_t *expanded = tb_run_expanded(run), *spare = tb_run_spare(run), *row;
     states inner = states_of(expanded), own = states_of(json_object_get(p->document, "graph"));
     json_t *list = json_array();
     size_t i;
     json_array_foreach(rows, i, row)
     {
         mark(&inner, json_string_value(json_object_get(row, "node")),
-             will_run(q, p, row) ? RUNS : CACHED);
+             will_run(q, p, run, row) ? RUNS : CACHED);
     }
     json_array_foreach(spare, i, row)
     {
@@ -153,8 +170,63 @@ json_t *tbs_cached_nodes(const tb_queue *q, const tb_prompt *p)
             json_array_append_new(list, json_string(own.ids[k]));
     states_free(&inner);
     states_free(&own);
-    json_decref(rows);
     json_decref(spare);
     json_decref(expanded);
     return list;
+}
+
+/* ----------------------------------------------------------------------------------- the whole */
+
+typedef struct shown {
+    const tb_prompt *p;
+    json_t *ids;
+} shown;
+
+static void show_node(void *ctx, const char *id, const char *type)
+{
+    const shown *w = ctx;
+    json_object_set_new(w->ids, id, json_pack("[ss]", type, tb_prompt_display_node(w->p, id)));
+}
+
+static json_t *expanded_nodes(const tb_prompt *p, const tb_run *run)
+{
+    tb_plan_summary plan;
+    tb_run_summary(run, &plan);
+    if (plan.nodes_total > EXPANDED_MOST || json_object_size(p->graph) > EXPANDED_MOST)
+        return NULL;
+    shown w = { .p = p, .ids = json_object() };
+    tb_run_each_node(run, show_node, &w);
+    return w.ids;
+}
+
+static tb_map *set_of(const json_t *ids)
+{
+    tb_map *set = tb_map_new();
+    json_t *id;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)ids, i, id)
+    {
+        tb_map_set(set, json_string_value(id), 1);
+    }
+    return set;
+}
+
+tbs_look tbs_look_at(const tb_queue *q, const tb_prompt *p, const tb_run *run)
+{
+    json_t *rows = tb_run_plan(run), *cached = cached_nodes(q, p, run, rows);
+    return (tbs_look){ .cached = cached,
+                       .held = set_of(cached),
+                       .plan = rows,
+                       .expanded = expanded_nodes(p, run),
+                       .trivial = trivial_keys(run, rows) };
+}
+
+void tbs_look_clear(tbs_look *l)
+{
+    json_decref(l->cached);
+    tb_map_free(&l->held);
+    json_decref(l->plan);
+    json_decref(l->expanded);
+    json_decref(l->trivial);
+    *l = (tbs_look){ 0 };
 }
