@@ -201,9 +201,9 @@ size_t tb_job_memory_limit(const tb_job *job);
  */
 void *tb_job_shared(tb_job *job, void *(*make)(void), void (*drop)(void *));
 
-/* The run's own graph document as JSON text, to be embedded in files; NULL: nothing is to be
- * embedded. Borrowed. */
-const char *tb_job_document(const tb_job *job);
+/* What is to be embedded in files: JSON texts by key, of which "prompt" is the run's own graph.
+ * NULL: nothing. Borrowed. */
+const json_t *tb_job_metadata(const tb_job *job);
 /* Paths given by the user, made absolute; freed by free(). A server limits them to its folders:
  * NULL then, with a sentence that names those. tb_job_path: a file to be read; relative to the
  * folder the run was started in, or to the first of the server's in which it is. All may name a

@@ -134,10 +134,10 @@ static tb_status write_file(tb_job *job, const tb_value *file, const char *path,
 {
     const tb_value *name = tb_record_get(file, "name");
     const char *format = name ? tb_media_format_of(tb_value_as_string(name)) : NULL;
-    const char *graph = tb_job_document(job);
+    const json_t *texts = tb_job_metadata(job);
     const tb_tensor *bytes = tb_record_tensor(file, "bytes");
     tb_tensor *with =
-        format && graph ? tb_media_embed(bytes, format, graph, err) : tb_tensor_ref(bytes);
+        format && texts ? tb_media_embed(bytes, format, texts, err) : tb_tensor_ref(bytes);
     if (!with)
         return err->status;
     char *full = tb_job_target_path(job, path, err), *written = NULL;

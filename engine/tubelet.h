@@ -110,7 +110,10 @@ typedef struct tb_run_options {
      * these, in order. Links that lead out are refused. Models may be anywhere. NULL: no limit. */
     const char *write_root;
     const char *const *read_roots;
-    bool no_metadata; /* no graph is put into the files that are written */
+    bool no_metadata; /* nothing is put into the files that are written */
+    json_t *embed;    /* an object: each value is put into those files as JSON under its key, beside
+                         the graph ("prompt") and the document's "view". Borrowed until the run ends.
+                         NULL: nothing more */
     bool plan_only;   /* ends after TB_EV_PLANNED */
     uint64_t resume;  /* id of a stored run that this one continues; 0: a new one */
     /* On a worker, when the plan is made and before TB_EV_PLANNED: to look at it at length. */

@@ -39,7 +39,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
     free(path);
     if (st != TB_OK)
         return st;
-    free(info.graph);
+    json_decref(info.texts);
     tb_media_fit_size(&info.width, &info.height, p->width, p->height);
     tb_job_plan_output(job, 0, TB_F32, &TB_SHAPE(1, info.height, info.width, 3));
     return TB_OK;

@@ -54,7 +54,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
             err, TB_EINVAL, "first must be 0..%lld for the %lld frames of '%s', got %lld",
             (long long)info.frames - 1, (long long)info.frames, path, (long long)p->first);
     free(path);
-    free(info.graph);
+    json_decref(info.texts);
     if (st != TB_OK)
         return st;
     tb_media_fit_size(&info.width, &info.height, p->width, p->height);

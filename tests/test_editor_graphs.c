@@ -360,29 +360,120 @@ TEST(files_without_a_graph_say_so)
     json_decref(j);
 }
 
-TEST(pictures_give_the_graph_that_made_them)
+/* Opens a picture that carries these texts. */
+static json_t *open_picture_take(json_t *texts)
 {
     tb_err err = TB_ERR_INIT;
-    tb_tensor *pixel = tb_tensor_new(TB_F32, &TB_SHAPE(1, 2, 2, 3), &err);
-    memset(tb_tensor_data_mut(pixel), 0, tb_tensor_bytes(pixel));
-    tb_media_options o = { .format = "png",
-                           .graph = "{\"a\":{\"class_type\":\"constant_int\",\"inputs\":{}}}" };
-    tb_tensor *png = tb_media_encode(pixel, &o, NULL, &err);
+    tb_tensor *pixel = tb_tensor_new_zero(TB_F32, &TB_SHAPE(1, 2, 2, 3), &err);
+    tb_tensor *png = tb_media_encode(pixel, &(tb_media_options){ .format = "png" }, NULL, &err);
     REQUIRE(png);
-    json_t *j = open_bytes("p.png", tb_tensor_data(png), tb_tensor_bytes(png));
-    CHECK_STR(text_at(j, "from"), "media");
-    CHECK_STR(text_at(j, "document.graph.a.class_type"), "constant_int");
-    json_decref(j);
+    tb_tensor *file = tb_media_embed(png, "png", texts, &err);
+    REQUIRE(file);
+    json_t *j = open_bytes("p.png", tb_tensor_data(file), tb_tensor_bytes(file));
+    tb_tensor_unref(&file);
     tb_tensor_unref(&png);
-    o.graph = NULL;
-    png = tb_media_encode(pixel, &o, NULL, &err);
-    j = open_bytes("p.png", tb_tensor_data(png), tb_tensor_bytes(png));
+    tb_tensor_unref(&pixel);
+    json_decref(texts);
+    return j;
+}
+
+#define PLAIN  "{\"1\":{\"class_type\":\"constant_int\",\"inputs\":{}}}"
+#define PLACED "{\"1\":{\"class_type\":\"constant_int\",\"_meta\":{\"pos\":[1,2]}}}"
+#define DRAWN                                                                               \
+    "{\"version\":0.4,\"links\":[],\"groups\":[],\"nodes\":[{\"id\":7,\"type\":\"constant_" \
+    "int\",\"pos\":[10,20],\"mode\":0,\"widgets_values\":[5]}]}"
+
+TEST(pictures_give_the_graph_that_made_them)
+{
+    json_t *j = open_picture_take(json_pack("{ss}", "prompt", PLAIN));
+    CHECK_STR(text_at(j, "from"), "media");
+    CHECK_STR(text_at(j, "document.graph.1.class_type"), "constant_int");
+    json_decref(j);
+    j = open_picture_take(json_object());
     CHECK_STATUS(&v, 404);
     CHECK_STR(text_at(j, "error.message"),
               "p.png carries no graph; only videos and pictures made by tubelet or ComfyUI do");
     json_decref(j);
-    tb_tensor_unref(&png);
-    tb_tensor_unref(&pixel);
+}
+
+TEST(the_graph_with_places_is_preferred)
+{
+    json_t *j = open_picture_take(json_pack("{ssss}", "prompt", PLAIN, "workflow", DRAWN));
+    CHECK_INT(number_at(j, "document.graph.7._meta.pos.1"), 20);
+    CHECK_INT(number_at(j, "document.graph.7.inputs.value"), 5);
+    json_decref(j);
+    j = open_picture_take(json_pack("{ssssss}", "prompt", PLACED, "workflow", DRAWN, "view",
+                                    "{\"groups\":[{\"id\":\"g\"}]}"));
+    CHECK_INT(number_at(j, "document.graph.1._meta.pos.1"), 2);
+    CHECK_STR(text_at(j, "document.view.groups.0.id"), "g");
+    json_decref(j);
+    j = open_picture_take(json_pack("{ssss}", "prompt", PLAIN, "workflow", "{\"nodes\":7"));
+    CHECK_STR(text_at(j, "document.graph.1.class_type"), "constant_int");
+    json_decref(j);
+    j = open_picture_take(json_pack("{ssss}", "prompt", "{", "workflow", DRAWN));
+    CHECK_INT(number_at(j, "document.graph.7._meta.pos.1"), 20);
+    json_decref(j);
+}
+
+static json_t *texts_of_output(const char *name)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_media_info info = { 0 };
+    char *path = tb_xasprintf("%s/output/%s", v.dir, name);
+    CHECK_OK(tb_media_probe(path, &info, &err));
+    free(path);
+    return info.texts;
+}
+
+static void put_picture(const char *name)
+{
+    char *text = NULL, *path = tb_xasprintf("input/%s", name);
+    char *full = tb_fs_join(v.dir, path);
+    size_t n = 0;
+    tb_err err = TB_ERR_INIT;
+    CHECK_OK(tb_fs_read("docs/frames.png", 64 << 20, &text, &n, &err));
+    CHECK_OK(tb_fs_write(full, text, n, false, &err));
+    free(text);
+    free(full);
+    free(path);
+}
+
+#define SAVED(name)                                                                \
+    "\"1\":{\"class_type\":\"load_image\",\"inputs\":{\"path\":\"input:in.png\","  \
+    "\"width\":8,\"height\":8}},\"2\":{\"class_type\":\"save_image\",\"inputs\":{" \
+    "\"images\":[\"1\",0],\"path\":\"" name "\"}}"
+
+TEST(files_carry_what_a_client_sends_along)
+{
+    put_picture("in.png");
+    client_call(
+        &v.c, "POST", "/prompt",
+        "{\"prompt\":{" SAVED(
+            "sent.png") "},\"extra_data\":{\"extra_pnginfo\":{"
+                        "\"workflow\":{\"id\":\"w\",\"z\":0.5,\"a\":[1]},\"prompt\":\"mine\"}}}");
+    json_t *j = json_loadb(v.c.body.s, v.c.body.len, 0, NULL);
+    json_decref(wait_run(&v, text_at(j, "prompt_id")));
+    json_decref(j);
+    json_t *texts = texts_of_output("sent.png");
+    CHECK_STR(json_string_value(json_object_get(texts, "workflow")),
+              "{\"id\":\"w\",\"z\":0.5,\"a\":[1]}");
+    CHECK(strstr(json_string_value(json_object_get(texts, "prompt")), "load_image"));
+    json_decref(texts);
+}
+
+TEST(files_of_the_editor_carry_its_view)
+{
+    char id[64];
+    put_picture("in.png");
+    json_t *document = json_loads(
+        "{\"graph\":{" SAVED("seen.png") "},\"view\":{\"groups\":[{\"id\":\"g\"}]}}", 0, NULL);
+    post_run(&v, document, "x", id);
+    json_decref(document);
+    json_decref(wait_run(&v, id));
+    json_t *texts = texts_of_output("seen.png");
+    CHECK_STR(json_string_value(json_object_get(texts, "view")), "{\"groups\":[{\"id\":\"g\"}]}");
+    CHECK(!json_object_get(texts, "workflow"));
+    json_decref(texts);
 }
 
 /* ------------------------------------------------------------------------------- check and plan */
@@ -573,6 +664,9 @@ int main(int argc, char **argv)
         TEST_CASE(workflows_are_opened_and_listed),
         TEST_CASE(files_without_a_graph_say_so),
         TEST_CASE(pictures_give_the_graph_that_made_them),
+        TEST_CASE(the_graph_with_places_is_preferred),
+        TEST_CASE(files_carry_what_a_client_sends_along),
+        TEST_CASE(files_of_the_editor_carry_its_view),
         TEST_CASE(all_errors_are_told_at_once),
         TEST_CASE(bodies_that_are_no_documents_are_refused),
         TEST_CASE(deep_bodies_are_refused),

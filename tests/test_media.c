@@ -35,13 +35,22 @@ static tb_tensor *moving_disc(int64_t n, int64_t h, int64_t w)
     return t;
 }
 
+/* The file with texts inside; consumes both. */
+static tb_tensor *with_texts_take(tb_tensor *file, const char *format, json_t *texts, tb_err *err)
+{
+    tb_tensor *with = file ? tb_media_embed(file, format, texts, err) : NULL;
+    tb_tensor_unref(&file);
+    json_decref(texts);
+    return with;
+}
+
 static tb_status save(const tb_tensor *images, const char *path, const char *graph, int quality,
                       tb_err *err)
 {
-    const tb_media_options o = {
-        .format = tb_media_format_of(path), .fps = 8, .quality = quality, .graph = graph
-    };
+    const tb_media_options o = { .format = tb_media_format_of(path), .fps = 8, .quality = quality };
     tb_tensor *file = tb_media_encode(images, &o, NULL, err);
+    if (file && graph)
+        file = with_texts_take(file, o.format, json_pack("{ss}", "prompt", graph), err);
     if (!file)
         return err->status;
     const tb_status st = tb_fs_write(path, tb_tensor_data(file), tb_tensor_bytes(file), false, err);
@@ -72,7 +81,7 @@ static void round_trip(const char *name, int64_t frames, double tolerance, const
     CHECK_INT(info.frames, frames);
     CHECK_INT(info.width, 64);
     CHECK_INT(info.height, 48);
-    CHECK_STR(info.graph, graph);
+    CHECK_STR(json_string_value(json_object_get(info.texts, "prompt")), graph);
     tb_tensor *back = tb_media_read(path, 0, 0, &fps, NULL, &err);
     if (!back)
         fprintf(stderr, "%s\n", err.message);
@@ -80,7 +89,7 @@ static void round_trip(const char *name, int64_t frames, double tolerance, const
     CHECK_NEAR(fps, frames > 1 ? 8 : 0, 1e-9);
     CHECK_NEAR(info.fps, fps, 0);
     CHECK_NEAR(mean_difference(images, back), 0, tolerance);
-    free(info.graph);
+    json_decref(info.texts);
     free(path);
     tb_tensor_unref(&images);
     tb_tensor_unref(&back);
@@ -126,8 +135,9 @@ TEST(animated_webp_is_written_whole)
 {
     tb_err err = TB_ERR_INIT;
     tb_tensor *images = moving_disc(5, 32, 32);
-    const tb_media_options o = { .format = "webp", .fps = 8, .graph = GRAPH };
-    tb_tensor *file = tb_media_encode(images, &o, NULL, &err);
+    const tb_media_options o = { .format = "webp", .fps = 8 };
+    tb_tensor *file = with_texts_take(tb_media_encode(images, &o, NULL, &err), "webp",
+                                      json_pack("{ss}", "prompt", GRAPH), &err);
     REQUIRE(file);
     const uint8_t *b = tb_tensor_u8(file);
     int frames = 0;
@@ -183,7 +193,7 @@ TEST(same_frames_give_the_same_bytes)
     tb_tensor *five = moving_disc(5, 48, 64), *one = moving_disc(1, 48, 64);
     for (int i = 0; i < 6; i++) {
         tb_err err = TB_ERR_INIT;
-        const tb_media_options o = { .format = names[i], .fps = 8, .graph = GRAPH };
+        const tb_media_options o = { .format = names[i], .fps = 8 };
         tb_tensor *a = tb_media_encode(i < 4 ? five : one, &o, NULL, &err);
         tb_tensor *b = tb_media_encode(i < 4 ? five : one, &o, NULL, &err);
         REQUIRE(a && b);
@@ -207,7 +217,7 @@ static size_t find_bytes(const tb_tensor *file, const char *what)
 }
 
 /* A stored file gets the graph of the run that delivers it. */
-TEST(graphs_are_put_into_finished_files)
+TEST(texts_are_put_into_finished_files)
 {
     static const char *const names[] = { "e.mp4", "e.webm", "e.gif", "e.webp", "e.png", "e.jpg" };
     tb_str graph = TB_STR_INIT;
@@ -215,6 +225,9 @@ TEST(graphs_are_put_into_finished_files)
     for (int i = 0; i < 20000; i++)
         tb_str_add(&graph, "ball ");
     tb_str_add(&graph, "\"}");
+    json_t *texts =
+        json_pack("{ss ss ss ss ss}", "prompt", graph.s, "workflow", "{\"a\":\"gr\xc3\xbcn\"}",
+                  "other", "[]", "bad:key", "x", "view", "{}");
     for (int i = 0; i < 6; i++) {
         tb_err err = TB_ERR_INIT;
         tb_media_info info = { 0 };
@@ -224,14 +237,20 @@ TEST(graphs_are_put_into_finished_files)
         const tb_media_options o = { .format = format, .fps = 8 };
         tb_tensor *plain = tb_media_encode(images, &o, NULL, &err);
         REQUIRE(plain);
-        tb_tensor *file = tb_media_embed(plain, format, graph.s, &err);
+        tb_tensor *file = tb_media_embed(plain, format, texts, &err);
         REQUIRE(file);
         CHECK_OK(tb_fs_write(path, tb_tensor_data(plain), tb_tensor_bytes(plain), false, &err));
         tb_tensor *before = tb_media_read(path, 0, 0, NULL, NULL, &err);
         CHECK_OK(tb_fs_write(path, tb_tensor_data(file), tb_tensor_bytes(file), false, &err));
         tb_tensor *after = tb_media_read(path, 0, 0, NULL, NULL, &err);
         CHECK_OK(tb_media_probe(path, &info, &err));
-        CHECK_STR(info.graph, graph.s);
+        CHECK_INT((int64_t)json_object_size(info.texts), 3); /* the keys that are read */
+        CHECK_STR(json_string_value(json_object_get(info.texts, "prompt")), graph.s);
+        CHECK_STR(json_string_value(json_object_get(info.texts, "workflow")),
+                  "{\"a\":\"gr\xc3\xbcn\"}");
+        CHECK_STR(json_string_value(json_object_get(info.texts, "view")), "{}");
+        CHECK(find_bytes(file, "other") < SIZE_MAX || i == 1);
+        CHECK(find_bytes(file, "bad:key") == SIZE_MAX);
         REQUIRE(before && after);
         CHECK_INT(tb_tensor_bytes(before), tb_tensor_bytes(after));
         CHECK(memcmp(tb_tensor_f32(before), tb_tensor_f32(after), tb_tensor_bytes(before)) == 0);
@@ -240,9 +259,10 @@ TEST(graphs_are_put_into_finished_files)
         tb_tensor_unref(&file);
         tb_tensor_unref(&before);
         tb_tensor_unref(&after);
-        free(info.graph);
+        json_decref(info.texts);
         free(path);
     }
+    json_decref(texts);
     tb_str_free(&graph);
 }
 
@@ -250,12 +270,14 @@ TEST(a_graph_is_not_put_into_what_is_no_file)
 {
     tb_err err = TB_ERR_INIT;
     tb_tensor *zeros = tb_tensor_new_zero(TB_U8, &TB_SHAPE(7), &err);
-    CHECK(!tb_media_embed(zeros, "mp4", GRAPH, &err));
+    json_t *texts = json_pack("{ss}", "prompt", GRAPH);
+    CHECK(!tb_media_embed(zeros, "mp4", texts, &err));
     CHECK_STR(err.message, "the graph cannot be put into these 7 bytes of mp4");
     tb_err_clear(&err);
-    CHECK(!tb_media_embed(zeros, "webm", GRAPH, &err));
+    CHECK(!tb_media_embed(zeros, "webm", texts, &err));
     CHECK_STR(err.message,
               "cannot put the graph into the WebM file: Invalid data found when processing input");
+    json_decref(texts);
     tb_tensor_unref(&zeros);
 }
 
@@ -400,7 +422,7 @@ static void refuses(const char *name, const void *bytes, size_t n, const char *w
     CHECK(!t);
     free(want);
     free(path);
-    free(info.graph);
+    json_decref(info.texts);
 }
 
 #define NOT_MEDIA                                                                                  \
@@ -567,7 +589,7 @@ TEST(refused_memory_is_told)
         tb_tensor *back = tb_media_read(path, 0, 0, NULL, NULL, &err);
         tb_tensor *small = back ? tb_media_resize(back, 8, 8, "area", &err) : NULL;
         tb_tensor *one = small ? tb_tensor_new_zero(TB_F32, &TB_SHAPE(1, 8, 8, 3), &err) : NULL;
-        const tb_media_options o = { .format = "png", .graph = GRAPH };
+        const tb_media_options o = { .format = "png" };
         tb_tensor *file = one ? tb_media_encode(one, &o, NULL, &err) : NULL;
         tb_mem_fail_on(0);
         CHECK(file || (err.status == TB_ENOMEM && err.message[0]));
@@ -654,7 +676,7 @@ int main(int argc, char **argv)
         TEST_CASE(eight_bits_survive),
         TEST_CASE(values_out_of_range_are_clamped),
         TEST_CASE(same_frames_give_the_same_bytes),
-        TEST_CASE(graphs_are_put_into_finished_files),
+        TEST_CASE(texts_are_put_into_finished_files),
         TEST_CASE(a_graph_is_not_put_into_what_is_no_file),
         TEST_CASE(mp4_has_its_index_in_front),
         TEST_CASE(odd_sizes_are_padded_only_where_they_must),

@@ -290,8 +290,8 @@ TEST(the_graph_is_put_into_files_unless_refused)
                                    false, no_metadata);
         CHECK_STR(o.error, "");
         CHECK_OK(tb_media_probe(out, &info, &err));
-        CHECK((info.graph == NULL) == no_metadata);
-        free(info.graph);
+        CHECK((info.texts == NULL) == no_metadata);
+        json_decref(info.texts);
         unlink(out);
     }
     free(picture);

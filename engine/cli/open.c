@@ -47,17 +47,34 @@ static tb_status open_json(cli_source *s, tb_err *err)
     return take_json(s, tb_json_load(s->path, MAX_GRAPH_BYTES, err), err);
 }
 
+static json_t *parse_text(const cli_source *s, const json_t *text, tb_err *err)
+{
+    return tb_json_parse(json_string_value(text), json_string_length(text), s->path, err);
+}
+
+/* The graph as it ran, with the groups it was drawn with, else the drawing. */
+static tb_status take_texts(cli_source *s, const json_t *texts, tb_err *err)
+{
+    const json_t *prompt = json_object_get(texts, "prompt"), *view = json_object_get(texts, "view"),
+                 *graph = prompt ? prompt : json_object_get(texts, "workflow");
+    if (!graph)
+        return tb_err_set(err, TB_ENOTFOUND,
+                          "%s carries no graph; only videos and pictures made by tubelet do",
+                          s->path);
+    TB_TRY(take_json(s, parse_text(s, graph, err), err));
+    json_t *seen = prompt && view ? parse_text(s, view, NULL) : NULL;
+    if (json_is_object(seen))
+        json_object_set(s->document, "view", seen);
+    json_decref(seen);
+    return TB_OK;
+}
+
 static tb_status open_media(cli_source *s, tb_err *err)
 {
     tb_media_info info = { 0 };
     TB_TRY(tb_media_probe(s->path, &info, err));
-    if (!info.graph)
-        return tb_err_set(err, TB_ENOTFOUND,
-                          "%s carries no graph; only videos and pictures made by tubelet do",
-                          s->path);
-    const tb_status st =
-        take_json(s, tb_json_parse(info.graph, strlen(info.graph), s->path, err), err);
-    free(info.graph);
+    const tb_status st = take_texts(s, info.texts, err);
+    json_decref(info.texts);
     return st;
 }
 

@@ -126,6 +126,21 @@ static void set_size(tb_media_info *info, int64_t width, int64_t height, int ori
     info->height = orientation >= 5 ? width : height;
 }
 
+/* Texts in the file's own places come first. */
+static void take_texts(const tb_media_table *m, const tb_media_facts *f, tb_media_info *info)
+{
+    static const char *const keys[TB_MEDIA_KEY_COUNT] = TB_MEDIA_KEYS;
+    for (int i = 0; i < TB_MEDIA_KEY_COUNT; i++) {
+        json_t *text = f->texts[i] ? json_string(f->texts[i]) : NULL; /* NULL also: no UTF-8 */
+        if (text && !info->texts)
+            info->texts = json_object();
+        if (text && !json_object_get(info->texts, keys[i]))
+            json_object_set(info->texts, keys[i], text);
+        json_decref(text);
+        m->release(f->texts[i]);
+    }
+}
+
 static tb_status probe_module(const char *path, tb_media_info *info, int *orientation, tb_err *err)
 {
     const tb_media_table *m = module(err);
@@ -138,23 +153,21 @@ static tb_status probe_module(const char *path, tb_media_info *info, int *orient
     set_size(info, f.width, f.height, *orientation);
     info->frames = f.frames;
     info->fps = f.fps;
-    if (f.graph && !info->graph)
-        info->graph = tb_xstrdup(f.graph);
-    m->release(f.graph);
+    take_texts(m, &f, info);
     return st;
 }
 
 static tb_status probe(const char *path, tb_media_info *info, int *orientation, tb_err *err)
 {
     const tbi_media_meta meta = tbi_media_meta_read(path);
-    *info = (tb_media_info){ .graph = meta.graph, .frames = 1 };
+    *info = (tb_media_info){ .texts = meta.texts, .frames = 1 };
     *orientation = meta.orientation;
     set_size(info, meta.width, meta.height, meta.orientation);
     if (meta.width > 0 && meta.height > 0)
         return TB_OK;
     const tb_status st = probe_module(path, info, orientation, err);
     if (st != TB_OK) {
-        free(info->graph);
+        json_decref(info->texts);
         *info = (tb_media_info){ 0 };
     }
     return st;
@@ -250,7 +263,7 @@ tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, do
     tb_tensor *t = NULL;
     if (!m || probe(path, &info, &c.orientation, err) != TB_OK)
         return NULL;
-    free(info.graph);
+    json_decref(info.texts);
     if (fps)
         *fps = info.fps;
     const tb_media_sink sink = { .frame = collect, .ctx = &c };
@@ -324,33 +337,63 @@ static tb_tensor *bytes_tensor(const void *data, size_t size, tb_err *err)
     return t;
 }
 
-static tb_tensor *embed(const char *format, const uint8_t *file, size_t size, const char *graph,
-                        tb_err *err)
+static tb_tensor *tag_webm(const tb_tensor *file, const tbi_media_text *texts, int count,
+                           tb_err *err)
 {
+    const char *tags[2 * TBI_MEDIA_TEXTS + 1] = { NULL };
+    const tb_media_table *m = module(err);
     tb_tensor *t = NULL;
-    if (strcmp(format, "webm") == 0) {
-        const tb_media_table *m = module(err);
-        uint8_t *data = NULL;
-        size_t n = 0;
-        if (m && m->tag(file, size, graph, &data, &n, err) == TB_OK)
-            t = bytes_tensor(data, n, err);
-        if (m)
-            m->release(data);
-        return t;
+    uint8_t *data = NULL;
+    size_t n = 0;
+    if (!m)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        tags[2 * i] = texts[i].key;
+        tags[2 * i + 1] = texts[i].text;
     }
-    tb_str out = TB_STR_INIT;
-    if (tbi_media_embed(&out, format, file, size, graph))
-        t = bytes_tensor(out.s, out.len, err);
-    else
-        tb_err_set(err, TB_EFORMAT, "the graph cannot be put into these %zu bytes of %s", size,
-                   format);
-    tb_str_free(&out);
+    if (m->tag(tb_tensor_u8(file), tb_tensor_bytes(file), tags, &data, &n, err) == TB_OK)
+        t = bytes_tensor(data, n, err);
+    m->release(data);
     return t;
 }
 
-tb_tensor *tb_media_embed(const tb_tensor *file, const char *format, const char *graph, tb_err *err)
+static bool is_good_key(const char *key)
 {
-    return embed(format, tb_tensor_u8(file), tb_tensor_bytes(file), graph, err);
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+    const size_t n = strlen(key);
+    return n >= 1 && n <= 79 && strspn(key, good) == n;
+}
+
+/* The count of those that can be put into a file. */
+static int choose_texts(const json_t *all, tbi_media_text texts[TBI_MEDIA_TEXTS])
+{
+    int count = 0;
+    const char *key;
+    json_t *text;
+    json_object_foreach((json_t *)(uintptr_t)all, key, text)
+    {
+        if (count < TBI_MEDIA_TEXTS && json_is_string(text) && is_good_key(key))
+            texts[count++] = (tbi_media_text){ key, json_string_value(text) };
+    }
+    return count;
+}
+
+tb_tensor *tb_media_embed(const tb_tensor *file, const char *format, const json_t *texts,
+                          tb_err *err)
+{
+    tbi_media_text chosen[TBI_MEDIA_TEXTS];
+    const int count = choose_texts(texts, chosen);
+    tb_tensor *t = NULL;
+    if (strcmp(format, "webm") == 0)
+        return tag_webm(file, chosen, count, err);
+    tb_str out = TB_STR_INIT;
+    if (tbi_media_embed(&out, format, tb_tensor_u8(file), tb_tensor_bytes(file), chosen, count))
+        t = bytes_tensor(out.s, out.len, err);
+    else
+        tb_err_set(err, TB_EFORMAT, "the graph cannot be put into these %zu bytes of %s",
+                   tb_tensor_bytes(file), format);
+    tb_str_free(&out);
+    return t;
 }
 
 tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
@@ -377,7 +420,7 @@ tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
     uint8_t *data = NULL;
     size_t size = 0;
     if (m->encode(&e, &data, &size, err) == TB_OK)
-        t = o->graph ? embed(format, data, size, o->graph, err) : bytes_tensor(data, size, err);
+        t = bytes_tensor(data, size, err);
     m->release(data);
     return t;
 }

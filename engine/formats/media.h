@@ -13,12 +13,15 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/json.h"
 #include "compute/tensor.h"
 
 typedef struct tb_media_info {
     int64_t frames, width, height; /* frames = 1 for a picture; -1 when the file does not say */
     double fps;                    /* 0 for a picture */
-    char *graph;                   /* the graph we embedded, or NULL; freed by the caller */
+    json_t *texts;                 /* what is embedded: JSON texts by key, of "prompt" (the graph),
+                                      "workflow" (ComfyUI's drawing of it), "view" (ours); NULL: none.
+                                      The caller's reference */
 } tb_media_info;
 
 /* Look at a file without decoding it. The size is that of the upright picture, as tb_media_read
@@ -36,8 +39,6 @@ typedef struct tb_media_options {
                   */
     double fps;
     int quality; /* 1 worst .. 100 best; 0: the default of the format */
-    const char
-        *graph; /* JSON text to embed as metadata, or NULL; every format has a place for it */
 } tb_media_options;
 
 /* The format of a path by its extension ("mp4", "webm", "gif", "png", "jpg" also for .jpeg,
@@ -50,9 +51,11 @@ const char *tb_media_format_of(const char *path);
 tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
                            const atomic_bool *cancel, tb_err *err);
 
-/* The bytes of a finished file of that format ("mp4", ...) with a graph put inside: new tensor.
- * Apart from WebM this needs no FFmpeg, so that a stored result is delivered at once. */
-tb_tensor *tb_media_embed(const tb_tensor *file, const char *format, const char *graph,
+/* The bytes of a finished file of that format ("mp4", ...) with texts put inside, in their order:
+ * new tensor. texts: an object of strings; keys are 1..79 letters, digits, '_', '-' or '.', and
+ * others are left out, as are those beyond the 16th. Every format has a place for them. Apart from
+ * WebM this needs no FFmpeg, so that a stored result is delivered at once. */
+tb_tensor *tb_media_embed(const tb_tensor *file, const char *format, const json_t *texts,
                           tb_err *err);
 
 /* Resize f32 [frames,H,W,C]; filter: "nearest", "bilinear", "bicubic", "area", "lanczos". Bicubic

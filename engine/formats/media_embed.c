@@ -1,4 +1,4 @@
-/* media_embed.c - put the graph into a finished file.
+/* media_embed.c - put texts into a finished file.
  *
  * Sources: PNG specification (W3C, third edition) 5.3, 11.3.3 and annex D; WebP container (RFC
  * 9649) 2.7; TIFF 6.0 section 2; JPEG (ITU T.81) B.2.4.5; GIF89a 24.
@@ -7,8 +7,6 @@
 
 #include "formats/media_bytes.h"
 #include "formats/media_meta.h"
-
-#define KEY TBI_MEDIA_KEY
 
 /* CRC-32 of ISO 3309, as PNG annex D defines it. */
 static uint32_t crc32_of(const char *p, size_t n)
@@ -30,54 +28,65 @@ static bool is_ascii(const char *s)
     return true;
 }
 
-static bool put_png(tb_str *out, const uint8_t *file, size_t size, const char *graph)
+static void add_png_text(tb_str *out, const tbi_media_text *t)
+{
+    tb_str chunk = TB_STR_INIT;
+    tb_str_add(&chunk, is_ascii(t->text) ? "tEXt" : "iTXt");
+    tb_str_addn(&chunk, t->key, strlen(t->key) + 1);
+    if (!is_ascii(t->text))
+        tb_str_addn(&chunk, "\0\0\0\0", 4);
+    tb_str_add(&chunk, t->text);
+    tbi_add_be(out, (uint32_t)(chunk.len - 4), 4);
+    tb_str_addn(out, chunk.s, chunk.len);
+    tbi_add_be(out, crc32_of(chunk.s, chunk.len), 4);
+    tb_str_free(&chunk);
+}
+
+static bool put_png(tb_str *out, const uint8_t *file, size_t size, const tbi_media_text *texts,
+                    int count)
 {
     enum { BEHIND_IHDR = 33 };
     if (size < BEHIND_IHDR)
         return false;
-    tb_str chunk = TB_STR_INIT;
-    tb_str_add(&chunk, is_ascii(graph) ? "tEXt" : "iTXt");
-    tb_str_addn(&chunk, KEY, sizeof KEY);
-    if (!is_ascii(graph))
-        tb_str_addn(&chunk, "\0\0\0\0", 4);
-    tb_str_add(&chunk, graph);
     tb_str_addn(out, file, BEHIND_IHDR);
-    tbi_add_be(out, (uint32_t)(chunk.len - 4), 4);
-    tb_str_addn(out, chunk.s, chunk.len);
-    tbi_add_be(out, crc32_of(chunk.s, chunk.len), 4);
+    for (int i = 0; i < count; i++)
+        add_png_text(out, &texts[i]);
     tb_str_addn(out, file + BEHIND_IHDR, size - BEHIND_IHDR);
-    tb_str_free(&chunk);
     return true;
 }
 
-static bool put_jpeg(tb_str *out, const uint8_t *file, size_t size, const char *graph)
+static void add_jpeg_comments(tb_str *out, const tbi_media_text *t)
+{
+    const size_t key = strlen(t->key) + 1, room = 65533 - key;
+    const char *text = t->text;
+    char mark = ':';
+    for (size_t left = strlen(text); left; mark = '+') {
+        const size_t n = left < room ? left : room, whole = n + key + 2;
+        const uint8_t head[] = { 0xff, 0xfe, (uint8_t)(whole >> 8), (uint8_t)whole };
+        tb_str_addn(out, head, sizeof head);
+        tb_str_addf(out, "%s%c", t->key, mark);
+        tb_str_addn(out, text, n);
+        text += n;
+        left -= n;
+    }
+}
+
+static bool put_jpeg(tb_str *out, const uint8_t *file, size_t size, const tbi_media_text *texts,
+                     int count)
 {
     if (size < 2)
         return false;
-    const char *key = KEY ":";
-    const size_t room = 65533 - strlen(key);
     tb_str_addn(out, file, 2);
-    for (size_t left = strlen(graph); left; key = KEY "+") {
-        const size_t n = left < room ? left : room, whole = n + strlen(key) + 2;
-        const uint8_t head[] = { 0xff, 0xfe, (uint8_t)(whole >> 8), (uint8_t)whole };
-        tb_str_addn(out, head, sizeof head);
-        tb_str_add(out, key);
-        tb_str_addn(out, graph, n);
-        graph += n;
-        left -= n;
-    }
+    for (int i = 0; i < count; i++)
+        add_jpeg_comments(out, &texts[i]);
     tb_str_addn(out, file + 2, size - 2);
     return true;
 }
 
-static bool put_gif(tb_str *out, const uint8_t *file, size_t size, const char *graph)
+static void add_gif_comment(tb_str *out, const tbi_media_text *t)
 {
-    const size_t start = size < 13 ? size : tbi_gif_start(file);
-    if (start >= size)
-        return false;
     tb_str text = TB_STR_INIT;
-    tb_str_addf(&text, KEY ":%s", graph);
-    tb_str_addn(out, file, start);
+    tb_str_addf(&text, "%s:%s", t->key, t->text);
     tb_str_addn(out, "\x21\xfe", 2);
     for (size_t at = 0; at < text.len;) {
         const uint8_t n = (uint8_t)(text.len - at < 255 ? text.len - at : 255);
@@ -86,30 +95,49 @@ static bool put_gif(tb_str *out, const uint8_t *file, size_t size, const char *g
         at += n;
     }
     tb_str_addn(out, "", 1);
-    tb_str_addn(out, file + start, size - start);
     tb_str_free(&text);
+}
+
+static bool put_gif(tb_str *out, const uint8_t *file, size_t size, const tbi_media_text *texts,
+                    int count)
+{
+    const size_t start = size < 13 ? size : tbi_gif_start(file);
+    if (start >= size)
+        return false;
+    tb_str_addn(out, file, start);
+    for (int i = 0; i < count; i++)
+        add_gif_comment(out, &texts[i]);
+    tb_str_addn(out, file + start, size - start);
     return true;
 }
 
-/* A TIFF block with one entry: the ASCII tag TBI_EXIF_MODEL. */
-static void add_exif(tb_str *out, const char *graph)
+/* A TIFF block: the first text in the ASCII tag TBI_EXIF_MODEL, the others in the tags before it.
+ * Entries stand by rising tag, so the texts are in reverse order. */
+static void add_exif(tb_str *out, const tbi_media_text *texts, int count)
 {
-    enum { TEXT_AT = 26 };
-    const size_t n = strlen(KEY ":") + strlen(graph) + 1, bytes = TEXT_AT + n;
+    tb_str entries = TB_STR_INIT, data = TB_STR_INIT;
+    const size_t data_at = 8 + 2 + 12 * (size_t)count + 4;
+    for (int i = count - 1; i >= 0; i--) {
+        const size_t at = data_at + data.len;
+        tb_str_addf(&data, "%s:%s", texts[i].key, texts[i].text);
+        tb_str_addn(&data, "", 1);
+        tbi_add_le(&entries, (uint32_t)(TBI_EXIF_MODEL - i), 2);
+        tbi_add_le(&entries, 2, 2);
+        tbi_add_le(&entries, (uint32_t)(data_at + data.len - at), 4);
+        tbi_add_le(&entries, (uint32_t)at, 4);
+    }
     tb_str_addn(out, "EXIF", 4);
-    tbi_add_le(out, (uint32_t)bytes, 4);
+    tbi_add_le(out, (uint32_t)(data_at + data.len), 4);
     tb_str_addn(out, "II*\0", 4);
     tbi_add_le(out, 8, 4);
-    tbi_add_le(out, 1, 2);
-    tbi_add_le(out, TBI_EXIF_MODEL, 2);
-    tbi_add_le(out, 2, 2);
-    tbi_add_le(out, (uint32_t)n, 4);
-    tbi_add_le(out, TEXT_AT, 4);
+    tbi_add_le(out, (uint32_t)count, 2);
+    tb_str_addn(out, entries.s, entries.len);
     tbi_add_le(out, 0, 4);
-    tb_str_add(out, KEY ":");
-    tb_str_addn(out, graph, strlen(graph) + 1);
-    if (bytes & 1)
+    tb_str_addn(out, data.s, data.len);
+    if ((data_at + data.len) & 1)
         tb_str_addn(out, "", 1);
+    tb_str_free(&entries);
+    tb_str_free(&data);
 }
 
 /* The size of a still WebP from the head of its one chunk, "VP8 " or "VP8L". */
@@ -126,7 +154,8 @@ static bool webp_size(const uint8_t *chunk, uint32_t *width, uint32_t *height)
     return memcmp(chunk, "VP8L", 4) == 0;
 }
 
-static bool put_webp(tb_str *out, const uint8_t *file, size_t size, const char *graph)
+static bool put_webp(tb_str *out, const uint8_t *file, size_t size, const tbi_media_text *texts,
+                     int count)
 {
     enum { FIRST = 12, EXTENDED = 30, HAS_EXIF = 0x08 };
     uint32_t width = 0, height = 0;
@@ -146,24 +175,25 @@ static bool put_webp(tb_str *out, const uint8_t *file, size_t size, const char *
     out->s[20] |= HAS_EXIF;
     const size_t from = extended ? EXTENDED : FIRST;
     tb_str_addn(out, file + from, size - from);
-    add_exif(out, graph);
+    add_exif(out, texts, count);
     for (int i = 0; i < 4; i++)
         out->s[4 + i] = (char)(uint8_t)((out->len - 8) >> 8 * i);
     return true;
 }
 
 bool tbi_media_embed(tb_str *out, const char *format, const uint8_t *file, size_t size,
-                     const char *graph)
+                     const tbi_media_text *texts, int count)
 {
     static const struct {
         const char *format;
-        bool (*put)(tb_str *out, const uint8_t *file, size_t size, const char *graph);
+        bool (*put)(tb_str *out, const uint8_t *file, size_t size, const tbi_media_text *texts,
+                    int count);
     } writers[] = {
         { "png", put_png }, { "apng", put_png },  { "jpg", put_jpeg },
         { "gif", put_gif }, { "webp", put_webp }, { "mp4", tbi_media_mp4_put },
     };
     for (size_t i = 0; i < sizeof writers / sizeof *writers; i++)
         if (strcmp(writers[i].format, format) == 0)
-            return writers[i].put(out, file, size, graph);
+            return writers[i].put(out, file, size, texts, count);
     return false;
 }

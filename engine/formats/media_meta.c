@@ -14,8 +14,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "formats/media_bytes.h"
-
-#define KEY TBI_MEDIA_KEY
+#include "formats/media_module.h"
 
 enum { MAX_TEXT = 64 << 20, MAX_CHUNKS = 100000 };
 
@@ -36,6 +35,55 @@ static char *get_text(int fd, int64_t at, uint32_t n)
         return text;
     free(text);
     return NULL;
+}
+
+/* ---------------------------------------------------------------------------------------- texts */
+
+static const char *const keys[TB_MEDIA_KEY_COUNT] = TB_MEDIA_KEYS;
+
+/* What is found in a file, and its texts as raw bytes: pieces of one may part a character. */
+typedef struct scan {
+    int fd;
+    tbi_media_meta m;
+    tb_str texts[TB_MEDIA_KEY_COUNT];
+} scan;
+
+static tb_str *text_of(scan *s, const char *key, size_t n)
+{
+    for (int i = 0; i < TB_MEDIA_KEY_COUNT; i++)
+        if (strlen(keys[i]) == n && memcmp(keys[i], key, n) == 0)
+            return &s->texts[i];
+    return NULL;
+}
+
+/* The first text of a key counts; `more` continues it. */
+static void add_text(tb_str *to, const char *text, size_t n, bool more)
+{
+    if (to && (to->len > 0) == more && to->len + n <= MAX_TEXT)
+        tb_str_addn(to, text, n);
+}
+
+/* "prompt:...", and in JPEG "prompt+...", which goes on with it. */
+static void add_comment(scan *s, const char *text, size_t n)
+{
+    size_t key = 0;
+    while (key < n && text[key] != ':' && text[key] != '+')
+        key++;
+    if (key < n)
+        add_text(text_of(s, text, key), text + key + 1, n - key - 1, text[key] == '+');
+}
+
+/* Those that are UTF-8. */
+static void take_texts(scan *s)
+{
+    for (int i = 0; i < TB_MEDIA_KEY_COUNT; i++) {
+        json_t *text = s->texts[i].len ? json_stringn(s->texts[i].s, s->texts[i].len) : NULL;
+        if (text && !s->m.texts)
+            s->m.texts = json_object();
+        if (text)
+            json_object_set_new(s->m.texts, keys[i], text);
+        tb_str_free(&s->texts[i]);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------- EXIF */
@@ -66,77 +114,77 @@ static int exif_orientation(const uint8_t *b, size_t n)
     return v >= 1 && v <= 8 ? v : 1;
 }
 
-static char *exif_graph(const uint8_t *b, size_t n)
+static void exif_texts(scan *s, const uint8_t *b, size_t n)
 {
-    bool big = false;
-    const uint8_t *e = exif_find(b, n, TBI_EXIF_MODEL, &big);
-    if (!e)
-        return NULL;
-    const uint32_t count = big ? tbi_be32(e + 4) : tbi_le32(e + 4),
-                   at = big ? tbi_be32(e + 8) : tbi_le32(e + 8);
-    const size_t skip = strlen(KEY ":");
-    if (count <= skip || at > n || count > n - at || memcmp(b + at, KEY ":", skip) != 0)
-        return NULL;
-    return tb_xstrndup((const char *)b + at + skip, count - skip);
+    for (int tag = TBI_EXIF_MODEL; tag > TBI_EXIF_MODEL - TBI_MEDIA_TEXTS; tag--) {
+        bool big = false;
+        const uint8_t *e = exif_find(b, n, tag, &big);
+        const uint32_t count = !e ? 0 : big ? tbi_be32(e + 4) : tbi_le32(e + 4);
+        const uint32_t at = !e ? 0 : big ? tbi_be32(e + 8) : tbi_le32(e + 8);
+        if (count && at <= n && count <= n - at)
+            add_comment(s, (const char *)b + at, strnlen((const char *)b + at, count));
+    }
 }
 
 /* ---------------------------------------------------------------------------------- one format */
 
-/* tEXt: keyword 0 text. iTXt: keyword 0 compressed? method language 0 translated 0 text. */
-static char *png_text(const char *chunk, size_t n, bool international)
+/* tEXt, comf: keyword 0 text. iTXt: keyword 0 compressed? method language 0 translated 0 text. */
+static void png_text(scan *s, const char *chunk, size_t n, bool international)
 {
-    const size_t key = strlen(KEY) + 1;
-    if (n < key || memcmp(chunk, KEY, key) != 0)
-        return NULL;
-    const char *p = chunk + key, *end = chunk + n;
-    if (international) {
-        if (end - p < 2 || p[0])
-            return NULL;
-        p += 2;
-        for (int i = 0; i < 2 && p; i++) {
-            p = memchr(p, 0, (size_t)(end - p));
-            p = p ? p + 1 : NULL;
-        }
+    const size_t key = strnlen(chunk, n);
+    const char *p = chunk + key + 1, *end = chunk + n;
+    if (key >= n || (international && (end - p < 2 || p[0])))
+        return;
+    p += international ? 2 : 0;
+    for (int i = 0; international && i < 2; i++) {
+        p = memchr(p, 0, (size_t)(end - p));
+        if (!p++)
+            return;
     }
-    return p ? tb_xstrndup(p, (size_t)(end - p)) : NULL;
+    add_text(text_of(s, chunk, key), p, (size_t)(end - p), false);
 }
 
-static void read_png(int fd, tbi_media_meta *m)
+/* One chunk whose content begins at `at`. */
+static void png_chunk(scan *s, const char *type, int64_t at, uint32_t n)
+{
+    const bool international = memcmp(type, "iTXt", 4) == 0;
+    uint8_t size[8];
+    if (memcmp(type, "IHDR", 4) == 0 && n == 13 && get(s->fd, at, size, 8)) {
+        s->m.width = tbi_be32(size);
+        s->m.height = tbi_be32(size + 4);
+    } else if (memcmp(type, "acTL", 4) == 0) {
+        s->m.width = s->m.height = 0; /* an animation */
+    } else if (international || memcmp(type, "tEXt", 4) == 0 || memcmp(type, "comf", 4) == 0) {
+        char *chunk = get_text(s->fd, at, n);
+        if (chunk)
+            png_text(s, chunk, n, international);
+        free(chunk);
+    }
+}
+
+static void read_png(scan *s)
 {
     uint8_t h[8];
     int64_t at = 8;
-    for (int i = 0; i < MAX_CHUNKS && get(fd, at, h, 8); i++) {
+    for (int i = 0; i < MAX_CHUNKS && get(s->fd, at, h, 8); i++) {
         const uint32_t n = tbi_be32(h);
-        const bool plain = memcmp(h + 4, "tEXt", 4) == 0;
-        uint8_t size[8];
-        if (memcmp(h + 4, "IHDR", 4) == 0 && n == 13 && get(fd, at + 8, size, 8)) {
-            m->width = tbi_be32(size);
-            m->height = tbi_be32(size + 4);
-        } else if (memcmp(h + 4, "acTL", 4) == 0) {
-            m->width = m->height = 0; /* an animation */
-        } else if (m->graph) {
-            if (memcmp(h + 4, "IDAT", 4) == 0)
-                return;
-        } else if (plain || memcmp(h + 4, "iTXt", 4) == 0) {
-            char *chunk = get_text(fd, at + 8, n);
-            m->graph = chunk ? png_text(chunk, n, !plain) : NULL;
-            free(chunk);
-        } else if (memcmp(h + 4, "IEND", 4) == 0) {
+        if (memcmp(h + 4, "IEND", 4) == 0)
             return;
-        }
+        png_chunk(s, (const char *)h + 4, at + 8, n);
         at += 12 + (int64_t)n;
     }
 }
 
-static void read_webp(int fd, tbi_media_meta *m)
+static void read_webp(scan *s)
 {
     uint8_t h[8];
     int64_t at = 12;
-    for (int i = 0; i < MAX_CHUNKS && get(fd, at, h, 8); i++) {
+    for (int i = 0; i < MAX_CHUNKS && get(s->fd, at, h, 8); i++) {
         const uint32_t n = tbi_le32(h + 4);
         if (memcmp(h, "EXIF", 4) == 0) {
-            uint8_t *b = (uint8_t *)get_text(fd, at + 8, n);
-            m->graph = b ? exif_graph(b, n) : NULL;
+            uint8_t *b = (uint8_t *)get_text(s->fd, at + 8, n);
+            if (b)
+                exif_texts(s, b, n);
             free(b);
             return;
         }
@@ -144,39 +192,34 @@ static void read_webp(int fd, tbi_media_meta *m)
     }
 }
 
-static void jpeg_segment(tbi_media_meta *m, tb_str *graph, int marker, const char *b, size_t n)
+static void jpeg_segment(scan *s, int marker, const char *b, size_t n)
 {
-    const size_t skip = strlen(KEY ":");
     const bool is_frame =
         (marker & 0xf0) == 0xc0 && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
     if (is_frame && n >= 5) {
-        m->height = tbi_be16((const uint8_t *)b + 1);
-        m->width = tbi_be16((const uint8_t *)b + 3);
+        s->m.height = tbi_be16((const uint8_t *)b + 1);
+        s->m.width = tbi_be16((const uint8_t *)b + 3);
     } else if (marker == 0xe1 && n > 6 && memcmp(b, "Exif\0\0", 6) == 0) {
-        m->orientation = exif_orientation((const uint8_t *)b + 6, n - 6);
-    } else if (marker == 0xfe && n > skip && memcmp(b, graph->len ? KEY "+" : KEY ":", skip) == 0) {
-        tb_str_addn(graph, b + skip, n - skip);
+        s->m.orientation = exif_orientation((const uint8_t *)b + 6, n - 6);
+    } else if (marker == 0xfe) {
+        add_comment(s, b, n);
     }
 }
 
-static void read_jpeg(int fd, tbi_media_meta *m)
+static void read_jpeg(scan *s)
 {
-    tb_str graph = TB_STR_INIT;
     uint8_t h[4];
     int64_t at = 2;
-    for (int i = 0; i < MAX_CHUNKS && get(fd, at, h, 4); i++) {
+    for (int i = 0; i < MAX_CHUNKS && get(s->fd, at, h, 4); i++) {
         const int n = tbi_be16(h + 2);
         if (h[0] != 0xff || h[1] == 0xda || n < 2) /* start of scan: the pixels */
             break;
-        char *b = get_text(fd, at + 4, (uint32_t)n - 2);
+        char *b = get_text(s->fd, at + 4, (uint32_t)n - 2);
         if (b)
-            jpeg_segment(m, &graph, h[1], b, (size_t)n - 2);
+            jpeg_segment(s, h[1], b, (size_t)n - 2);
         free(b);
         at += 2 + n;
     }
-    if (graph.len)
-        m->graph = tb_str_take(&graph);
-    tb_str_free(&graph);
 }
 
 /* The sub-blocks of an extension, joined; *at moves behind them. */
@@ -191,39 +234,40 @@ static void gif_blocks(int fd, int64_t *at, tb_str *text)
     *at += 1;
 }
 
-static void read_gif(int fd, tbi_media_meta *m)
+static void read_gif(scan *s)
 {
     uint8_t head[13], h[2];
-    if (!get(fd, 0, head, sizeof head))
+    if (!get(s->fd, 0, head, sizeof head))
         return;
     int64_t at = (int64_t)tbi_gif_start(head);
-    for (int i = 0; i < MAX_CHUNKS && !m->graph && get(fd, at, h, 2) && h[0] == 0x21; i++) {
+    for (int i = 0; i < MAX_CHUNKS && get(s->fd, at, h, 2) && h[0] == 0x21; i++) {
         tb_str text = TB_STR_INIT;
         at += 2;
-        gif_blocks(fd, &at, &text);
-        if (h[1] == 0xfe && text.len && tb_str_starts(text.s, KEY ":"))
-            m->graph = tb_xstrdup(text.s + strlen(KEY ":"));
+        gif_blocks(s->fd, &at, &text);
+        if (h[1] == 0xfe && text.len)
+            add_comment(s, text.s, text.len);
         tb_str_free(&text);
     }
 }
 
 tbi_media_meta tbi_media_meta_read(const char *path)
 {
-    tbi_media_meta m = { .orientation = 1 };
+    scan s = { .m = { .orientation = 1 } };
     uint8_t h[12] = { 0 };
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return m;
-    if (!get(fd, 0, h, sizeof h))
+    s.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (s.fd < 0)
+        return s.m;
+    if (!get(s.fd, 0, h, sizeof h))
         ;
     else if (memcmp(h, "\x89PNG\r\n\x1a\n", 8) == 0)
-        read_png(fd, &m);
+        read_png(&s);
     else if (memcmp(h, "RIFF", 4) == 0 && memcmp(h + 8, "WEBP", 4) == 0)
-        read_webp(fd, &m);
+        read_webp(&s);
     else if (memcmp(h, "\xff\xd8\xff", 3) == 0)
-        read_jpeg(fd, &m);
+        read_jpeg(&s);
     else if (memcmp(h, "GIF8", 4) == 0)
-        read_gif(fd, &m);
-    close(fd);
-    return m;
+        read_gif(&s);
+    close(s.fd);
+    take_texts(&s);
+    return s.m;
 }

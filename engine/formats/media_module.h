@@ -14,7 +14,14 @@
 
 #include "base/err.h"
 
-#define TB_MEDIA_ABI 1
+#define TB_MEDIA_ABI 2
+
+/* The keys of the texts that are read out of files. */
+#define TB_MEDIA_KEYS                \
+    {                                \
+        "prompt", "workflow", "view" \
+    }
+enum { TB_MEDIA_KEY_COUNT = 3 };
 
 typedef struct tb_media_host {
     tb_status (*err_setv)(tb_err *err, tb_status status, const char *fmt, va_list ap);
@@ -24,7 +31,7 @@ typedef struct tb_media_facts {
     int64_t frames, width, height; /* as stored; frames = -1: unknown */
     double fps;                    /* 0: a picture */
     int quarter_turns; /* clockwise, 0..3: how the picture is to be turned for display */
-    char *graph;       /* the tag "prompt", or NULL; freed by table->release */
+    char *texts[TB_MEDIA_KEY_COUNT]; /* the tags of those names, or NULL; freed by table->release */
 } tb_media_facts;
 
 /* Receives decoded frames, in order: 8-bit RGB, rows `stride` bytes apart, all of the same size. */
@@ -52,8 +59,8 @@ typedef struct tb_media_table {
                       const tb_media_sink *sink, const atomic_bool *cancel, tb_err *err);
     /* *data is freed by release. */
     tb_status (*encode)(const tb_media_encoding *e, uint8_t **data, size_t *size, tb_err *err);
-    /* The WebM file with the tag "prompt" inside. *data is freed by release. */
-    tb_status (*tag)(const uint8_t *file, size_t size, const char *graph, uint8_t **data,
+    /* The WebM file with tags inside: key, text, ..., NULL. *data is freed by release. */
+    tb_status (*tag)(const uint8_t *file, size_t size, const char *const *tags, uint8_t **data,
                      size_t *out_size, tb_err *err);
     void (*release)(void *p);
 } tb_media_table;

@@ -16,7 +16,7 @@ tb_status tbi_media_fail_av(tb_err *err, tb_status status, int code, const char 
 tb_status tbi_media_probe(const char *path, tb_media_facts *facts, tb_err *err);
 tb_status tbi_media_read(const char *path, int64_t first, int64_t max_frames,
                          const tb_media_sink *sink, const atomic_bool *cancel, tb_err *err);
-tb_status tbi_media_tag(const uint8_t *file, size_t size, const char *graph, uint8_t **data,
+tb_status tbi_media_tag(const uint8_t *file, size_t size, const char *const *tags, uint8_t **data,
                         size_t *out_size, tb_err *err);
 tb_status tbi_media_encode(const tb_media_encoding *e, uint8_t **data, size_t *size, tb_err *err);
 

@@ -230,14 +230,23 @@ static int quarter_turns(const reader *r)
     return isfinite(counterclockwise) ? (int)((lrint(-counterclockwise / 90) % 4 + 4) % 4) : 0;
 }
 
+static tb_status texts_of(const reader *r, tb_media_facts *f, tb_err *err)
+{
+    static const char *const keys[TB_MEDIA_KEY_COUNT] = TB_MEDIA_KEYS;
+    for (int i = 0; i < TB_MEDIA_KEY_COUNT; i++) {
+        const AVDictionaryEntry *tag = av_dict_get(r->format->metadata, keys[i], NULL, 0);
+        if (tag && !(f->texts[i] = av_strdup(tag->value)))
+            return tbi_media_fail(err, TB_ENOMEM, "no memory to read '%s'", r->path);
+    }
+    return TB_OK;
+}
+
 static tb_status facts_of(reader *r, tb_media_facts *f, tb_err *err)
 {
-    const AVDictionaryEntry *tag = av_dict_get(r->format->metadata, "prompt", NULL, 0);
     f->width = r->stream->codecpar->width;
     f->height = r->stream->codecpar->height;
     f->quarter_turns = quarter_turns(r);
-    if (tag && !(f->graph = av_strdup(tag->value)))
-        return tbi_media_fail(err, TB_ENOMEM, "no memory to read '%s'", r->path);
+    TB_TRY(texts_of(r, f, err));
     f->frames = 1;
     if (is_picture(r))
         return TB_OK;

@@ -1,4 +1,4 @@
-/* media_module_tag.c - a tag put into a finished WebM by writing its packets anew into a second
+/* media_module_tag.c - tags put into a finished WebM by writing its packets anew into a second
  * one. */
 #include <string.h>
 
@@ -25,7 +25,7 @@ static int open_input(copier *c, const uint8_t *data, size_t size)
     return e < 0 ? e : c->in->nb_streams == 1 ? 0 : AVERROR_INVALIDDATA;
 }
 
-static int open_output(copier *c, const char *graph)
+static int open_output(copier *c, const char *const *tags)
 {
     const AVStream *from = c->in->streams[0];
     const int e = avformat_alloc_output_context2(&c->out, NULL, "webm", NULL);
@@ -37,7 +37,8 @@ static int open_output(copier *c, const char *graph)
     c->out->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_BITEXACT;
     to->time_base = from->time_base;
     to->avg_frame_rate = from->avg_frame_rate;
-    av_dict_set(&c->out->metadata, "prompt", graph, 0);
+    for (; *tags; tags += 2)
+        av_dict_set(&c->out->metadata, tags[0], tags[1], 0);
     return avcodec_parameters_copy(to->codecpar, from->codecpar);
 }
 
@@ -69,13 +70,13 @@ static void copier_close(copier *c)
     av_free(c->to.data);
 }
 
-tb_status tbi_media_tag(const uint8_t *file, size_t size, const char *graph, uint8_t **data,
+tb_status tbi_media_tag(const uint8_t *file, size_t size, const char *const *tags, uint8_t **data,
                         size_t *out_size, tb_err *err)
 {
     copier c = { 0 };
     int e = open_input(&c, file, size);
     if (e >= 0)
-        e = open_output(&c, graph);
+        e = open_output(&c, tags);
     if (e >= 0)
         e = copy_packets(&c);
     if (e >= 0) {

@@ -1,4 +1,4 @@
-/* media_mp4.c - a tag put into a finished MP4: moov/udta/meta with keys and ilst (QuickTime File
+/* media_mp4.c - texts put into a finished MP4: moov/udta/meta with keys and ilst (QuickTime File
  * Format, "Metadata"), as FFmpeg's use_metadata_tags writes it.
  *
  * The index stands before the pictures, so all chunk offsets (ISO/IEC 14496-12, 8.7.5) move by what
@@ -84,12 +84,35 @@ static void begin(tb_str *out, size_t size, const char *type)
     tb_str_addn(out, type, 4);
 }
 
-static void add_udta(tb_str *out, const char *text)
+static void add_keys(tb_str *out, const tbi_media_text *texts, int count)
 {
-    static const char key[] = TBI_MEDIA_KEY;
-    const size_t n = strlen(text), k = strlen(key);
-    const size_t hdlr = 33, keys = 24 + k, data = 16 + n, ilst = 16 + data;
-    const size_t meta = 12 + hdlr + keys + ilst;
+    tbi_add_be(out, 0, 4);
+    tbi_add_be(out, (uint32_t)count, 4);
+    for (int i = 0; i < count; i++) {
+        begin(out, 8 + strlen(texts[i].key), "mdta");
+        tb_str_add(out, texts[i].key);
+    }
+}
+
+static void add_values(tb_str *out, const tbi_media_text *texts, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const size_t data = 16 + strlen(texts[i].text);
+        tbi_add_be(out, 8 + data, 4);
+        tbi_add_be(out, (uint32_t)i + 1, 4); /* which key */
+        begin(out, data, "data");
+        tbi_add_be(out, 1, 4); /* UTF-8 */
+        tbi_add_be(out, 0, 4);
+        tb_str_add(out, texts[i].text);
+    }
+}
+
+static void add_udta(tb_str *out, const tbi_media_text *texts, int count)
+{
+    tb_str keys = TB_STR_INIT, values = TB_STR_INIT;
+    add_keys(&keys, texts, count);
+    add_values(&values, texts, count);
+    const size_t hdlr = 33, meta = 12 + hdlr + 8 + keys.len + 8 + values.len;
     begin(out, 8 + meta, "udta");
     begin(out, meta, "meta");
     tbi_add_be(out, 0, 4);
@@ -98,26 +121,21 @@ static void add_udta(tb_str *out, const char *text)
     tb_str_add(out, "mdta");
     for (int i = 0; i < 13; i++)
         tbi_add_be(out, 0, 1);
-    begin(out, keys, "keys");
-    tbi_add_be(out, 0, 4);
-    tbi_add_be(out, 1, 4);
-    begin(out, 8 + k, "mdta");
-    tb_str_add(out, key);
-    begin(out, ilst, "ilst");
-    tbi_add_be(out, 8 + data, 4);
-    tbi_add_be(out, 1, 4); /* the first key */
-    begin(out, data, "data");
-    tbi_add_be(out, 1, 4); /* UTF-8 */
-    tbi_add_be(out, 0, 4);
-    tb_str_add(out, text);
+    begin(out, 8 + keys.len, "keys");
+    tb_str_addn(out, keys.s, keys.len);
+    begin(out, 8 + values.len, "ilst");
+    tb_str_addn(out, values.s, values.len);
+    tb_str_free(&keys);
+    tb_str_free(&values);
 }
 
-bool tbi_media_mp4_put(tb_str *out, const uint8_t *file, size_t size, const char *graph)
+bool tbi_media_mp4_put(tb_str *out, const uint8_t *file, size_t size, const tbi_media_text *texts,
+                       int count)
 {
     tb_str copy = TB_STR_INIT, udta = TB_STR_INIT;
     bool done = false;
     tb_str_addn(&copy, file, size);
-    add_udta(&udta, graph);
+    add_udta(&udta, texts, count);
     uint8_t *p = (uint8_t *)copy.s, *end = p + size, *start = p;
     for (box b; next_box(&p, end, &b); start = p) {
         if (!is(&b, "moov") || b.body != start + 8)

@@ -341,9 +341,9 @@ void *tb_job_shared(tb_job *job, void *(*make)(void), void (*drop)(void *))
     return shared;
 }
 
-const char *tb_job_document(const tb_job *job)
+const json_t *tb_job_metadata(const tb_job *job)
 {
-    return job->run->o.no_metadata ? NULL : job->run->graph_text;
+    return job->run->metadata;
 }
 
 void tb_job_delivered(tb_job *job, const char *path, const char *kind)

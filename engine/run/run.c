@@ -288,6 +288,8 @@ static json_t *stored_document(const tb_run *r)
         json_object_set_new(d, "until", json_string(r->until));
     if (r->o.lenient)
         json_object_set_new(d, "lenient", json_true());
+    if (json_object_get(r->o.document, "view"))
+        json_object_set(d, "view", json_object_get(r->o.document, "view"));
     json_object_set_new(d, "script", sources ? sources : json_null());
     return d;
 }
@@ -305,6 +307,32 @@ static void journal_begin(tb_run *r, tb_err *err)
     json_decref(document);
 }
 
+static json_t *json_text(const json_t *v)
+{
+    char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    json_t *s = text ? json_string(text) : json_null();
+    free(text);
+    return s;
+}
+
+/* The graph comes first, and nothing takes its place. */
+static json_t *metadata_of(const tb_run *r)
+{
+    char *graph = tb_json_canonical(r->graph);
+    json_t *texts = json_pack("{ss}", "prompt", graph), *more;
+    const json_t *view = json_object_get(r->o.document, "view");
+    const char *key;
+    free(graph);
+    if (json_object_size(view))
+        json_object_set_new(texts, "view", json_text(view));
+    json_object_foreach(r->o.embed, key, more)
+    {
+        if (!json_object_get(texts, key))
+            json_object_set_new(texts, key, json_text(more));
+    }
+    return texts;
+}
+
 static void prepare(void *arg)
 {
     preparation *p = arg;
@@ -315,7 +343,7 @@ static void prepare(void *arg)
         r->o.on_plan(r->o.ctx, r);
     if (r->o.plan_only)
         return;
-    r->graph_text = tb_json_canonical(r->graph);
+    r->metadata = r->o.no_metadata ? NULL : metadata_of(r);
     if (r->engine->store)
         journal_begin(r, &p->err);
 }
@@ -413,7 +441,7 @@ void tbi_run_free(tb_run *r)
     free(r->plan);
     free(r->spare.items);
     tb_map_free(&r->noted);
-    free(r->graph_text);
+    json_decref(r->metadata);
     free(r->title);
     free(r->until);
     free(r->cwd);

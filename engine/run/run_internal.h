@@ -125,7 +125,7 @@ struct tb_run {
     tb_run_options o; /* the pointers in it are not used after submission; copies follow */
     char *title, *until, *cwd;
     tbi_paths paths;
-    char *graph_text;           /* the graph document as it is embedded in files */
+    json_t *metadata;           /* JSON texts by key, as they are embedded in files; or NULL */
     json_t *graph, *target_ids; /* as submitted, for resuming; ids may be NULL */
     tb_script *script, *own_script;
     tb_types *own_types;

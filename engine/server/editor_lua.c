@@ -197,21 +197,61 @@ static json_t *open_json(const open_task *o, const char *text, size_t n, tb_err 
     return answer;
 }
 
+static json_t *open_text(const open_task *o, const json_t *text, tb_err *err)
+{
+    return text ? open_json(o, json_string_value(text), json_string_length(text), err) : NULL;
+}
+
+static bool has_places(const json_t *answer)
+{
+    const char *id;
+    json_t *node;
+    json_object_foreach(json_object_get(json_object_get(answer, "document"), "graph"), id, node)
+    {
+        if (json_object_get(json_object_get(node, "_meta"), "pos"))
+            return true;
+    }
+    return false;
+}
+
+/* The graph as it ran with our own places and groups; of a file by ComfyUI the drawing it carries,
+ * where that can be read, for its graph has no places. */
+static json_t *open_texts(const open_task *o, const json_t *texts, tb_err *err)
+{
+    tb_err ignored = TB_ERR_INIT;
+    const json_t *prompt = json_object_get(texts, "prompt"), *view = json_object_get(texts, "view"),
+                 *workflow = json_object_get(texts, "workflow");
+    json_t *answer = open_text(o, prompt, err);
+    json_t *drawn = prompt && has_places(answer)
+                        ? NULL
+                        : open_text(o, workflow, answer || prompt ? &ignored : err);
+    if (drawn) {
+        json_decref(answer);
+        *err = (tb_err)TB_ERR_INIT;
+        return drawn;
+    }
+    json_t *seen = answer && view ? tb_json_parse(json_string_value(view), json_string_length(view),
+                                                  o->name, &ignored)
+                                  : NULL;
+    if (json_is_object(seen))
+        json_object_set(json_object_get(answer, "document"), "view", seen);
+    json_decref(seen);
+    return answer;
+}
+
 static json_t *open_media(const open_task *o, tb_err *err)
 {
     tb_media_info info = { 0 };
     if (tb_media_probe(o->path, &info, err) != TB_OK)
         return NULL;
-    if (!info.graph) {
+    json_t *answer = open_texts(o, info.texts, err);
+    if (answer)
+        json_object_set_new(answer, "from", json_string("media"));
+    else
         tb_err_set(err, TB_ENOTFOUND,
                    "%s carries no graph; only videos and pictures made by tubelet or ComfyUI do",
                    o->name);
-        return NULL;
-    }
-    json_t *answer = open_json(o, info.graph, strlen(info.graph), err);
-    if (answer)
-        json_object_set_new(answer, "from", json_string("media"));
-    free(info.graph);
+    json_decref(info.texts);
     return answer;
 }
 

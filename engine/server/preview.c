@@ -229,7 +229,7 @@ static int64_t media_frames(const tb_tensor *bytes, double *fps)
         return 0;
     const tb_status st = tb_media_probe(f.path, &info, NULL);
     close(f.fd);
-    free(info.graph);
+    json_decref(info.texts);
     *fps = info.fps > 0 ? info.fps : STILL_FPS;
     return st != TB_OK ? 0 : info.frames > 0 ? info.frames : 1;
 }

@@ -86,6 +86,7 @@ static void prepare_run(void *ctx, const tb_prompt *p, tb_run_options *o)
     const tb_server *s = ctx;
     tb_err err = TB_ERR_INIT;
     tbs_run_options(s, o);
+    o->embed = json_object_get(p->extra_data, "extra_pnginfo");
     if (json_is_object(json_object_get(p->document, "script")))
         return;
     o->script = tbs_library_script(s);
