@@ -34,6 +34,19 @@ export class Server {
     return s;
   }
 
+  // Start one for fn and stop it however that ends; a clean end is part of the test.
+  static async during(args, fn) {
+    const server = await Server.start(...args);
+    try {
+      await fn(server);
+    } catch (e) {
+      server.process.kill("SIGKILL");
+      throw e;
+    }
+    const code = await server.stop();
+    if (code !== 0) throw new Error(`the server ended with ${code}: ${server.said}`);
+  }
+
   // Its exit code; 0 is a clean end, also for the sanitizers.
   async stop() {
     this.process.kill("SIGTERM");
