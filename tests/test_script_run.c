@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "script/script.h"
 
 static tb_script *load(void)
@@ -195,10 +196,68 @@ TEST(versions_follow_the_source)
     json_decref(d);
 }
 
+/* What a function beside run answers, or the error's text. Consumes the inputs. */
+static void check_hook(tb_script *s, const char *hook, const char *type, tb_value *inputs,
+                       const char *want)
+{
+    tb_err err = TB_ERR_INIT;
+    char got[1400];
+    json_t *answer = tb_script_hook(s, hook, type, inputs, NULL, &err);
+    char *text = answer ? tb_json_canonical(answer) : NULL;
+    CHECK_STR(text ? text : tb_err_text(&err, NULL, got, sizeof got), want);
+    free(text);
+    json_decref(answer);
+    tb_value_unref(&inputs);
+}
+
+TEST(functions_beside_run_are_asked)
+{
+    tb_script *s = load();
+#define B(n) record1("b", tb_value_int(n))
+    check_hook(s, "need", "asker", B(0), "[\"a\"]");
+    check_hook(s, "need", "asker", record1("a", tensor23()), "[]");
+    check_hook(s, "need", "asker", B(1),
+               "tests/lua/nodes.lua:39: need of 'asker' must return names of lazy inputs, got 'b'");
+    check_hook(s, "changed", "asker", B(3), "{\"value\":[1,\"x\"]}");
+    check_hook(s, "changed", "asker", B(-1), "{\"always\":true}");
+    check_hook(s, "validate", "asker", B(0), "{}");
+    check_hook(s, "validate", "asker", B(1), "{\"input\":\"b\",\"message\":\"b is 1\"}");
+    check_hook(s, "validate", "asker", B(2), "{\"input\":null,\"message\":\"\"}");
+    check_hook(s, "need", "echo", B(0), "node 'echo' has no need; load the file that defines it");
+    check_echo(s, tb_value_int(1));
+    tb_script_stop(&s);
+}
+
+static void check_definition(const char *fields, const char *want)
+{
+    tb_err err = TB_ERR_INIT;
+    char source[400], got[1400];
+    tb_script *s = tb_script_start(&err);
+    snprintf(source, sizeof source,
+             "local tb = require 'tubelet'\ntb.node { name = 'n', run = print, %s }", fields);
+    CHECK(!tb_script_load_text(s, "x.lua", source, strlen(source), false, &err));
+    CHECK_STR(tb_err_text(&err, NULL, got, sizeof got), want);
+    tb_script_stop(&s);
+}
+
+TEST(definitions_are_checked)
+{
+    check_definition("need = 5", "x.lua:2: need must be a function, got a number");
+    check_definition("rest = 'image'",
+                     "x.lua:2: a port type is written in capitals, as \"LATENT\", got 'image'");
+    check_definition("rest = true", "x.lua:2: rest is the port type of inputs that are not "
+                                    "declared, as \"IMAGE\", got a boolean");
+    check_definition("chagned = print",
+                     "x.lua:2: tb.node has no field 'chagned'; it takes name, inputs, outputs, "
+                     "run, need, changed, impure, title, category, doc, example, version, target, "
+                     "rest, validate");
+}
+
 static const struct tb_test tests[] = {
-    TEST_CASE(records_and_tensors_cross),   TEST_CASE(slices_joins_and_statistics),
-    TEST_CASE(scalars_keep_their_kind),     TEST_CASE(failures_name_the_line),
-    TEST_CASE(cancel_stops_a_node_at_once), TEST_CASE(versions_follow_the_source),
+    TEST_CASE(functions_beside_run_are_asked), TEST_CASE(definitions_are_checked),
+    TEST_CASE(records_and_tensors_cross),      TEST_CASE(slices_joins_and_statistics),
+    TEST_CASE(scalars_keep_their_kind),        TEST_CASE(failures_name_the_line),
+    TEST_CASE(cancel_stops_a_node_at_once),    TEST_CASE(versions_follow_the_source),
 };
 
 int main(int argc, char **argv)

@@ -35,5 +35,13 @@ tb.node { name = "forever", inputs = {}, outputs = { v = "*" },
             end
           end }
 tb.node { name = "function_out", inputs = {}, outputs = { v = "*" }, run = function() return print end }
+tb.node { name = "asker", inputs = { a = tb.port("*", { lazy = true }), b = tb.int { default = 0 } }, outputs = { v = "*" },
+          need = function(_, inp) return inp.a == nil and (inp.b == 0 and "a" or { "b" }) or nil end,
+          changed = function(_, inp) return inp.b < 0 and 0 / 0 or { inp.b % 2, "x" } end,
+          validate = function(_, inp)
+            if inp.b == 1 then return "b is 1", "b" end
+            return inp.b ~= 2
+          end,
+          run = function(_, inp) return inp.a end }
 
 return tb.graph { build = function() return tb.echo { v = tb.few {}.a } end }
