@@ -50,7 +50,7 @@ test("scripts that never end hold up nobody", { timeout: 60_000 }, () =>
     });
     assert.match(story.error.exception_message, /took too long/);
     assert.ok(asked > 20, `${asked} requests were answered meanwhile`);
-    assert.ok(longest < 250, `one took ${longest} ms`); // a few are usual; the machine may be busy
+    assert.ok(longest < 1000, `one took ${longest} ms`); // waiting for the script would be 2000; the machine may be busy
     console.log(`# ${asked} requests while a script looped, the longest ${longest.toFixed(1)} ms`);
 
     const from = client.frames.length;
