@@ -1,5 +1,6 @@
 /* test_comfy.c - ComfyUI's routes over HTTP: prompts, errors to the letter, queue and history. */
 #include "comfy_bench.h"
+#include "formats/media.h"
 
 static bench b;
 static client c;
@@ -269,6 +270,117 @@ TEST(uploads_are_kept_under_free_names)
     CHECK_STR(c.body.s, "two");
 }
 
+/* The bytes of a PNG of one row; with a graph inside where it has no alpha. */
+static tb_tensor *row_png(const float *pixels, int width, int channels)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *t = tb_tensor_new(TB_F32, &TB_SHAPE(1, 1, width, channels), &err);
+    json_t *texts = json_pack("{ss}", "prompt", "{}");
+    REQUIRE(t);
+    memcpy(tb_tensor_f32_mut(t), pixels, tb_tensor_bytes(t));
+    tb_tensor *png = tb_media_encode(t, &(tb_media_options){ .format = "png" }, NULL, &err);
+    tb_tensor *file = channels == 3 ? tb_media_embed(png, "png", texts, &err) : tb_tensor_ref(png);
+    REQUIRE(file);
+    tb_tensor_unref(&t);
+    tb_tensor_unref(&png);
+    json_decref(texts);
+    return file;
+}
+
+static void upload_take(const char *route, const char *name, const char *ref, tb_tensor *file,
+                        int status)
+{
+    tb_str body = TB_STR_INIT;
+    tb_str_addf(&body,
+                "--B\r\nContent-Disposition: form-data; name=\"original_ref\"\r\n\r\n%s\r\n--B\r\n"
+                "Content-Disposition: form-data; name=\"image\"; filename=\"%s\"\r\n"
+                "Content-Type: image/png\r\n\r\n",
+                ref, name);
+    tb_str_addn(&body, tb_tensor_data(file), tb_tensor_bytes(file));
+    tb_str_add(&body, "\r\n--B--\r\n");
+    char *head = tb_xasprintf("POST %s HTTP/1.1\r\n"
+                              "Content-Type: multipart/form-data; boundary=B\r\n",
+                              route);
+    CHECK(client_request(&c, head, body.s, body.len));
+    CHECK_INT(client_read(&c, true), status);
+    tb_tensor_unref(&file);
+    tb_str_free(&body);
+    free(head);
+}
+
+/* What /view answers, as pixels; *has_alpha and *texts (a new reference) may be NULL. */
+static tb_tensor *viewed(const char *query, bool *has_alpha, json_t **texts)
+{
+    char path[] = "/tmp/tb_view_XXXXXX";
+    tb_err err = TB_ERR_INIT;
+    bool found;
+    tb_media_info info = { 0 };
+    CHECK_INT(client_call(&c, "GET", query, NULL), 200);
+    close(mkstemp(path));
+    CHECK_OK(tb_fs_write(path, c.body.s, c.body.len, false, &err));
+    tb_tensor *t = tb_media_read_rgba(path, has_alpha ? has_alpha : &found, NULL, &err);
+    REQUIRE(t);
+    CHECK_OK(tb_media_probe(path, &info, &err));
+    if (texts)
+        *texts = json_incref(info.texts);
+    json_decref(info.texts);
+    unlink(path);
+    return t;
+}
+
+static void check_row(const char *query, const float *want, int n, bool with_alpha)
+{
+    bool has_alpha = false;
+    tb_tensor *t = viewed(query, &has_alpha, NULL);
+    CHECK_INT(tb_tensor_count(t), n);
+    CHECK_INT(has_alpha, with_alpha);
+    for (int i = 0; i < n && i < tb_tensor_count(t); i++)
+        CHECK_NEAR(tb_tensor_f32(t)[i], want[i], 1e-6);
+    tb_tensor_unref(&t);
+}
+
+TEST(a_mask_replaces_the_alpha_of_its_picture)
+{
+    const float picture[] = { 1, 0, 0, 0, 1, 0 }, mask[] = { 0, 0, 0, 0.2F, 0, 0, 0, 1 },
+                whole[] = { 1, 0, 0, 0.2F, 0, 1, 0, 1 }, colours[] = { 1, 0, 0, 1, 0, 1, 0, 1 },
+                alpha[] = { 0, 0, 0, 0.2F, 0, 0, 0, 1 };
+    const char *ref = "{\"filename\":\"row.png\",\"type\":\"input\"}";
+    json_t *texts = NULL;
+    upload_take("/upload/image", "row.png", "", row_png(picture, 2, 3), 200);
+    upload_take("/upload/mask", "clip.png", ref, row_png(mask, 2, 4), 200);
+    json_t *j = json_loads(c.body.s, 0, NULL);
+    CHECK_STR(at(j, "name"), "clip.png");
+    json_decref(j);
+    check_row("/view?type=input&filename=clip.png", whole, 8, true);
+    check_row("/view?type=input&filename=clip.png&channel=rgb", colours, 8, false);
+    check_row("/view?type=input&filename=clip.png&channel=a", alpha, 8, true);
+    tb_tensor *t = viewed("/view?type=input&filename=clip.png", NULL, &texts);
+    CHECK_STR(json_string_value(json_object_get(texts, "prompt")), "{}");
+    json_decref(texts);
+    tb_tensor_unref(&t);
+    bool has_alpha = false;
+    t = viewed("/view?type=input&filename=clip.png&preview=webp;90", &has_alpha, NULL);
+    CHECK(has_alpha);
+    tb_tensor_unref(&t);
+    t = viewed("/view?type=input&filename=clip.png&preview=jpeg", &has_alpha, NULL);
+    CHECK(!has_alpha);
+    tb_tensor_unref(&t);
+}
+
+TEST(masks_that_do_not_fit_are_refused)
+{
+    const float picture[] = { 1, 0, 0, 0, 1, 0 }, mask[] = { 0, 0, 0, 1 };
+    upload_take("/upload/image", "row.png", "", row_png(picture, 2, 3), 200);
+    upload_take("/upload/mask", "m.png", "{\"filename\":\"row.png [input]\"}", row_png(mask, 1, 4),
+                400);
+    json_t *j = json_loads(c.body.s, 0, NULL);
+    CHECK_STR(at(j, "error.message"), "the mask must be 2x1 pixels as its picture, got 1x1");
+    json_decref(j);
+    upload_take("/upload/mask", "m.png", "{\"filename\":\"../row.png\"}", row_png(mask, 1, 4), 400);
+    upload_take("/upload/mask", "m.png", "{\"filename\":\"none.png\"}", row_png(mask, 1, 4), 400);
+    upload_take("/upload/mask", "m.png", "no json", row_png(mask, 1, 4), 400);
+}
+
 TEST(object_info_keeps_the_order_of_declaration)
 {
     json_t *j = ask(&c, 200, "GET", "/object_info/t_pick", NULL);
@@ -428,6 +540,8 @@ int main(int argc, char **argv)
         TEST_CASE(view_refuses_what_is_not_ours),
         TEST_CASE(queue_can_be_seen_and_edited),
         TEST_CASE(uploads_are_kept_under_free_names),
+        TEST_CASE(a_mask_replaces_the_alpha_of_its_picture),
+        TEST_CASE(masks_that_do_not_fit_are_refused),
         TEST_CASE(object_info_keeps_the_order_of_declaration),
         TEST_CASE(jobs_list_what_waits_runs_and_was),
         TEST_CASE(the_file_of_comfyuis_editor_is_a_prompt_too),

@@ -151,6 +151,73 @@ TEST(animated_webp_is_written_whole)
     tb_tensor_unref(&images);
 }
 
+static tb_tensor *half_through(void)
+{
+    tb_err err = TB_ERR_INIT;
+    const float pixels[] = { 1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 0.6F };
+    tb_tensor *t = tb_tensor_new(TB_F32, &TB_SHAPE(1, 1, 3, 4), &err);
+    REQUIRE(t);
+    memcpy(tb_tensor_f32_mut(t), pixels, sizeof pixels);
+    return t;
+}
+
+TEST(alpha_is_read_back)
+{
+    static const char *const names[] = { "alpha.png", "alpha.webp" };
+    tb_tensor *t = half_through();
+    for (int i = 0; i < 2; i++) {
+        tb_err err = TB_ERR_INIT;
+        bool has_alpha = false;
+        char *path = in_folder(names[i]);
+        CHECK_OK(save(t, path, GRAPH, 100, &err));
+        tb_tensor *rgba = tb_media_read_rgba(path, &has_alpha, NULL, &err);
+        tb_tensor *rgb = tb_media_read(path, 0, 0, NULL, NULL, &err);
+        REQUIRE(rgba && rgb);
+        CHECK(has_alpha);
+        CHECK_INT(tb_tensor_dim(rgba, 3), 4);
+        CHECK_INT(tb_tensor_dim(rgb, 3), 3);
+        CHECK_NEAR(tb_tensor_f32(rgba)[3], 1, 0);
+        CHECK_NEAR(tb_tensor_f32(rgba)[7], 0, 0);
+        CHECK_NEAR(tb_tensor_f32(rgba)[11], 0.6, 1e-6);
+        for (int x = 0; x < 3 && i == 0; x++) /* not mixed with anything */
+            for (int c = 0; c < 3; c++)
+                CHECK_NEAR(tb_tensor_f32(rgb)[3 * x + c], c == x, 0);
+        tb_tensor_unref(&rgba);
+        tb_tensor_unref(&rgb);
+        free(path);
+    }
+    tb_tensor_unref(&t);
+}
+
+TEST(pictures_without_alpha_are_opaque)
+{
+    static const char *const names[] = { "o.png", "o.webp", "o.jpg", "o.gif" };
+    tb_tensor *t = moving_disc(1, 8, 8);
+    for (int i = 0; i < 4; i++) {
+        tb_err err = TB_ERR_INIT;
+        bool has_alpha = true;
+        char *path = in_folder(names[i]);
+        CHECK_OK(save(t, path, NULL, 100, &err));
+        tb_tensor *rgba = tb_media_read_rgba(path, &has_alpha, NULL, &err);
+        REQUIRE(rgba);
+        CHECK(!has_alpha);
+        for (int64_t k = 3; k < tb_tensor_count(rgba); k += 4)
+            CHECK_NEAR(tb_tensor_f32(rgba)[k], 1, 0);
+        tb_tensor_unref(&rgba);
+        free(path);
+    }
+    tb_tensor_unref(&t);
+}
+
+TEST(alpha_needs_a_format_that_holds_it)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *t = half_through();
+    CHECK(!tb_media_encode(t, &(tb_media_options){ .format = "jpg" }, NULL, &err));
+    CHECK_STR(err.message, "pictures must be f32 [frames,height,width,3], got F32 [1,1,3,4]");
+    tb_tensor_unref(&t);
+}
+
 /* What was read from 8 bits is written as the same 8 bits. */
 TEST(eight_bits_survive)
 {
@@ -673,6 +740,9 @@ int main(int argc, char **argv)
         TEST_CASE(jpeg_is_read_back),
         TEST_CASE(webp_is_read_back),
         TEST_CASE(animated_webp_is_written_whole),
+        TEST_CASE(alpha_is_read_back),
+        TEST_CASE(pictures_without_alpha_are_opaque),
+        TEST_CASE(alpha_needs_a_format_that_holds_it),
         TEST_CASE(eight_bits_survive),
         TEST_CASE(values_out_of_range_are_clamped),
         TEST_CASE(same_frames_give_the_same_bytes),

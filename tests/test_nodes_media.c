@@ -150,6 +150,40 @@ static void write_picture(const char *name, int64_t frames)
     free(path);
 }
 
+TEST(load_mask_takes_a_channel)
+{
+    char *path = in_folder("through.png");
+    tb_err err = TB_ERR_INIT;
+    const float pixels[] = { 1, 0, 0, 1, 0, 1, 0, 0.2F };
+    tb_tensor *t = tb_tensor_new(TB_F32, &TB_SHAPE(1, 1, 2, 4), &err);
+    memcpy(tb_tensor_f32_mut(t), pixels, sizeof pixels);
+    tb_tensor *file = tb_media_encode(t, &(tb_media_options){ .format = "png" }, NULL, &err);
+    REQUIRE(file);
+    CHECK_OK(tb_fs_write(path, tb_tensor_data(file), tb_tensor_bytes(file), false, &err));
+    outcome o = right("load_mask", "'path':'through.png','small':true");
+    check_shape(first(&o, 0), NULL, "[1,1,2]");
+    CHECK_NEAR(at(first(&o, 0), NULL, 0), 0, 0);
+    CHECK_NEAR(at(first(&o, 0), NULL, 1), 0.8, 1e-6);
+    outcome_clear(&o);
+    o = right("load_mask", "'path':'through.png','channel':'green'");
+    CHECK_NEAR(at(first(&o, 0), NULL, 1), 1, 0);
+    outcome_clear(&o);
+    write_picture("green.png", 1);
+    o = right("load_mask", "'path':'green.png','small':true");
+    check_shape(first(&o, 0), NULL, "[1,64,64]");
+    CHECK_NEAR(at(first(&o, 0), NULL, 0), 0, 0);
+    outcome_clear(&o);
+    o = right("load_mask", "'path':'green.png'");
+    check_shape(first(&o, 0), NULL, "[1,20,30]");
+    CHECK_NEAR(at(first(&o, 0), NULL, 0), 0, 0);
+    outcome_clear(&o);
+    wrong("load_mask", "'path':'green.png','channel':'x'",
+          "channel must be one of alpha|red|green|blue, got 'x'");
+    tb_tensor_unref(&t);
+    tb_tensor_unref(&file);
+    free(path);
+}
+
 TEST(load_image_reads_and_resizes)
 {
     char want[400];
@@ -272,6 +306,7 @@ int main(int argc, char **argv)
         TEST_CASE(mux_tells_what_is_wrong),
         TEST_CASE(save_image_writes_one_or_numbers_several),
         TEST_CASE(a_file_that_cannot_be_written_is_told),
+        TEST_CASE(load_mask_takes_a_channel),
         TEST_CASE(load_image_reads_and_resizes),
         TEST_CASE(load_video_reads_a_range),
         TEST_CASE(tensors_are_saved_and_loaded),

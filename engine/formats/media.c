@@ -184,8 +184,9 @@ tb_status tb_media_probe(const char *path, tb_media_info *info, tb_err *err)
 /* Upright frames as they arrive, 8 bits a channel. */
 typedef struct collector {
     int orientation;
+    int channels;
     int64_t frames, width, height; /* upright */
-    uint8_t *rgb;                  /* tb_mem_alloc */
+    uint8_t *pixels;               /* tb_mem_alloc */
     size_t cap;
 } collector;
 
@@ -194,79 +195,83 @@ static tb_status reserve(collector *c, size_t bytes, tb_err *err)
     if (bytes <= c->cap)
         return TB_OK;
     size_t cap = c->cap * 2 > bytes ? c->cap * 2 : bytes;
-    uint8_t *rgb = tb_mem_alloc(cap);
-    if (!rgb)
-        rgb = tb_mem_alloc(cap = bytes);
-    if (!rgb)
+    uint8_t *pixels = tb_mem_alloc(cap);
+    if (!pixels)
+        pixels = tb_mem_alloc(cap = bytes);
+    if (!pixels)
         return tb_err_set(
             err, TB_ENOMEM, "no memory for %lld frames of %lldx%lld (%zu bytes); read fewer frames",
             (long long)c->frames + 1, (long long)c->width, (long long)c->height, bytes);
     if (c->frames)
-        memcpy(rgb, c->rgb, (size_t)(c->frames * c->width * c->height) * 3);
-    tb_mem_free(c->rgb);
-    c->rgb = rgb;
+        memcpy(pixels, c->pixels, (size_t)(c->frames * c->width * c->height * c->channels));
+    tb_mem_free(c->pixels);
+    c->pixels = pixels;
     c->cap = cap;
     return TB_OK;
 }
 
 /* EXIF orientation: 5..8 swap the axes; then 2, 3, 7, 8 mirror the stored columns and 3, 4, 6, 7
  * the rows. */
-static void turn(const collector *c, const uint8_t *rgb, int64_t stride, uint8_t *out)
+static void turn(const collector *c, const uint8_t *pixels, int64_t stride, uint8_t *out)
 {
+    const int n = c->channels;
     const int o = c->orientation;
     const bool swap = o >= 5, mirror_x = o == 2 || o == 3 || o == 7 || o == 8;
     const bool mirror_y = o == 3 || o == 4 || o == 6 || o == 7;
     const int64_t w = swap ? c->height : c->width, h = swap ? c->width : c->height;
     for (int64_t y = 0; y < c->height; y++)
-        for (int64_t x = 0; x < c->width; x++, out += 3) {
+        for (int64_t x = 0; x < c->width; x++, out += n) {
             const int64_t u = swap ? y : x, v = swap ? x : y;
-            memcpy(out, rgb + (mirror_y ? h - 1 - v : v) * stride + 3 * (mirror_x ? w - 1 - u : u),
-                   3);
+            memcpy(out,
+                   pixels + (mirror_y ? h - 1 - v : v) * stride + n * (mirror_x ? w - 1 - u : u),
+                   (size_t)n);
         }
 }
 
-static tb_status collect(void *ctx, int64_t width, int64_t height, const uint8_t *rgb,
+static tb_status collect(void *ctx, int64_t width, int64_t height, const uint8_t *pixels,
                          int64_t stride, tb_err *err)
 {
     collector *c = ctx;
     c->width = c->orientation >= 5 ? height : width;
     c->height = c->orientation >= 5 ? width : height;
-    const size_t frame = (size_t)(width * height) * 3;
+    const size_t row = (size_t)(width * c->channels), frame = row * (size_t)height;
     TB_TRY(reserve(c, (size_t)(c->frames + 1) * frame, err));
-    uint8_t *to = c->rgb + (size_t)c->frames * frame;
+    uint8_t *to = c->pixels + (size_t)c->frames * frame;
     if (c->orientation == 1)
         for (int64_t y = 0; y < height; y++)
-            memcpy(to + y * width * 3, rgb + y * stride, (size_t)width * 3);
+            memcpy(to + (size_t)y * row, pixels + y * stride, row);
     else
-        turn(c, rgb, stride, to);
+        turn(c, pixels, stride, to);
     c->frames++;
     return TB_OK;
 }
 
 static tb_tensor *to_tensor(const collector *c, tb_err *err)
 {
-    tb_tensor *t = tb_tensor_new(TB_F32, &TB_SHAPE(c->frames, c->height, c->width, 3), err);
+    tb_tensor *t =
+        tb_tensor_new(TB_F32, &TB_SHAPE(c->frames, c->height, c->width, c->channels), err);
     if (!t)
         return NULL;
     float *to = tb_tensor_f32_mut(t);
     for (int64_t i = 0; i < tb_tensor_count(t); i++)
-        to[i] = (float)c->rgb[i] / 255.0F;
+        to[i] = (float)c->pixels[i] / 255.0F;
     return t;
 }
 
-tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, double *fps,
-                         const atomic_bool *cancel, tb_err *err)
+/* has_alpha NULL: [frames,H,W,3], else [frames,H,W,4]. */
+static tb_tensor *read_frames(const char *path, int64_t first, int64_t max_frames, double *fps,
+                              bool *has_alpha, const atomic_bool *cancel, tb_err *err)
 {
     const tb_media_table *m = module(err);
     tb_media_info info;
-    collector c = { 0 };
+    collector c = { .channels = has_alpha ? 4 : 3 };
     tb_tensor *t = NULL;
     if (!m || probe(path, &info, &c.orientation, err) != TB_OK)
         return NULL;
     json_decref(info.texts);
     if (fps)
         *fps = info.fps;
-    const tb_media_sink sink = { .frame = collect, .ctx = &c };
+    const tb_media_sink sink = { .frame = collect, .ctx = &c, .has_alpha = has_alpha };
     if (m->read(path, first, max_frames, &sink, cancel, err) != TB_OK)
         goto done;
     if (c.frames)
@@ -275,7 +280,22 @@ tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, do
         tb_err_set(err, TB_EINVAL, "'%s' has no frame %lld; it ends before", path,
                    (long long)first);
 done:
-    tb_mem_free(c.rgb);
+    tb_mem_free(c.pixels);
+    return t;
+}
+
+tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, double *fps,
+                         const atomic_bool *cancel, tb_err *err)
+{
+    return read_frames(path, first, max_frames, fps, NULL, cancel, err);
+}
+
+tb_tensor *tb_media_read_rgba(const char *path, bool *has_alpha, const atomic_bool *cancel,
+                              tb_err *err)
+{
+    bool found = false;
+    tb_tensor *t = read_frames(path, 0, 1, NULL, &found, cancel, err);
+    *has_alpha = found;
     return t;
 }
 
@@ -298,11 +318,17 @@ static bool is_still(const char *format)
     return strcmp(format, "png") == 0 || strcmp(format, "jpg") == 0;
 }
 
-static tb_status check_images(const tb_tensor *images, tb_err *err)
+static bool holds_alpha(const char *format)
+{
+    return format && (strcmp(format, "png") == 0 || strcmp(format, "webp") == 0);
+}
+
+static tb_status check_images(const tb_tensor *images, const char *format, tb_err *err)
 {
     const tb_shape *s = tb_tensor_shape(images);
     char text[100];
-    if (tb_tensor_dtype(images) != TB_F32 || s->n != 4 || s->d[3] != 3 || s->d[0] < 1)
+    if (tb_tensor_dtype(images) != TB_F32 || s->n != 4 || s->d[0] < 1 ||
+        !(s->d[3] == 3 || (s->d[3] == 4 && holds_alpha(format))))
         return tb_err_set(err, TB_EINVAL, "pictures must be f32 [frames,height,width,3], got %s %s",
                           tb_dtype_name(tb_tensor_dtype(images)),
                           tb_shape_text(s, text, sizeof text));
@@ -404,11 +430,12 @@ tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
     const tb_media_table *m = NULL;
     tb_tensor *t = NULL;
     free(name);
-    if (check_images(images, err) != TB_OK || check_options(images, format, o, err) != TB_OK ||
-        !(m = module(err)))
+    if (check_images(images, format, err) != TB_OK ||
+        check_options(images, format, o, err) != TB_OK || !(m = module(err)))
         return NULL;
     const tb_media_encoding e = {
-        .rgb = tb_tensor_f32(images),
+        .pixels = tb_tensor_f32(images),
+        .channels = (int)tb_tensor_dim(images, 3),
         .frames = tb_tensor_dim(images, 0),
         .height = tb_tensor_dim(images, 1),
         .width = tb_tensor_dim(images, 2),

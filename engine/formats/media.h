@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,11 @@ tb_status tb_media_probe(const char *path, tb_media_info *info, tb_err *err);
 tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, double *fps,
                          const atomic_bool *cancel, tb_err *err);
 
+/* The picture, or the first frame, as f32 [1,H,W,4] with its alpha, 0 see-through .. 1. *has_alpha:
+ * does the file have one? Else it is 1 everywhere. */
+tb_tensor *tb_media_read_rgba(const char *path, bool *has_alpha, const atomic_bool *cancel,
+                              tb_err *err);
+
 typedef struct tb_media_options {
     const char
         *format; /* "mp4" (H.264), "webm" (VP9), "gif", "png", "jpg", "webp" (animated), "apng"
@@ -46,8 +52,9 @@ typedef struct tb_media_options {
 const char *tb_media_format_of(const char *path);
 
 /* Encode f32 [frames,H,W,3] (clamped; 8 bits by truncation of 255 x, as ComfyUI) into memory. "png"
- * and "jpg" take one frame. u8 tensor with the file's bytes, new reference. Odd sizes are padded by
- * repeating the edge where the codec needs even ones. */
+ * and "jpg" take one frame; "png" and "webp" also [frames,H,W,4] with alpha. u8 tensor with the
+ * file's bytes, new reference. Odd sizes are padded by repeating the edge where the codec needs
+ * even ones. */
 tb_tensor *tb_media_encode(const tb_tensor *images, const tb_media_options *o,
                            const atomic_bool *cancel, tb_err *err);
 

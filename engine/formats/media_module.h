@@ -34,16 +34,19 @@ typedef struct tb_media_facts {
     char *texts[TB_MEDIA_KEY_COUNT]; /* the tags of those names, or NULL; freed by table->release */
 } tb_media_facts;
 
-/* Receives decoded frames, in order: 8-bit RGB, rows `stride` bytes apart, all of the same size. */
+/* Receives decoded frames, in order: 8-bit RGB or RGBA, rows `stride` bytes apart, all of the same
+ * size. */
 typedef struct tb_media_sink {
-    tb_status (*frame)(void *ctx, int64_t width, int64_t height, const uint8_t *rgb, int64_t stride,
-                       tb_err *err);
+    tb_status (*frame)(void *ctx, int64_t width, int64_t height, const uint8_t *pixels,
+                       int64_t stride, tb_err *err);
     void *ctx;
+    bool *has_alpha; /* NULL: RGB is wanted; else RGBA, and it becomes whether the file has alpha */
 } tb_media_sink;
 
 typedef struct tb_media_encoding {
-    const float *rgb; /* [frames,height,width,3] */
+    const float *pixels; /* [frames,height,width,channels] */
     int64_t frames, width, height;
+    int channels;       /* 3, or 4 where the format is "png" or "webp" */
     const char *format; /* as in tb_media_options */
     double fps;
     int quality; /* 0: default, else 1..100 */

@@ -30,11 +30,12 @@ typedef struct tbi_media_memory {
 AVIOContext *tbi_media_memory_open(tbi_media_memory *m, bool write);
 void tbi_media_memory_close(AVIOContext **io);
 
-/* 255 x, truncated, clamped; NaN is 0. rgb [height,width,3] into rows of out that are `stride`
- * bytes apart; the picture is grown to out_width x out_height by repeating its last column and row.
+/* 255 x, truncated, clamped; NaN is 0. pixels [height,width,channels] into rows of out that are
+ * `stride` bytes apart; the picture is grown to out_width x out_height by repeating its last column
+ * and row.
  */
-void tbi_media_quantise(const float *rgb, int64_t width, int64_t height, int64_t out_width,
-                        int64_t out_height, uint8_t *out, int64_t stride);
+void tbi_media_quantise(const float *pixels, int64_t width, int64_t height, int channels,
+                        int64_t out_width, int64_t out_height, uint8_t *out, int64_t stride);
 
 /* At most 256 colours for a whole animation, and the nearest of them for every colour. */
 typedef struct tbi_media_palette tbi_media_palette;

@@ -328,11 +328,12 @@ static void set_colours(struct SwsContext *scaler, const AVFrame *f, int picture
 }
 
 /* Frames that change size inside a video are brought to the size of the first. */
-static tb_status to_rgb(reader *r, tb_err *err)
+static tb_status to_rgb(reader *r, bool alpha, tb_err *err)
 {
+    const enum AVPixelFormat wanted = alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
     const AVFrame *f = r->frame;
     if (!r->rgb->data[0]) {
-        r->rgb->format = AV_PIX_FMT_RGB24;
+        r->rgb->format = wanted;
         r->rgb->width = f->width;
         r->rgb->height = f->height;
         if (av_frame_get_buffer(r->rgb, 0) < 0)
@@ -340,7 +341,7 @@ static tb_status to_rgb(reader *r, tb_err *err)
                                   f->height);
     }
     r->scaler = sws_getCachedContext(
-        r->scaler, f->width, f->height, f->format, r->rgb->width, r->rgb->height, AV_PIX_FMT_RGB24,
+        r->scaler, f->width, f->height, f->format, r->rgb->width, r->rgb->height, wanted,
         SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP,
         NULL, NULL, NULL);
     if (!r->scaler)
@@ -351,6 +352,22 @@ static tb_status to_rgb(reader *r, tb_err *err)
                             r->rgb->data, r->rgb->linesize);
     return e < 0 ? tbi_media_fail_av(err, TB_EFORMAT, e, "cannot convert '%s' to RGB", r->path)
                  : TB_OK;
+}
+
+/* Palettes, GIF and lossless WebP have an alpha whether it is used or not: there the pixels say. */
+static bool has_alpha(const reader *r)
+{
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(r->frame->format);
+    const AVFrame *f = r->rgb;
+    if (!d || !(d->flags & AV_PIX_FMT_FLAG_ALPHA))
+        return false;
+    if (r->codec->codec_id == AV_CODEC_ID_PNG && r->frame->format != AV_PIX_FMT_PAL8)
+        return true;
+    for (int y = 0; y < f->height; y++)
+        for (int x = 0; x < f->width; x++)
+            if (f->data[0][y * f->linesize[0] + 4 * x + 3] != 255)
+                return true;
+    return false;
 }
 
 static tb_status damaged(const reader *r, int64_t frame, int e, tb_err *err)
@@ -404,7 +421,9 @@ static tb_status decode(reader *r, int64_t first, int64_t max_frames, const tb_m
             break;
         if (at < first)
             continue;
-        TB_TRY(to_rgb(r, err));
+        TB_TRY(to_rgb(r, sink->has_alpha != NULL, err));
+        if (sink->has_alpha)
+            *sink->has_alpha = has_alpha(r);
         TB_TRY(sink->frame(sink->ctx, r->rgb->width, r->rgb->height, r->rgb->data[0],
                            r->rgb->linesize[0], err));
     }

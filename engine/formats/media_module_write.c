@@ -113,24 +113,24 @@ static uint8_t to_byte(float x)
     return v >= 255.0F ? 255 : v > 0.0F ? (uint8_t)v : 0;
 }
 
-void tbi_media_quantise(const float *rgb, int64_t width, int64_t height, int64_t out_width,
-                        int64_t out_height, uint8_t *out, int64_t stride)
+void tbi_media_quantise(const float *pixels, int64_t width, int64_t height, int channels,
+                        int64_t out_width, int64_t out_height, uint8_t *out, int64_t stride)
 {
     for (int64_t y = 0; y < out_height; y++) {
-        const float *from = rgb + (y < height ? y : height - 1) * width * 3;
+        const float *from = pixels + (y < height ? y : height - 1) * width * channels;
         uint8_t *to = out + y * stride;
-        for (int64_t i = 0; i < 3 * width; i++)
+        for (int64_t i = 0; i < channels * width; i++)
             to[i] = to_byte(from[i]);
         for (int64_t x = width; x < out_width; x++)
-            memcpy(to + 3 * x, to + 3 * (width - 1), 3);
+            memcpy(to + channels * x, to + channels * (width - 1), (size_t)channels);
     }
 }
 
 static void load_rgb(writer *w, int64_t i)
 {
     const tb_media_encoding *e = w->e;
-    tbi_media_quantise(e->rgb + i * e->height * e->width * 3, e->width, e->height, w->width,
-                       w->height, w->rgb->data[0], w->rgb->linesize[0]);
+    tbi_media_quantise(e->pixels + i * e->height * e->width * e->channels, e->width, e->height,
+                       e->channels, w->width, w->height, w->rgb->data[0], w->rgb->linesize[0]);
 }
 
 static AVFrame *new_frame(const writer *w, enum AVPixelFormat pixels)
@@ -146,6 +146,18 @@ static AVFrame *new_frame(const writer *w, enum AVPixelFormat pixels)
     return f;
 }
 
+static enum AVPixelFormat given_pixels(const writer *w)
+{
+    return w->e->channels == 4 ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
+}
+
+/* As they are coded: PNG has no alpha unless one is given. */
+static enum AVPixelFormat coded_pixels(const writer *w)
+{
+    return w->e->channels == 4 && w->spec->pixels == AV_PIX_FMT_RGB24 ? AV_PIX_FMT_RGBA
+                                                                      : w->spec->pixels;
+}
+
 static bool is_yuv(const writer *w)
 {
     return w->spec->pixels == AV_PIX_FMT_YUV420P || w->spec->pixels == AV_PIX_FMT_YUVJ444P;
@@ -154,7 +166,7 @@ static bool is_yuv(const writer *w)
 static tb_status open_scaler(writer *w, tb_err *err)
 {
     w->scaler = sws_getContext(
-        w->width, w->height, AV_PIX_FMT_RGB24, w->width, w->height, w->spec->pixels,
+        w->width, w->height, given_pixels(w), w->width, w->height, coded_pixels(w),
         SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INP | SWS_FULL_CHR_H_INT,
         NULL, NULL, NULL);
     if (!w->scaler)
@@ -186,8 +198,8 @@ static tb_status open_palette(writer *w, tb_err *err)
 static tb_status open_frames(writer *w, tb_err *err)
 {
     w->packet = av_packet_alloc();
-    w->rgb = new_frame(w, AV_PIX_FMT_RGB24);
-    w->coded = new_frame(w, w->spec->pixels);
+    w->rgb = new_frame(w, given_pixels(w));
+    w->coded = new_frame(w, coded_pixels(w));
     if (!w->packet || !w->rgb || !w->coded)
         return tbi_media_fail(err, TB_ENOMEM, "no memory for frames of %dx%d", w->width, w->height);
     return w->spec->pixels == AV_PIX_FMT_PAL8 ? open_palette(w, err) : open_scaler(w, err);
@@ -227,7 +239,7 @@ static void describe_codec(writer *w)
     const AVRational rate = av_d2q(w->e->fps, 1001000);
     c->width = w->width;
     c->height = w->height;
-    c->pix_fmt = w->spec->pixels;
+    c->pix_fmt = coded_pixels(w);
     c->time_base = av_inv_q(rate);
     c->framerate = rate;
     c->flags |= AV_CODEC_FLAG_BITEXACT;

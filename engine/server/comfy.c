@@ -22,6 +22,7 @@ const tb_route tbs_comfy_routes[] = {
     { TB_POST, "/history", API, SMALL, tbs_post_history },
     { TB_GET, "/view", API, 0, tbs_get_view },
     { TB_POST, "/upload/image", TB_ROUTE_API | TB_ROUTE_MULTIPART, UPLOAD, tbs_post_upload_image },
+    { TB_POST, "/upload/mask", TB_ROUTE_API | TB_ROUTE_MULTIPART, UPLOAD, tbs_post_upload_mask },
     { TB_GET, "/object_info", API, 0, tbs_get_object_info },
     { TB_GET, "/object_info/*", API, 0, tbs_get_object_info_of },
     { TB_GET, "/system_stats", API, 0, tbs_get_system_stats },

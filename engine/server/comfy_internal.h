@@ -109,5 +109,12 @@ json_t *tbs_node_error(const tb_types *types, const json_t *graph, tbs_needs *ne
 json_t *tbs_input_config(const tb_types *types, const tb_input_def *in);
 json_t *tbs_object_info(const tb_types *types, const tb_type *t);
 
+/* comfy_upload.c: answers an upload with the file at `path` in place of the form's; it may be
+ * renamed away. */
+void tbs_upload_reply(const tb_server *s, tb_request *q, const char *path);
+/* comfy_view.c: "name.png [output]" names its folder itself. Takes the suffix off; NULL: there is
+ * none. Static string. */
+const char *tbs_type_in_name(char *name);
+
 /* comfy_number.c: integers up to 2^64-1, which JSON of clients has and the engine's has not */
 json_t *tbs_parse_unsigned(const char *text, size_t n, tb_err *err);

@@ -17,6 +17,7 @@ void tbs_get_system_stats(void *ctx, tb_request *q);
 void tbs_get_features(void *ctx, tb_request *q);
 void tbs_get_view(void *ctx, tb_request *q);          /* comfy_view.c */
 void tbs_post_upload_image(void *ctx, tb_request *q); /* comfy_upload.c */
+void tbs_post_upload_mask(void *ctx, tb_request *q);  /* comfy_mask.c */
 void tbs_get_models(void *ctx, tb_request *q);        /* comfy_models.c */
 void tbs_get_models_of(void *ctx, tb_request *q);
 void tbs_get_embeddings(void *ctx, tb_request *q);

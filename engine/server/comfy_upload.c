@@ -60,40 +60,36 @@ typedef struct place {
     char *name; /* owned; as it is stored */
 } place;
 
-/* The file under its name, under the same name if it holds the same, or under a new one. */
-static tb_status put(place *at, const tb_part *file, tb_err *err)
+/* The file `path` under the name the client gave, under the same name if it holds the same, or
+ * under a new one. */
+static tb_status put(place *at, const char *path, const char *filename, tb_err *err)
 {
     for (int n = 0; n < MOST_COPIES; n++) {
         free(at->name);
-        at->name = n ? numbered(file->filename, n) : tb_xstrdup(file->filename);
-        char *path = tbs_file_path(at->server, at->type, at->subfolder, at->name, false, err);
-        if (!path)
+        at->name = n ? numbered(filename, n) : tb_xstrdup(filename);
+        char *to = tbs_file_path(at->server, at->type, at->subfolder, at->name, false, err);
+        if (!to)
             return err->status;
-        const bool there = tb_fs_is_file(path) || tb_fs_is_dir(path);
-        const bool same = there && !at->overwrite && same_content(path, file->path);
+        const bool there = tb_fs_is_file(to) || tb_fs_is_dir(to);
+        const bool same = there && !at->overwrite && same_content(to, path);
         const bool mine = !there || at->overwrite;
-        const tb_status st = mine ? move(file->path, path, err) : TB_OK;
-        free(path);
+        const tb_status st = mine ? move(path, to, err) : TB_OK;
+        free(to);
         if (mine || same)
             return st;
     }
-    return tb_err_set(err, TB_EINVAL, "there are too many files called '%s'", file->filename);
+    return tb_err_set(err, TB_EINVAL, "there are too many files called '%s'", filename);
 }
 
-void tbs_post_upload_image(void *ctx, tb_request *q)
+void tbs_upload_reply(const tb_server *s, tb_request *q, const char *path)
 {
-    const tb_part *file = tb_request_part(q, "image");
     const char *overwrite = field(q, "overwrite", "");
     tb_err err = TB_ERR_INIT;
-    if (!file || !file->path || !file->filename || !*file->filename) {
-        tb_reply_empty(q, 400);
-        return;
-    }
-    place at = { .server = ctx,
+    place at = { .server = s,
                  .type = field(q, "type", "input"),
                  .subfolder = field(q, "subfolder", ""),
                  .overwrite = strcmp(overwrite, "true") == 0 || strcmp(overwrite, "1") == 0 };
-    const tb_status st = put(&at, file, &err);
+    const tb_status st = put(&at, path, tb_request_part(q, "image")->filename, &err);
     if (st == TB_OK)
         tb_reply_json_take(
             q, 200,
@@ -103,4 +99,13 @@ void tbs_post_upload_image(void *ctx, tb_request *q)
     else
         tb_reply_error(q, &err);
     free(at.name);
+}
+
+void tbs_post_upload_image(void *ctx, tb_request *q)
+{
+    const tb_part *file = tb_request_part(q, "image");
+    if (file && file->path && file->filename && *file->filename)
+        tbs_upload_reply(ctx, q, file->path);
+    else
+        tb_reply_empty(q, 400);
 }

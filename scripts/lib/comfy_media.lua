@@ -142,7 +142,26 @@ return tb.LoadImage { image = "docs/frames.png" }.IMAGE]],
   outputs = { IMAGE = tb.port("IMAGE"), MASK = tb.port("MASK") },
   expand = function(_, inp)
     return tb.load_image { id = "load", path = "input:" .. inp.image },
-           tb.solid_mask { id = "mask", value = 0.0, width = 64, height = 64 }
+           tb.load_mask { id = "mask", path = "input:" .. inp.image, small = true }
+  end,
+}
+
+tb.composite {
+  name = "LoadImageMask",
+  title = "Load Image (as Mask)",
+  category = "comfyui/mask",
+  doc = "A mask from one channel of a picture in the input folder.",
+  example = [[
+return tb.LoadImageMask { image = "docs/frames.png", channel = "red" }]],
+  inputs = {
+    image   = tb.choice { files = "input", upload = true, literal = true,
+                          doc = "File in the input folder; 'name [output]' for that one." },
+    channel = tb.choice { "alpha", "red", "green", "blue", default = "alpha",
+                          doc = "Which one; alpha: 1 where the picture is see-through." },
+  },
+  outputs = { MASK = tb.port("MASK") },
+  expand = function(_, inp)
+    return tb.load_mask { id = "mask", path = "input:" .. inp.image, channel = inp.channel }
   end,
 }
 
