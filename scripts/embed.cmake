@@ -1,4 +1,4 @@
-# Writes the files named in FILES as C byte arrays to OUT: tb_lua_lib[] = { name, text, size }, ends with NULL.
+# Writes the files named in FILES as C byte arrays to OUT: ARRAY[] = { name, text, size }, ends with NULL.
 set(body "#include <stddef.h>\n#include \"script/lua_lib.h\"\n")
 set(rows "")
 foreach(f ${FILES})
@@ -10,4 +10,4 @@ foreach(f ${FILES})
   string(APPEND body "static const char file_${n}[] = { ${bytes}0 };\n")
   string(APPEND rows "    { \"${n}\", file_${n}, ${size} },\n")
 endforeach()
-file(WRITE ${OUT} "${body}const struct tb_lua_file tb_lua_lib[] = {\n${rows}    { NULL, NULL, 0 },\n};\n")
+file(WRITE ${OUT} "${body}const struct tb_lua_file ${ARRAY}[] = {\n${rows}    { NULL, NULL, 0 },\n};\n")

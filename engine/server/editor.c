@@ -9,6 +9,7 @@ enum { SMALL = 64 << 10, GRAPH = 64 << 20 };
 const tb_route tbs_editor_routes[] = {
     { TB_GET, "/api/tubelet/info", 0, 0, tbs_get_info },
     { TB_GET, "/api/tubelet/nodes", 0, 0, tbs_get_nodes },
+    { TB_GET, "/api/tubelet/examples", 0, 0, tbs_get_examples },
     { TB_GET, "/api/tubelet/graphs", 0, 0, tbs_get_graphs },
     { TB_GET, "/api/tubelet/graphs/*", 0, 0, tbs_get_graph },
     { TB_PUT, "/api/tubelet/graphs/*", 0, GRAPH, tbs_put_graph },

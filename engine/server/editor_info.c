@@ -1,10 +1,13 @@
-/* editor_info.c - what is being served: the program, its store and folders, all node types. */
+/* editor_info.c - what is being served: the program, its store and folders, all node types, the
+ * graphs that come with it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "compute/compute.h"
+#include "script/lua_lib.h"
 #include "server/editor_internal.h"
 
 /* Bytes the system can still give, page cache included; 0: unknown. */
@@ -72,4 +75,17 @@ static void nodes(tbs_task *t)
 void tbs_get_nodes(void *ctx, tb_request *q)
 {
     tbs_task_run(q, tbs_task_new(sizeof(tbs_task), ctx, q, false, nodes));
+}
+
+void tbs_get_examples(void *ctx, tb_request *q)
+{
+    json_t *list = json_array();
+    (void)ctx;
+    for (const struct tb_lua_file *f = tb_lua_graphs; f->name; f++) {
+        char *name = tb_xasprintf("%s.lua", f->name);
+        json_array_append_new(list,
+                              json_pack("{ss ss%}", "name", name, "source", f->text, f->size));
+        free(name);
+    }
+    tb_reply_json_take(q, 200, json_pack("{so}", "examples", list));
 }

@@ -135,6 +135,7 @@ bool tbs_run_task_find(tbs_run_task *r);
  */
 
 void tbs_get_info(void *ctx, tb_request *q);
+void tbs_get_examples(void *ctx, tb_request *q);
 void tbs_get_nodes(void *ctx, tb_request *q);
 void tbs_get_graphs(void *ctx, tb_request *q);
 void tbs_get_graph(void *ctx, tb_request *q);

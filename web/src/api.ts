@@ -392,6 +392,7 @@ export const api = {
   info: (options?: CallOptions) => request<ServerInfo>("GET", "info", undefined, options),
   nodes: (options?: CallOptions) => request<{ nodes: NodeType[] }>("GET", "nodes", undefined, options),
 
+  examples: () => request<{ examples: { name: string; source: string }[] }>("GET", "examples"),
   graphs: () => request<{ root: string; graphs: GraphFile[] }>("GET", "graphs"),
   graph: (path: string) => request<OpenedGraph>("GET", `graphs/${encodePath(path)}`),
   /** Without `etag` a file that is there is left alone (409 `exists`); with it, one that changed is (409 `changed`). */

@@ -36,9 +36,10 @@ export function isNeeded(input: NodeInput): boolean {
   return input.required || !isScalar(input.type);
 }
 
-/** Has it a picture of its own: a target's file, a picture that is read, what a composite makes. */
+/** Has it a picture of its own: a target's file, a picture that is read, what sampling makes. */
 export function hasPreview(type: NodeType): boolean {
-  return Boolean(type.target) || type.kind === "composite" || type.inputs.some((input) => input.upload || input.file);
+  const samples = type.kind === "composite" && type.inputs.some((input) => input.name === "steps");
+  return Boolean(type.target) || samples || type.inputs.some((input) => input.upload || input.file);
 }
 
 /** Nodes under another tool's names: after ours, wherever nodes are listed. */

@@ -1,5 +1,5 @@
 import { commandById } from "../commands";
-import { openPath } from "../document/files";
+import { openExample } from "../document/files";
 import { keyOf } from "../page/keys";
 
 /** An empty canvas says what can be done. */
@@ -9,7 +9,7 @@ export function EmptyHint() {
   return (
     <section className="empty-hint" aria-label="Start">
       <h2>An empty graph</h2>
-      <button type="button" className="button primary" onClick={() => void openPath("text_to_video.lua")}>
+      <button type="button" className="button primary" onClick={() => void openExample("text_to_video.lua")}>
         Open the text to video example
       </button>
       <button type="button" className="button" onClick={add.run}>

@@ -1,19 +1,24 @@
 import { useEffect, useRef, useState } from "react";
 import { api, type GraphFile } from "../api";
 import { newDocument } from "../document/actions";
-import { openFile, openPath } from "../document/files";
+import { openExample, openFile, openPath } from "../document/files";
 import { age, bytes } from "../runs/format";
 import { closeDialog } from "./dialogs";
 import { Modal } from "./DialogLayer";
 
 export function OpenDialog() {
   const [graphs, setGraphs] = useState<GraphFile[] | null>(null);
+  const [examples, setExamples] = useState<string[]>([]);
   const [problem, setProblem] = useState("");
   const chooser = useRef<HTMLInputElement>(null);
 
   useEffect(() => {
-    api.graphs().then(
-      (answer) => setGraphs(answer.graphs),
+    Promise.all([api.graphs(), api.examples()]).then(
+      ([there, shipped]) => {
+        const paths = new Set(there.graphs.map(({ path }) => path));
+        setGraphs(there.graphs);
+        setExamples(shipped.examples.map(({ name }) => name).filter((name) => !paths.has(name)));
+      },
       (reason: Error) => setProblem(reason.message),
     );
   }, []);
@@ -41,6 +46,24 @@ export function OpenDialog() {
           </li>
         ))}
       </ul>
+      {examples.length > 0 && (
+        <ul className="file-list" aria-label="Examples">
+          {examples.map((name) => (
+            <li key={name}>
+              <button
+                type="button"
+                onClick={() => {
+                  closeDialog();
+                  void openExample(name);
+                }}
+              >
+                <span>{name}</span>
+                <span className="dim">example</span>
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
       <footer className="dialog-footer">
         <button type="button" className="button primary" onClick={() => chooser.current?.click()}>
           From this computer…

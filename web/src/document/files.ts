@@ -66,6 +66,14 @@ export async function openFile(file: File): Promise<void> {
   }
 }
 
+/** A graph that comes with the program; one of that name in the graphs folder goes first. */
+export async function openExample(name: string): Promise<void> {
+  const [{ graphs }, { examples }] = await Promise.all([api.graphs(), api.examples()]);
+  const example = examples.find((entry) => entry.name === name);
+  if (graphs.some(({ path }) => path === name)) await openPath(name);
+  else if (example) await openFile(new File([example.source], name));
+}
+
 /** The graph the address names; undefined: none. */
 const namedGraph = () => decodeURIComponent(location.hash).match(/^#graphs\/(.+)/)?.[1];
 
