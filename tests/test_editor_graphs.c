@@ -293,6 +293,23 @@ static json_t *open_text(const char *name, const char *text)
     return open_bytes(name, text, strlen(text));
 }
 
+TEST(every_example_is_a_graph_without_a_fault)
+{
+    json_t *j = get(&v, "examples"), *example;
+    size_t i;
+    CHECK_STATUS(&v, 200);
+    CHECK(json_array_size(at(j, "examples")) >= 3);
+    json_array_foreach(at(j, "examples"), i, example)
+    {
+        json_t *opened = open_text(text_at(example, "name"), text_at(example, "source"));
+        CHECK_STR(text_at(opened, "from"), "lua");
+        CHECK(json_object_size(at(opened, "document.graph")) > 1 ||
+              strstr(text_at(opened, "errors.0.message"), "has no default"));
+        json_decref(opened);
+    }
+    json_decref(j);
+}
+
 TEST(any_file_is_opened_by_what_is_in_it)
 {
     json_t *j = open_text("x.lua", by_hand);
@@ -660,6 +677,7 @@ int main(int argc, char **argv)
         TEST_CASE(of_saves_at_once_one_wins),
         TEST_CASE(parameters_change_the_graph),
         TEST_CASE(documents_become_lua),
+        TEST_CASE(every_example_is_a_graph_without_a_fault),
         TEST_CASE(any_file_is_opened_by_what_is_in_it),
         TEST_CASE(workflows_are_opened_and_listed),
         TEST_CASE(files_without_a_graph_say_so),

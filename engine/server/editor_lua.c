@@ -255,17 +255,31 @@ static json_t *open_media(const open_task *o, tb_err *err)
     return answer;
 }
 
+/* Is there a parameter that has to be filled in first? */
+static bool waits_for_values(const json_t *answer)
+{
+    const json_t *values = json_object_get(answer, "values"), *p;
+    size_t i;
+    json_array_foreach(json_object_get(answer, "params"), i, p)
+    {
+        const char *name = json_string_value(json_object_get(p, "name"));
+        if (json_is_true(json_object_get(p, "required")) &&
+            json_is_null(json_object_get(values, name)))
+            return true;
+    }
+    return false;
+}
+
 static json_t *open_lua(const open_task *o, const char *text, tb_err *err)
 {
     json_t *answer = tbs_lua_build(&o->t, o->name, text, false, NULL, err);
     const json_t *first = json_array_get(json_object_get(answer, "errors"), 0);
-    if (first) {
+    if (first && !waits_for_values(answer)) {
         tb_err_set(err, TB_ESCRIPT, "%s", json_string_value(json_object_get(first, "message")));
         tb_err_where(err, NULL, NULL, json_string_value(json_object_get(first, "origin")));
         json_decref(answer);
         return NULL;
     }
-    json_object_del(answer, "errors");
     if (answer) {
         json_object_set_new(answer, "from", json_string("lua"));
         json_object_set_new(answer, "source", json_string(text));

@@ -306,12 +306,16 @@ export interface OpenedGraph {
   doc?: string;
   params?: Param[];
   values?: Record<string, Json>;
-  document: GraphDocument;
+  /** null: it cannot be built yet, the errors say why. */
+  document: GraphDocument | null;
+  errors?: GraphError[];
   source?: string;
 }
 
 export interface OpenedFile {
-  document: GraphDocument;
+  /** null: it cannot be built yet, the errors say why. */
+  document: GraphDocument | null;
+  errors?: GraphError[];
   from: "lua" | "api" | "workflow" | "media" | "document";
   name: string;
   doc?: string;

@@ -1,11 +1,22 @@
 import { commandById } from "../commands";
 import { openExample } from "../document/files";
+import { missingParams, useOrigin } from "../document/session";
 import { keyOf } from "../page/keys";
 
 /** An empty canvas says what can be done. */
 export function EmptyHint() {
   const add = commandById("add");
   const open = commandById("open");
+  const origin = useOrigin();
+  const missing = missingParams(origin);
+  if (missing.length > 0) {
+    return (
+      <section className="empty-hint" aria-label="Start">
+        <h2>{origin.name}</h2>
+        <p>The graph is made from its parameters. Fill in: {missing.join(", ")}.</p>
+      </section>
+    );
+  }
   return (
     <section className="empty-hint" aria-label="Start">
       <h2>An empty graph</h2>

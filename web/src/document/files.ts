@@ -1,6 +1,7 @@
 // files.ts - opening, saving and exporting graphs.
 
-import { api, ApiError, type Json, type OpenedGraph } from "../api";
+import { api, ApiError, type GraphDocument, type GraphError, type Json, type OpenedGraph } from "../api";
+import { fitView } from "../canvas/viewport";
 import { ask } from "../dialogs/dialogs";
 import { announce, announceError } from "../page/announce";
 import { dismiss, notify } from "../page/notices";
@@ -9,7 +10,7 @@ import { currentDocument, edit, openDocument } from "./actions";
 import { fromApi, toComfyApi } from "./convert";
 import { dropDraft, offerDraft } from "./drafts";
 import { rebase, settle } from "./rebase";
-import { currentDoc, isDirty, session, type Origin } from "./session";
+import { currentDoc, isDirty, missingParams, session, type Origin } from "./session";
 
 export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
@@ -25,7 +26,17 @@ function tell(what: string, reason: unknown): void {
 
 function originOf(opened: OpenedGraph): Origin {
   const { path, etag, doc, params, values, source, document } = opened;
-  return { name: baseName(path), path, etag, doc, params: params ?? [], values: values ?? {}, source, read: document };
+  const read = document ?? undefined;
+  return { name: baseName(path), path, etag, doc, params: params ?? [], values: values ?? {}, source, read };
+}
+
+const nothing: GraphDocument = { graph: {} };
+
+/** What a file held that cannot be built yet; without anything to fill in, that is an error. */
+function tellUnbuilt(origin: Origin, errors: readonly GraphError[] = []): void {
+  const missing = missingParams(origin);
+  if (missing.length > 0) announce(`Opened ${origin.name}, which needs ${missing.join(", ")}.`);
+  else tell(`${origin.name} has no graph`, new Error(errors[0]?.text ?? errors[0]?.message ?? "its script made none"));
 }
 
 function rememberOpen(path: string | undefined): void {
@@ -38,10 +49,11 @@ export async function openPath(path: string): Promise<boolean> {
   try {
     const opened = await api.graph(path);
     const origin = originOf(opened);
-    openDocument(opened.document, origin);
+    openDocument(opened.document ?? nothing, origin);
     rememberOpen(path);
     dismiss("file");
     dismiss("changed");
+    if (!opened.document) tellUnbuilt(origin, opened.errors);
     offerDraft(origin, (draft) => edit(() => fromApi(draft)));
     announce(`Opened ${origin.name}.`);
     return true;
@@ -54,12 +66,13 @@ export async function openPath(path: string): Promise<boolean> {
 /** Any file a person has: a graph of ours or ComfyUI's, or a picture or video that carries one. */
 export async function openFile(file: File): Promise<void> {
   try {
-    const { document, name, doc, params, source, warnings } = await api.open(file, file.name);
-    openDocument(document, { name: name || file.name, doc, params: params ?? [], source });
+    const { document, name, doc, params, source, errors, warnings } = await api.open(file, file.name);
+    openDocument(document ?? nothing, { name: name || file.name, doc, params: params ?? [], source });
     rememberOpen(undefined);
     dismiss("file");
     for (const warning of warnings) log("warning", warning);
     if (warnings.length > 0) notify({ id: "file", kind: "warning", text: warnings.join(" ") });
+    if (!document) tellUnbuilt(session.get().origin, errors);
     announce(`Opened ${file.name}.`);
   } catch (reason) {
     tell(`${file.name} was not opened`, reason);
@@ -223,6 +236,7 @@ export async function build(values: Record<string, Json>): Promise<void> {
   const from = origin.path ? { path: origin.path } : { source: origin.source ?? "" };
   session.set((now) => ({ ...now, origin: { ...now.origin, values } }));
   building?.abort();
+  if (missingParams(session.get().origin).length > 0) return;
   const mine = new AbortController();
   building = mine;
   try {
@@ -232,6 +246,7 @@ export async function build(values: Record<string, Json>): Promise<void> {
     const next = fromApi(document);
     edit((mine) => settle(built, mine, next, rebase(built, mine, next)), "parameters");
     session.set((now) => ({ ...now, built: next }));
+    if (built.nodes.size === 0) setTimeout(() => fitView(), 50); // once it is drawn
     dismiss("build");
   } catch (reason) {
     if (mine.signal.aborted) return;

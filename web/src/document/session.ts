@@ -47,6 +47,10 @@ export const session = createStore<Session>({
 export const currentDoc = (): Doc => session.get().history.now;
 export const isDirty = (now: Session = session.get()) => now.history.now !== now.clean;
 
+/** Parameters that have to be filled in before there is a graph. */
+export const missingParams = ({ params, values }: Origin) =>
+  params.filter((param) => param.required && (values[param.name] ?? "") === "").map((param) => param.name);
+
 export const useDoc = () => useStore(session, (now) => now.history.now);
 export const useDocNode = (id: string) => useStore(session, (now) => now.history.now.nodes.get(id));
 export const useOrigin = () => useStore(session, (now) => now.origin);

@@ -215,15 +215,17 @@ function onFailed(event: Extract<ServerEvent, { type: "failed" }>): void {
   if (shown()?.promptId === event.prompt_id) showFailure(error);
 }
 
-function onDelivered({ prompt_id, file }: Extract<ServerEvent, { type: "delivered" }>): void {
+function onDelivered({ file }: Extract<ServerEvent, { type: "delivered" }>): void {
   log("info", `Written: ${file.filename}`, { node: file.node });
-  if (shown()?.promptId === prompt_id) showFile(file);
 }
 
 function onEnded(event: Extract<ServerEvent, { type: "ended" }>): void {
   const tracker = followed(event.prompt_id);
   if (tracker) tracker.phase = "ended";
-  if (tracker === shown()) publishAll();
+  if (tracker && tracker === shown()) {
+    publishAll();
+    for (const file of event.run.outputs ?? []) showFile(file); // only now they are stored for certain
+  }
   endings.set(event.run);
 }
 
