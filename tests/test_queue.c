@@ -23,9 +23,22 @@ static const tb_input_def step_in[] = {
 };
 static const tb_output_def step_out[] = { { .name = "value", .type = "INT" }, { 0 } };
 
+/* Answers with two nodes that need each other. */
+static void tie_knot(tb_job *job)
+{
+    json_t *graph =
+        json_pack("{s{sss{s[si]}}s{sss{s[si]}}}", "1/a", "class_type", "t_step", "inputs", "value",
+                  "1/b", 0, "1/b", "class_type", "t_step", "inputs", "value", "1/a", 0);
+    tb_job_expand_take(job, graph, json_pack("[[si]]", "1/a", 0));
+}
+
 static tb_status step_run(tb_job *job, const void *vp, tb_err *err)
 {
     const step_params *p = vp;
+    if (strcmp(p->fail, "knot") == 0) {
+        tie_knot(job);
+        return TB_OK;
+    }
     if (*p->fail)
         return tb_err_set(err, TB_EINVAL, "%s", p->fail);
     for (int64_t i = 0; i < p->ms; i++) {
@@ -366,6 +379,36 @@ TEST(an_interrupted_prompt_is_canceled_and_the_next_runs)
     free(dir);
 }
 
+TEST(a_circle_made_during_the_run_is_told_of_the_node_that_made_it)
+{
+    char *dir = st_folder();
+    tb_err err = TB_ERR_INIT;
+    bench b = open_bench(dir);
+    json_t *graph = json("{'1':{'class_type':'t_step','inputs':{'fail':'knot'}},"
+                         "'2':{'class_type':'t_end','inputs':{'value':['1',0]}}}");
+    json_t *document = json_pack("{sO}", "graph", graph), *outputs = json("['2']");
+    const tb_prompt_request r = {
+        .id = "k", .graph = graph, .document = document, .outputs = outputs
+    };
+    addition a = { 0 };
+    CHECK_INT(tb_queue_add(b.queue, &r, on_added, &a, &err), TB_OK);
+    run_all(&b);
+    json_t *h = tb_queue_history_of(b.queue, "k", &err);
+    const json_t *status = json_object_get(json_object_get(h, "k"), "status");
+    const json_t *messages = json_object_get(status, "messages");
+    const json_t *data = json_array_get(json_array_get(messages, json_array_size(messages) - 1), 1);
+    CHECK_STR(json_string_value(json_object_get(data, "node_id")), "1");
+    CHECK_STR(json_string_value(json_object_get(data, "exception_type")),
+              "graph.DependencyCycleError");
+    json_decref(h);
+    json_decref(graph);
+    json_decref(document);
+    json_decref(outputs);
+    close_bench(&b);
+    st_remove(dir);
+    free(dir);
+}
+
 TEST(a_failed_prompt_says_where_and_why)
 {
     char *dir = st_folder();
@@ -613,6 +656,7 @@ int main(int argc, char **argv)
         TEST_CASE(history_keeps_the_newest_10000),
         TEST_CASE(cached_and_executed_nodes_are_told_apart),
         TEST_CASE(an_interrupted_prompt_is_canceled_and_the_next_runs),
+        TEST_CASE(a_circle_made_during_the_run_is_told_of_the_node_that_made_it),
         TEST_CASE(a_failed_prompt_says_where_and_why),
         TEST_CASE(additions_arrive_in_order_and_twice_is_refused),
         TEST_CASE(a_prompt_is_stopped_before_its_run_is_made),

@@ -41,9 +41,11 @@ void tbs_message_cached(tb_prompt *p)
 
 /* -------------------------------------------------------------------------------------- failure */
 
-static const char *exception_of(tb_status status)
+static const char *exception_of(const tb_err *err)
 {
-    switch (status) {
+    if (err->reason && strcmp(err->reason, "dependency_cycle") == 0)
+        return "graph.DependencyCycleError";
+    switch (err->status) {
     case TB_EINVAL: return "ValueError";
     case TB_ENOTFOUND: return "FileNotFoundError";
     case TB_ENOMEM:
@@ -105,7 +107,7 @@ static json_t *error_data(const tb_prompt *p)
     const char *type = json_string_value(json_object_get(o, "node_type"));
     char *message = tb_xasprintf("%s\n", p->err.message);
     json_object_set_new(o, "exception_message", json_string(message));
-    json_object_set_new(o, "exception_type", json_string(exception_of(p->err.status)));
+    json_object_set_new(o, "exception_type", json_string(exception_of(&p->err)));
     json_object_set_new(o, "traceback", traceback(&p->err, type));
     json_object_set_new(o, "current_inputs",
                         literals_of(json_object_get(p->graph, shown ? shown : "")));
