@@ -64,6 +64,12 @@ TEST(bodies_have_a_length_a_cap_and_a_form)
                         "Content-Length\",\"at\":null}}");
     client_close(&c);
     CHECK_INT(once(&c, "POST /stop HTTP/1.1\r\n", NULL), 200);
+    CHECK_STR(client_header(&c, "Connection"),
+              "close"); /* what follows would be taken for a body */
+    CHECK(client_ended(&c));
+    client_close(&c);
+    CHECK_INT(once(&c, "POST /stop HTTP/1.1\r\nContent-Length: 0\r\n", NULL), 200);
+    CHECK_INT(client_call(&c, "GET", "/echo", NULL), 200);
     client_close(&c);
     CHECK_INT(once(&c, "POST /json HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", NULL), 411);
     CHECK(client_ended(&c));

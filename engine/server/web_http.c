@@ -36,7 +36,7 @@ static void leave_body(tb_request *q)
 {
     const char *text = q->ask.headers[WEB_CONTENT_LENGTH];
     uint64_t length = 0;
-    q->body_unread = text && parse_length(text, &length) && length > 0;
+    q->body_unread |= text && parse_length(text, &length) && length > 0;
     if (q->ask.headers[WEB_TRANSFER_ENCODING] || (text && strcmp(text, "0") != 0))
         q->answer.close = true;
 }
@@ -231,6 +231,14 @@ static bool body_is_lost(const web_conn *c)
            web_bytes_read(lws_get_socket_fd(c->wsi)) <= c->read_before;
 }
 
+/* libwebsockets takes all that follows such a request for its body, whatever is answered. */
+static bool has_endless_body(const tb_request *q)
+{
+    return !q->ask.headers[WEB_CONTENT_LENGTH] &&
+           (strcmp(q->method, "POST") == 0 || strcmp(q->method, "PUT") == 0 ||
+            strcmp(q->method, "PATCH") == 0);
+}
+
 static int on_http(web_conn *c, const char *path, size_t n)
 {
     char *uri;
@@ -244,7 +252,8 @@ static int on_http(web_conn *c, const char *path, size_t n)
     if (m < 0 || (size_t)m >= sizeof methods / sizeof *methods || c->request)
         return -1;
     tb_request *q = web_request_new(c, methods[m].name, path, n);
-    q->answer.close = !keeps_alive(c->wsi, &q->ask);
+    q->body_unread = has_endless_body(q);
+    q->answer.close = q->body_unread || !keeps_alive(c->wsi, &q->ask);
     if (!plain_path(path, n) || !web_ask_is_text(&q->ask))
         return refuse(q, 400, "bad_input", "the address holds control characters or is not UTF-8");
     if (strcmp(q->method, "OPTIONS") == 0)
