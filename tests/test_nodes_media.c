@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "formats/media.h"
 #include "formats/safetensors.h"
+#include "models/latent_file.h"
 #include "node_run.h"
 
 static char *in_folder(const char *name)
@@ -184,6 +185,87 @@ TEST(load_mask_takes_a_channel)
     free(path);
 }
 
+/* A .latent file with these samples; `version`: as ComfyUI marks it since latents have one scale.
+ */
+static void write_latent(const char *name, const tb_shape *shape, const float *x, bool version)
+{
+    static const char *const names[] = { "latent_tensor", "latent_format_version_0" };
+    tb_err err = TB_ERR_INIT;
+    char *path = in_folder(name);
+    tb_tensor *t = tb_tensor_new(TB_F32, shape, &err);
+    tb_tensor *mark = tb_tensor_new(TB_F32, &TB_SHAPE(0), &err);
+    REQUIRE(t && mark);
+    memcpy(tb_tensor_f32_mut(t), x, tb_tensor_bytes(t));
+    const tb_tensor *const tensors[] = { t, mark };
+    CHECK_OK(tb_safetensors_write(path, version ? 2 : 1, names, tensors, NULL, &err));
+    tb_tensor_unref(&t);
+    tb_tensor_unref(&mark);
+    free(path);
+}
+
+/* ComfyUI's are in the scale of the VAE: mean -0.7571 and deviation 2.8184 in Wan2.1's channel 0.
+ */
+TEST(load_latent_reads_comfyuis_files)
+{
+    char want[400];
+    float x[2 * 16 * 2] = { [0] = -0.7571F + 2.8184F, [1] = -0.7571F };
+    write_latent("wan.latent", &TB_SHAPE(2, 16, 1, 2, 1), x, true);
+    outcome o = right("load_latent", "'path':'wan.latent'");
+    CHECK_INT(tb_list_count(o.outputs[0]), 2);
+    check_shape(first(&o, 0), "samples", "[16,1,2,1]");
+    CHECK_NEAR(at(first(&o, 0), "samples", 0), 1, 1e-6);
+    CHECK_NEAR(at(first(&o, 0), "samples", 1), 0, 1e-6);
+    CHECK_NEAR(at(first(&o, 0), "samples", 2), 0.7089 / 1.4541, 1e-6);
+    CHECK_NEAR(at(tb_list_at(o.outputs[0], 1), "samples", 0), 0, 0); /* all zero: empty */
+    outcome_clear(&o);
+    write_latent("old.latent", &TB_SHAPE(1, 4, 4, 2), x, false);
+    o = right("load_latent", "'path':'old.latent'");
+    check_shape(first(&o, 0), "samples", "[4,1,4,2]");
+    CHECK_NEAR(at(first(&o, 0), "samples", 0), (double)x[0] / 0.18215, 1e-5);
+    outcome_clear(&o);
+    write_latent("flat.latent", &TB_SHAPE(4, 4), x, true);
+    wrong("load_latent", "'path':'flat.latent'",
+          "'flat.latent' must hold latents [batch,channels,frames,height,width], got [4,4]");
+    snprintf(want, sizeof want, "cannot open '%s/none.latent': No such file or directory", folder);
+    wrong("load_latent", "'path':'none.latent'", want);
+}
+
+TEST(latents_in_files_have_the_scale_of_the_vae)
+{
+    float x[16 * 2] = { 1, 0 };
+    tb_latent_to_file(x, 16, 2);
+    CHECK_NEAR(x[0], -0.7571 + 2.8184, 1e-6);
+    CHECK_NEAR(x[1], -0.7571, 1e-6);
+    tb_latent_from_file(x, 16, 2);
+    CHECK_NEAR(x[0], 1, 1e-6);
+    CHECK_NEAR(x[31], 0, 1e-6);
+    float other[4] = { 1, 2, 3, 4 };
+    tb_latent_to_file(other, 4, 1);
+    CHECK_NEAR(other[3], 4, 0);
+}
+
+TEST(save_latent_writes_comfyuis_files)
+{
+    tb_err err = TB_ERR_INIT;
+    outcome o = right("save_latent", "'latents':['latent',0],'path':'s.latent'");
+    CHECK_STR(o.kind, "tensors");
+    tb_safetensors *f = tb_safetensors_open(o.path, &err);
+    REQUIRE(f);
+    tb_tensor *mark = tb_safetensors_get(f, "latent_format_version_0", &err);
+    REQUIRE(mark);
+    CHECK_INT(tb_tensor_count(mark), 0);
+    tb_tensor *t = tb_safetensors_get(f, "latent_tensor", &err);
+    REQUIRE(t);
+    CHECK_INT(tb_tensor_shape(t)->n, 5);
+    CHECK_INT(tb_tensor_dim(t, 0), 1);
+    tb_tensor_unref(&t);
+    tb_tensor_unref(&mark);
+    tb_safetensors_close(&f);
+    outcome_clear(&o);
+    wrong("save_latent", "'latents':['latent',0],'path':'s.png'",
+          "path must end in .latent, got 's.png'");
+}
+
 TEST(load_image_reads_and_resizes)
 {
     char want[400];
@@ -307,6 +389,9 @@ int main(int argc, char **argv)
         TEST_CASE(save_image_writes_one_or_numbers_several),
         TEST_CASE(a_file_that_cannot_be_written_is_told),
         TEST_CASE(load_mask_takes_a_channel),
+        TEST_CASE(load_latent_reads_comfyuis_files),
+        TEST_CASE(latents_in_files_have_the_scale_of_the_vae),
+        TEST_CASE(save_latent_writes_comfyuis_files),
         TEST_CASE(load_image_reads_and_resizes),
         TEST_CASE(load_video_reads_a_range),
         TEST_CASE(tensors_are_saved_and_loaded),

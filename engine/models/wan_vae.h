@@ -18,6 +18,10 @@ typedef struct tb_wan_vae_config {
     bool has_encoder, has_decoder;
 } tb_wan_vae_config;
 
+/* What latents of the public models are shifted and scaled by, [z] each: Wan2.1 has z = 16, Wan2.2
+ * 48. false: no public model has that many channels. */
+bool tb_wan_vae_scale(int64_t z, const float **mean, const float **std);
+
 /* w may hold only one half (encoder or decoder); the other then answers with an error. The
  * structure follows from the tensors; latents_mean and latents_std come from the config.json beside
  * them, else from the public models (z = 16: Wan2.1, z = 48: Wan2.2). `w` may be closed afterwards.

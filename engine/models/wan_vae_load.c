@@ -416,6 +416,13 @@ static bool read_numbers(const json_t *config, const char *key, int64_t n, float
     return true;
 }
 
+bool tb_wan_vae_scale(int64_t z, const float **mean, const float **std)
+{
+    *mean = z == 16 ? mean_16 : mean_48;
+    *std = z == 16 ? std_16 : std_48;
+    return z == 16 || z == 48;
+}
+
 static tb_status read_statistics(loader *l, const json_t *config)
 {
     tb_wan_vae *m = l->m;
@@ -430,14 +437,15 @@ static tb_status read_statistics(loader *l, const json_t *config)
                                   tb_weights_path(l->w), (double)m->std[i]);
         return TB_OK;
     }
-    if (z != 16 && z != 48)
+    const float *mean, *std;
+    if (!tb_wan_vae_scale(z, &mean, &std))
         return tb_err_set(
             l->err, TB_EFORMAT,
             "the VAE %s has %lld latent channels, whose scale is not known; put latents_mean and "
             "latents_std into its config.json",
             tb_weights_path(l->w), (long long)z);
-    memcpy(m->mean, z == 16 ? mean_16 : mean_48, (size_t)z * sizeof *m->mean);
-    memcpy(m->std, z == 16 ? std_16 : std_48, (size_t)z * sizeof *m->std);
+    memcpy(m->mean, mean, (size_t)z * sizeof *m->mean);
+    memcpy(m->std, std, (size_t)z * sizeof *m->std);
     return TB_OK;
 }
 

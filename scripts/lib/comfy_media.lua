@@ -307,7 +307,7 @@ tb.composite {
   name = "SaveLatent",
   title = "SaveLatent",
   category = "comfyui/latent",
-  doc = "Writes a latent to the output folder, for LoadLatent.",
+  doc = "Writes latents to the output folder as ComfyUI does, for LoadLatent.",
   example = [[
 return tb.SaveLatent {
   samples = tb.EmptyHunyuanLatentVideo { width = 32, height = 32, length = 1 }, filename_prefix = "out.latent",
@@ -318,8 +318,7 @@ return tb.SaveLatent {
     filename_prefix = prefix("latents/ComfyUI"),
   },
   expand = function(_, inp)
-    tb.save_tensor { id = "save", value = inp.samples, name = "latent_tensor",
-                     path = numbered(inp, "latent") }
+    tb.save_latent { id = "save", latents = inp.samples, path = numbered(inp, "latent") }
   end,
 }
 
@@ -327,13 +326,12 @@ tb.composite {
   name = "LoadLatent",
   title = "LoadLatent",
   category = "comfyui/latent",
-  doc = "A latent that SaveLatent wrote, from the input folder.",
+  doc = "Latents that SaveLatent wrote, ComfyUI's too, from the input folder.",
   example = [[
 return tb.LoadLatent { latent = "examples/small.latent" }]],
   inputs = { latent = tb.choice { files = "input", literal = true, doc = "File in the input folder." } },
   outputs = { LATENT = tb.port("LATENT") },
   expand = function(_, inp)
-    return tb.load_tensor { id = "load", path = "input:" .. inp.latent,
-                            name = "latent_tensor.samples", as = "LATENT" }
+    return tb.load_latent { id = "load", path = "input:" .. inp.latent }
   end,
 }
