@@ -1,4 +1,5 @@
 /* test_comfy.c - ComfyUI's routes over HTTP: prompts, errors to the letter, queue and history. */
+#include "base/log.h"
 #include "comfy_bench.h"
 #include "formats/media.h"
 
@@ -502,6 +503,27 @@ TEST(small_routes_answer)
     json_decref(ask(&c, 200, "POST", "/free", "{'unload_models':true}"));
 }
 
+/* What is logged arrives on the loop a turn later. */
+TEST(logged_lines_are_kept)
+{
+    const char *seen = "";
+    json_t *j = NULL;
+    tb_log(TB_LOG_WARN, "a line for the terminal");
+    for (int i = 0; i < 200 && !strstr(seen, "terminal"); i++) {
+        json_decref(j);
+        usleep(5000);
+        j = ask(&c, 200, "GET", "/internal/logs/raw", NULL);
+        seen = at(j, "entries");
+    }
+    CHECK(strstr(seen, "\"m\":\"a line for the terminal\\n\""));
+    CHECK_STR(at(j, "size.cols"), "80");
+    json_decref(j);
+    CHECK_INT(client_call(&c, "GET", "/internal/logs", NULL), 200);
+    CHECK(strstr(c.body.s, " - a line for the terminal\\n"));
+    json_decref(
+        ask(&c, 200, "PATCH", "/internal/logs/subscribe", "{'clientId':'none','enabled':true}"));
+}
+
 TEST(settings_and_files_of_the_front_end_are_kept)
 {
     json_decref(ask(&c, 200, "POST", "/settings", "{'a':1,'b':{'c':true}}"));
@@ -546,6 +568,7 @@ int main(int argc, char **argv)
         TEST_CASE(jobs_list_what_waits_runs_and_was),
         TEST_CASE(the_file_of_comfyuis_editor_is_a_prompt_too),
         TEST_CASE(small_routes_answer),
+        TEST_CASE(logged_lines_are_kept),
         TEST_CASE(settings_and_files_of_the_front_end_are_kept),
     };
     if (argc == 2 && strcmp(argv[1], "__lua") == 0)

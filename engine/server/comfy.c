@@ -47,7 +47,7 @@ const tb_route tbs_comfy_routes[] = {
     { TB_POST, "/userdata/*", NO_BODY_IS_FINE | TB_ROUTE_FILE, UPLOAD, tbs_post_userdata },
     { TB_DELETE, "/userdata/*", API, 0, tbs_delete_userdata },
     { TB_GET, "/internal/logs", 0, 0, tbs_get_logs },
-    { TB_GET, "/internal/logs/raw", 0, 0, tbs_get_logs },
+    { TB_GET, "/internal/logs/raw", 0, 0, tbs_get_raw_logs },
     { TB_PATCH, "/internal/logs/subscribe", 0, SMALL, tbs_patch_logs },
     { TB_GET, "/extensions", API, 0, tbs_get_empty_list },
     { TB_GET, "/workflow_templates", API, 0, tbs_get_empty_object },
@@ -64,6 +64,7 @@ void tbs_comfy_open(tb_server *s)
     tbs_comfy *c = tb_xcalloc(1, sizeof *c);
     c->server = s;
     c->nodes = tbs_progress_new();
+    c->logs = json_array();
     s->comfy = c;
     uv_timer_init(tb_engine_loop(s->engine), &c->later);
     uv_unref((uv_handle_t *)&c->later);
@@ -84,6 +85,7 @@ void tbs_comfy_close(tb_server *s)
     s->comfy = NULL;
     tbs_preview_abandon(c);
     tbs_progress_free(&c->nodes);
+    json_decref(c->logs);
     for (tbs_client *k = c->clients, *next; k; k = next) {
         next = k->next;
         free(k->id);

@@ -144,6 +144,9 @@ void tbs_comfy_on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const
     case TB_QUEUE_REMOVED: tbs_comfy_send_status(c); break;
     case TB_QUEUE_STARTED: started(c, p); break;
     case TB_QUEUE_RUN: on_run(c, p, ev); break;
-    case TB_QUEUE_ENDED: ended(c, p); break;
+    case TB_QUEUE_ENDED:
+        ended(c, p);
+        tbs_comfy_free_asked(s);
+        break;
     }
 }

@@ -14,6 +14,7 @@ typedef struct tbs_client {
     bool spoke;          /* its first message has come: only that one may set flags */
     bool previews_named; /* supports_preview_metadata */
     bool progress_full;  /* wants whole states, not what changed */
+    bool logs;           /* has subscribed to what is logged */
     struct tbs_client *next;
 } tbs_client;
 
@@ -23,10 +24,12 @@ typedef struct tbs_preview_job tbs_preview_job;
 typedef struct tbs_comfy {
     tb_server *server;
     tbs_client *clients;
-    uv_timer_t later;      /* frames that are sent in one */
-    tbs_progress *nodes;   /* of the prompt that runs */
-    tbs_preview_job *seen; /* a preview that is being made; NULL: none */
-    const char *delivered; /* node whose files are told together; NULL: none waits */
+    uv_timer_t later;               /* frames that are sent in one */
+    tbs_progress *nodes;            /* of the prompt that runs */
+    tbs_preview_job *seen;          /* a preview that is being made; NULL: none */
+    json_t *logs;                   /* the newest lines: [{"t", "m"}] */
+    bool free_results, free_models; /* asked for while a prompt ran */
+    const char *delivered;          /* node whose files are told together; NULL: none waits */
 } tbs_comfy;
 
 /* comfy_ws.c */
@@ -62,6 +65,9 @@ void tbs_progress_finish(tbs_comfy *c, tb_prompt *p, const char *node);
 void tbs_progress_finish_all(tbs_comfy *c, tb_prompt *p);
 /* Send what waits. */
 void tbs_progress_flush(tbs_comfy *c, tb_prompt *p);
+
+/* comfy_rest.c: memory is given back between prompts. */
+void tbs_comfy_free_asked(tb_server *s);
 
 /* comfy_preview.c */
 void tbs_preview_node(tbs_comfy *c, tb_prompt *p, const tb_event *ev);

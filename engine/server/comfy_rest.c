@@ -22,28 +22,26 @@ void tbs_get_empty_object(void *ctx, tb_request *q)
     tb_reply_json_take(q, 200, json_object());
 }
 
-/* Models are held by content and let go of when memory is asked for by others: nothing to do. */
+void tbs_comfy_free_asked(tb_server *s)
+{
+    tbs_comfy *c = s->comfy;
+    if (tb_queue_running(s->queue) || !(c->free_results || c->free_models))
+        return;
+    tb_engine_release(s->engine, c->free_results, c->free_models);
+    c->free_results = c->free_models = false;
+}
+
+/* Results on disk stay: they take no memory. */
 void tbs_post_free(void *ctx, tb_request *q)
 {
-    (void)ctx;
+    tb_server *s = ctx;
     json_t *body = tb_request_json(q);
     if (!body)
         return;
+    s->comfy->free_results |= json_is_true(json_object_get(body, "free_memory"));
+    s->comfy->free_models |= json_is_true(json_object_get(body, "unload_models"));
     json_decref(body);
-    tb_reply_empty(q, 200);
-}
-
-/* No lines: what the server logs is told at /api/tubelet/events. */
-void tbs_get_logs(void *ctx, tb_request *q)
-{
-    (void)ctx;
-    tb_reply_json_take(q, 200,
-                       json_pack("{s[]s{sisi}}", "entries", "size", "cols", 80, "rows", 24));
-}
-
-void tbs_patch_logs(void *ctx, tb_request *q)
-{
-    (void)ctx;
+    tbs_comfy_free_asked(s);
     tb_reply_empty(q, 200);
 }
 

@@ -35,7 +35,8 @@ void tbs_get_userdata_list(void *ctx, tb_request *q);
 void tbs_get_userdata(void *ctx, tb_request *q);
 void tbs_post_userdata(void *ctx, tb_request *q);
 void tbs_delete_userdata(void *ctx, tb_request *q);
-void tbs_get_logs(void *ctx, tb_request *q); /* comfy_rest.c */
+void tbs_get_logs(void *ctx, tb_request *q); /* comfy_logs.c */
+void tbs_get_raw_logs(void *ctx, tb_request *q);
 void tbs_patch_logs(void *ctx, tb_request *q);
 void tbs_get_empty_list(void *ctx, tb_request *q); /* comfy_rest.c */
 void tbs_get_empty_object(void *ctx, tb_request *q);

@@ -274,7 +274,11 @@ static void tell_lines(uv_async_t *wake)
     json_t *lines = v->lines;
     v->lines = json_array();
     pthread_mutex_unlock(&v->lock);
-    json_array_foreach(lines, i, line) tbs_events_send_take(s, "log", json_incref(line));
+    json_array_foreach(lines, i, line)
+    {
+        tbs_comfy_log(s, line);
+        tbs_events_send_take(s, "log", json_incref(line));
+    }
     json_decref(lines);
 }
 

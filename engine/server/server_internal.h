@@ -31,6 +31,8 @@ extern const tb_endpoint tbs_editor_endpoint; /* /api/tubelet/events */
 /* Make and drop the state of each side; called by server.c. */
 void tbs_comfy_open(tb_server *s);
 void tbs_comfy_close(tb_server *s);
+/* A line was logged: {"level", "text", "time_ms"}. */
+void tbs_comfy_log(tb_server *s, const json_t *line);
 void tbs_editor_open(tb_server *s);
 void tbs_editor_close(tb_server *s);
 
