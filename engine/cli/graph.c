@@ -68,15 +68,8 @@ static int expand(cli_source *s)
  */
 static int as_json(cli_source *s, const tb_types *own)
 {
-    json_t *graph = json_object_get(s->document, "graph"), *node;
-    const char *id;
-    bool needs_script = false;
-    json_object_foreach(graph, id, node)
-    {
-        const char *type = json_string_value(json_object_get(node, "class_type"));
-        needs_script |= type && !tb_types_find(own, type);
-    }
-    cli_print_json(needs_script ? s->document : graph);
+    json_t *graph = json_object_get(s->document, "graph");
+    cli_print_json(tb_types_know_all(own, graph) ? graph : s->document);
     return 0;
 }
 

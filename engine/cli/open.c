@@ -256,19 +256,6 @@ void cli_source_close(cli_source *s)
 
 /* --------------------------------------------------------------------------------------- types */
 
-static bool all_known(const tb_types *types, const json_t *graph)
-{
-    const char *id;
-    json_t *node;
-    json_object_foreach((json_t *)(uintptr_t)graph, id, node)
-    {
-        const char *type = json_string_value(json_object_get(node, "class_type"));
-        if (type && !tb_types_find(types, type))
-            return false;
-    }
-    return true;
-}
-
 static tb_status add_script_types(cli_source *s, tb_err *err)
 {
     const json_t *sources = json_object_get(s->document, "script");
@@ -290,7 +277,7 @@ const tb_types *cli_source_types(cli_source *s, tb_err *err)
     if (s->types)
         return s->types;
     s->types = tb_types_new();
-    if (!all_known(s->types, json_object_get(s->document, "graph")) &&
+    if (!tb_types_know_all(s->types, json_object_get(s->document, "graph")) &&
         add_script_types(s, err) != TB_OK)
         tb_types_free(&s->types);
     return s->types;

@@ -304,6 +304,19 @@ const char *tb_types_nearest(const tb_types *t, const char *name)
     return best;
 }
 
+bool tb_types_know_all(const tb_types *t, const json_t *graph)
+{
+    const char *id;
+    json_t *node;
+    json_object_foreach((json_t *)(uintptr_t)graph, id, node)
+    {
+        const char *type = json_string_value(json_object_get(node, "class_type"));
+        if (type && !tb_types_find(t, type))
+            return false;
+    }
+    return true;
+}
+
 int tb_types_count(const tb_types *t)
 {
     return t->count;

@@ -55,6 +55,9 @@ void tb_types_set_folders(tb_types *t, const tb_folders *folders);
 const tb_folders *tb_types_folders(const tb_types *t);
 /* The nearest known name, or NULL when none is near. */
 const char *tb_types_nearest(const tb_types *t, const char *name);
+/* Has every node of the graph (API format) a type that is known? Else only a script can say more.
+ */
+bool tb_types_know_all(const tb_types *t, const json_t *graph);
 int tb_types_count(const tb_types *t);
 const tb_type *tb_types_at(const tb_types *t, int i);   /* sorted by name */
 int tb_type_input(const tb_type *t, const char *name);  /* index or -1 */

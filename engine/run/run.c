@@ -85,25 +85,11 @@ static tb_status open_script(tb_run *r, const json_t *sources, tb_err *err)
     return json_is_object(sources) ? tb_script_load_sources(r->script, sources, err) : TB_OK;
 }
 
-/* Does the document use types that only a script can define? */
-static bool needs_script(const tb_types *types, const json_t *graph)
-{
-    const char *id;
-    json_t *node;
-    json_object_foreach((json_t *)(uintptr_t)graph, id, node)
-    {
-        const char *type = json_string_value(json_object_get(node, "class_type"));
-        if (type && !tb_types_find(types, type))
-            return true;
-    }
-    return false;
-}
-
 static tb_status load_types(tb_run *r, const json_t *graph, const json_t *sources, tb_err *err)
 {
     if (r->o.types)
         return TB_OK;
-    if (!r->script && (json_is_object(sources) || needs_script(r->engine->types, graph)))
+    if (!r->script && (json_is_object(sources) || !tb_types_know_all(r->engine->types, graph)))
         TB_TRY(open_script(r, sources, err));
     if (!r->script)
         return TB_OK;

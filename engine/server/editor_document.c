@@ -34,24 +34,11 @@ json_t *tbs_document_read(const tbs_task *t, json_t *j, const char *what, const 
 
 /* ---------------------------------------------------------------------------------------- types */
 
-static bool all_known(const json_t *graph, const tb_types *types)
-{
-    const char *id;
-    json_t *node;
-    json_object_foreach((json_t *)(uintptr_t)graph, id, node)
-    {
-        const char *type = json_string_value(json_object_get(node, "class_type"));
-        if (type && !tb_types_find(types, type))
-            return false;
-    }
-    return true;
-}
-
 tb_status tbs_world_open(tbs_world *w, const tbs_task *t, const json_t *document, tb_err *err)
 {
     const json_t *sources = json_object_get(document, "script");
     *w = (tbs_world){ .script = t->library, .types = t->types };
-    if (!json_is_object(sources) || all_known(json_object_get(document, "graph"), t->types))
+    if (!json_is_object(sources) || tb_types_know_all(t->types, json_object_get(document, "graph")))
         return TB_OK;
     w->script = w->own_script = tb_script_start(err);
     if (!w->script)
@@ -127,7 +114,7 @@ static bool targets_are_outputs(const json_t *document, const tb_types *types)
 void tbs_document_trim(json_t *document, const tb_types *shared)
 {
     const json_t *sources = json_object_get(document, "script");
-    if (!json_is_object(sources) || all_known(json_object_get(document, "graph"), shared))
+    if (!json_is_object(sources) || tb_types_know_all(shared, json_object_get(document, "graph")))
         json_object_del(document, "script");
     if (targets_are_outputs(document, shared))
         json_object_del(document, "targets");
