@@ -543,6 +543,14 @@ TEST(settings_and_files_of_the_front_end_are_kept)
     j = ask(&c, 200, "GET", "/userdata/workflows%2Fone.json", NULL);
     CHECK_STR(at(j, "x"), "1");
     json_decref(j);
+    j = ask(&c, 200, "GET", "/v2/userdata", NULL);
+    CHECK_STR(at(j, "0"), "{\"name\":\"workflows\",\"path\":\"workflows\",\"type\":\"directory\"}");
+    json_decref(j);
+    j = ask(&c, 200, "GET", "/v2/userdata?path=workflows", NULL);
+    CHECK_STR(at(j, "0.path"), "workflows/one.json");
+    CHECK_STR(at(j, "0.size"), "7");
+    json_decref(j);
+    json_decref(ask(&c, 403, "GET", "/v2/userdata?path=..", NULL));
     json_decref(ask(&c, 200, "POST", "/userdata/workflows%2Fone.json/move/two.json", ""));
     json_decref(ask(&c, 404, "GET", "/userdata/workflows%2Fone.json", NULL));
     json_decref(ask(&c, 204, "DELETE", "/userdata/two.json", NULL));

@@ -43,6 +43,7 @@ const tb_route tbs_comfy_routes[] = {
     { TB_POST, "/settings", API, SMALL, tbs_post_settings },
     { TB_POST, "/settings/*", API, SMALL, tbs_post_setting },
     { TB_GET, "/userdata", API, 0, tbs_get_userdata_list },
+    { TB_GET, "/v2/userdata", API, 0, tbs_get_userdata_folder },
     { TB_GET, "/userdata/*", API, 0, tbs_get_userdata },
     { TB_POST, "/userdata/*", NO_BODY_IS_FINE | TB_ROUTE_FILE, UPLOAD, tbs_post_userdata },
     { TB_DELETE, "/userdata/*", API, 0, tbs_delete_userdata },

@@ -32,6 +32,7 @@ void tbs_get_setting(void *ctx, tb_request *q);
 void tbs_post_settings(void *ctx, tb_request *q);
 void tbs_post_setting(void *ctx, tb_request *q);
 void tbs_get_userdata_list(void *ctx, tb_request *q);
+void tbs_get_userdata_folder(void *ctx, tb_request *q);
 void tbs_get_userdata(void *ctx, tb_request *q);
 void tbs_post_userdata(void *ctx, tb_request *q);
 void tbs_delete_userdata(void *ctx, tb_request *q);

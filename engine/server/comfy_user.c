@@ -177,6 +177,45 @@ void tbs_get_userdata_list(void *ctx, tb_request *q)
     tb_reply_json_take(q, 200, l.rows);
 }
 
+/* What stands in one folder: [{name, path, type, size?, modified?}]. */
+static json_t *folder_rows(const char *dir, const char *prefix)
+{
+    json_t *rows = json_array();
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        struct stat sb;
+        char *full = tb_fs_join(dir, e->d_name);
+        char *path = tb_xasprintf("%s%s%s", prefix, *prefix ? "/" : "", e->d_name);
+        if (*e->d_name == '.' || lstat(full, &sb) != 0)
+            ;
+        else if (S_ISDIR(sb.st_mode))
+            json_array_append_new(
+                rows, json_pack("{ssssss}", "name", e->d_name, "path", path, "type", "directory"));
+        else if (S_ISREG(sb.st_mode))
+            json_array_append_new(rows,
+                                  json_pack("{sssssssIsI}", "name", e->d_name, "path", path, "type",
+                                            "file", "size", (json_int_t)sb.st_size, "modified",
+                                            (json_int_t)sb.st_mtim.tv_sec * 1000));
+        free(path);
+        free(full);
+    }
+    if (d)
+        closedir(d);
+    return rows;
+}
+
+void tbs_get_userdata_folder(void *ctx, tb_request *q)
+{
+    const char *asked = tb_request_query(q, "path");
+    int status = 404;
+    char *dir = asked && *asked ? file_path(ctx, asked, true, &status) : files_root(ctx);
+    if (dir && tb_fs_is_dir(dir))
+        tb_reply_json_take(q, 200, folder_rows(dir, asked ? asked : ""));
+    else
+        tb_reply_empty(q, status == 403 ? 403 : 404);
+    free(dir);
+}
+
 void tbs_get_userdata(void *ctx, tb_request *q)
 {
     int status = 404;
