@@ -1,4 +1,5 @@
 /* load_latent.c - latents from a .latent file of ComfyUI's or ours. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +60,7 @@ static void read_state(const tb_safetensors *f, contents *c)
     const char *s = json_string_value(json_object_get(tb_safetensors_metadata(f), "state"));
     for (size_t i = 0; s && i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i], s) == 0)
-            strcpy(c->state, known[i]);
+            snprintf(c->state, sizeof c->state, "%s", s);
 }
 
 static tb_status read_file(const tb_safetensors *f, const char *path, contents *c, tb_err *err)
