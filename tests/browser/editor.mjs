@@ -42,7 +42,7 @@ export class Editor {
 
   /** A node, group or scope of the canvas by its title; `state` of what is said after it. */
   node(title, state = '') {
-    return this.canvas.getByRole('group', { name: new RegExp(`^${literal(title)}${state ? ` ?,.*${state}` : '( ?,|$)'}`) });
+    return this.canvas.getByRole('group', { name: new RegExp(`^${literal(title)}${state ? ` ?,.*(${state})` : '( ?,|$)'}`) });
   }
 
   /** "Sample input latent" */
@@ -203,8 +203,22 @@ export class Editor {
 
   // --------------------------------------------------------------------------------------------------------------- runs
 
+  /** Queues the graph; the id of the run. */
   async run() {
-    await this.page.getByRole('button', { name: /^Run\b(?! to)/ }).first().click();
+    const [answer] = await Promise.all([
+      this.page.waitForResponse((response) => response.url().endsWith('/api/tubelet/runs') && response.request().method() === 'POST'),
+      this.page.getByRole('button', { name: /^Run\b(?! to)/ }).first().click(),
+    ]);
+    return (await answer.json()).prompt_id;
+  }
+
+  /** Runs the graph to its end: what the nodes show is not of a run before. */
+  async runToEnd() {
+    const id = await this.run();
+    await eventually(async () => {
+      const answer = await fetch(new URL(`/api/tubelet/runs/${id}`, this.page.url()));
+      assert.equal((await answer.json()).state, 'done');
+    });
   }
 
   /** Waits until a node has come to this: "done", "from cache", "error". */

@@ -27,3 +27,15 @@ export const quickVideo = textToVideo
 
 /** Runs until it is interrupted, as far as a test can tell. */
 export const slowVideo = textToVideo.replace('default = 20, min = 1', 'default = 400, min = 1');
+
+/** As many nodes, in rows of ten that are linked: the API format, with places. */
+export function largeGraph(count) {
+  const place = (i) => [(i % 10) * 300, Math.floor(i / 10) * 220];
+  const nodes = Array.from({ length: count }, (_, i) => {
+    const _meta = { title: `node ${i}`, pos: place(i) };
+    if (i % 10 === 0) return [String(i), { class_type: 'empty_latent', inputs: { frames: 5 }, _meta }];
+    if (i % 10 === 9) return [String(i), { class_type: 'save_tensor', inputs: { value: [String(i - 1), 0], path: `${i}.safetensors` }, _meta }];
+    return [String(i), { class_type: 'latent_slice', inputs: { latent: [String(i - 1), 0], start: 0, count: 0 }, _meta }];
+  });
+  return Object.fromEntries(nodes);
+}

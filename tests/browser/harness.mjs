@@ -178,3 +178,21 @@ export function workbench(graphs = {}) {
   bench.expectComplaints = (pattern) => (bench.allowed = pattern);
   return bench;
 }
+
+/** Frames a second that the page draws while something is done. */
+export async function frames(page, act) {
+  await page.evaluate(() => {
+    const count = () => {
+      window.framesDrawn++;
+      window.frameRequest = requestAnimationFrame(count);
+    };
+    window.framesDrawn = 0;
+    window.framesSince = performance.now();
+    window.frameRequest = requestAnimationFrame(count);
+  });
+  await act();
+  return page.evaluate(() => {
+    cancelAnimationFrame(window.frameRequest);
+    return (1000 * window.framesDrawn) / (performance.now() - window.framesSince);
+  });
+}

@@ -34,10 +34,10 @@ describe('running', () => {
 
   bench.test('what is stored does not run again', async () => {
     const editor = await bench.open('quick.lua');
-    await editor.run();
+    await editor.runToEnd();
     await editor.reaches('Save video', 'done');
     await editor.planned('Nothing to compute');
-    await editor.run();
+    await editor.runToEnd();
     await editor.reaches('Save video', 'from cache');
     await editor.shot('cached');
 

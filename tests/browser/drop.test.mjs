@@ -1,0 +1,53 @@
+// drop.test.mjs - files dropped on the canvas: graphs of ours and ComfyUI's, and the pictures and videos they made.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'node:test';
+import { eventually } from './editor.mjs';
+import { graph, latents, quickVideo } from './graphs.mjs';
+import { root, workbench } from './harness.mjs';
+
+const picture = graph(`local m = tb.load_model {}
+local z = tb.noise_init { model = m.model, size = "32x32", frames = 1, seed = 3 }
+return tb.save_image { images = tb.vae_decode { vae = m.vae, latent = z }, path = "still.png" }`);
+
+const workflows = join(root, 'tests/workflows');
+
+describe('a dropped file', () => {
+  const bench = workbench({ 'quick.lua': quickVideo, 'picture.lua': picture, 'latents.lua': latents });
+
+  for (const [made, graphName, saver, title] of [['out.mp4', 'quick.lua', 'Save video', 'Sample'], ['still.png', 'picture.lua', 'Save image', 'Noise']]) {
+    bench.test(`${made} brings back the graph that made it`, async () => {
+      const editor = await bench.open(graphName);
+      await editor.runToEnd();
+      await editor.reaches(saver, 'done');
+      const bytes = readFileSync(join(bench.server.folder, 'output', made));
+      const before = (await editor.lua()).match(/tb\.\w+/g).sort();
+
+      const other = await bench.open('latents.lua');
+      await other.drop(made, bytes);
+      await other.node(title).waitFor();
+      await eventually(async () => assert.equal(await other.node('Integer').count(), 0, 'the graph before is gone'));
+      assert.deepEqual((await other.lua()).match(/tb\.\w+/g).sort(), before);
+      await other.planned('Nothing to compute');
+    });
+  }
+
+  bench.test('may be a Lua file', async () => {
+    const editor = await bench.open('latents.lua');
+    await editor.drop('mine.lua', picture);
+    await editor.node('Save image').waitFor();
+  });
+
+  bench.test("may be a workflow of ComfyUI's editor", async (t) => {
+    const files = existsSync(workflows) ? readdirSync(workflows).filter((name) => name.endsWith('.json')) : [];
+    assert.ok(files.length > 0, 'there are workflows to drop');
+    const editor = await bench.open('latents.lua');
+    for (const name of files) {
+      await editor.drop(name, readFileSync(join(workflows, name)));
+      await editor.says(`Opened ${name}.`);
+      await editor.canvas.getByRole('group').first().waitFor();
+      await editor.shot(`workflow-${name}`);
+    }
+  });
+});
