@@ -4,9 +4,9 @@ import { isNeeded } from "../catalog";
 import { edit, endGesture } from "../document/actions";
 import { setInput } from "../document/edits";
 import { isText, splitInputs } from "../document/geometry";
-import type { DocNode } from "../document/model";
+import { allLinks, type DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
-import { useDocNode } from "../document/session";
+import { useDoc, useDocNode } from "../document/session";
 import { Field } from "../fields/Field";
 import { Socket } from "./Socket";
 
@@ -107,15 +107,20 @@ function CollapsedSockets({ node, type, title }: { node: DocNode; type: NodeType
   );
 }
 
-/** Of a type this server does not know: what the links need to end at. */
+/** Of a type that only the graph's script knows, or nobody: what the links need to end at. */
 function UnknownSockets({ node, title }: { node: DocNode; title: string }) {
+  const doc = useDoc();
   const inputs = Object.keys(node.inputs).filter((name) => isLink(node.inputs[name]));
+  const slots = [...allLinks(doc)].filter((link) => link.source === node.id).map((link) => link.slot);
+  const outputs = Array.from({ length: Math.max(0, ...slots.map((slot) => slot + 1)) }, (_, slot) => `output ${slot + 1}`);
   return (
     <div className="node-body">
-      {inputs.map((name) => (
-        <div className="row" key={name}>
-          <Socket side="input" id={name} name={name} type="*" owner={title} linked />
-          <span className="row-label">{name}</span>
+      {Array.from({ length: Math.max(inputs.length, outputs.length) }, (_, i) => (
+        <div className="row" key={i}>
+          {inputs[i] && <Socket side="input" id={inputs[i]} name={inputs[i]} type="*" owner={title} linked />}
+          <span className="row-label">{inputs[i]}</span>
+          <span className="row-label output">{outputs[i]}</span>
+          {outputs[i] && <Socket side="output" id={String(i)} name={outputs[i]} type="*" owner={title} />}
         </div>
       ))}
     </div>

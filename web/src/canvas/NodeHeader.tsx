@@ -5,7 +5,7 @@ import { edit } from "../document/actions";
 import { patchMeta } from "../document/edits";
 import type { DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
-import { useDoc } from "../document/session";
+import { useDoc, useScripted } from "../document/session";
 import { Icon, IconButton } from "../icons";
 import { runNow } from "../runs/actions";
 import { toggleSteps } from "../scopes/unfold";
@@ -58,6 +58,7 @@ interface HeaderProps {
 export const NodeHeader = memo(function NodeHeader({ node, type }: HeaderProps) {
   const title = nodeTitle(node);
   const editing = useStore(renaming, (id) => id === node.id);
+  const scripted = useScripted();
   const { mode, pinned } = node.meta;
   return (
     <header className="node-header" onDoubleClick={() => startRenaming(node.id)}>
@@ -71,7 +72,7 @@ export const NodeHeader = memo(function NodeHeader({ node, type }: HeaderProps) 
           {title}
         </span>
       )}
-      <StateBadge id={node.id} mode={mode} known={type !== undefined} />
+      <StateBadge id={node.id} mode={mode} known={type !== undefined || scripted} />
       {type?.target && (
         <IconButton
           icon="play"

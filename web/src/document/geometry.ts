@@ -40,7 +40,8 @@ function fieldHeight(input: NodeInput): number {
 }
 
 export function leastSize(type: NodeType | undefined, node: DocNode): Size {
-  if (!type || node.meta.collapsed) return { width: nodeWidth, height: headerHeight };
+  if (node.meta.collapsed) return { width: nodeWidth, height: headerHeight };
+  if (!type) return { width: nodeWidth, height: headerHeight + Object.keys(node.inputs).length * rowHeight + 2 * bodyPadding };
   const { sockets, fields } = splitInputs(type);
   const rows = Math.max(sockets.length, type.outputs.length) * rowHeight;
   const widgets = fields.reduce((sum, input) => sum + fieldHeight(input), 0);

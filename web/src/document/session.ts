@@ -54,6 +54,8 @@ export const missingParams = ({ params, values }: Origin) =>
 export const useDoc = () => useStore(session, (now) => now.history.now);
 export const useDocNode = (id: string) => useStore(session, (now) => now.history.now.nodes.get(id));
 export const useOrigin = () => useStore(session, (now) => now.origin);
+/** The document carries a script, which may have node types of its own. */
+export const useScripted = () => useStore(session, (now) => now.history.now.script != null);
 export const useDirty = () => useStore(session, isDirty);
 export const useCanUndo = () => useStore(session, (now) => now.history.past.length > 0);
 export const useCanRedo = () => useStore(session, (now) => now.history.future.length > 0);

@@ -4,6 +4,7 @@ import { patchMeta } from "../document/edits";
 import { splitInputs } from "../document/geometry";
 import type { DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
+import { useScripted } from "../document/session";
 import { typeTitle, useNodeType } from "../catalog";
 import { useNodeState } from "../runs/state";
 import { Inputs } from "./Inputs";
@@ -79,6 +80,7 @@ function Looks({ node }: { node: DocNode }) {
 
 export function NodeInspector({ node }: { node: DocNode }) {
   const type = useNodeType(node.type);
+  const scripted = useScripted();
   const { error } = useNodeState(node.id);
   const place = <SourceLines origin={error?.origin ?? node.meta.origin} />;
   const { sockets, fields } = type ? splitInputs(type) : { sockets: [], fields: [] };
@@ -92,7 +94,9 @@ export function NodeInspector({ node }: { node: DocNode }) {
         <p>
           {type
             ? type.doc
-            : `This server has no node type '${node.type}'; the node is kept as it is, but does not run.`}
+            : scripted
+              ? `'${node.type}' is a node of this graph's script: its inputs are set there.`
+              : `This server has no node type '${node.type}'; the node is kept as it is, but does not run.`}
         </p>
       </header>
       <NodeStatus id={node.id} />
