@@ -42,6 +42,7 @@ describe('errors', () => {
 
   bench.test('a node that fails names its line, and blocks what reads it', async () => {
     const editor = await bench.open('failing.lua');
+    await editor.link('picky output 0 to Slice latent input latent').waitFor({ state: 'attached' });
     await editor.run();
     await editor.reaches('picky', 'error: .*not good enough');
     await editor.reaches('Slice latent', 'waiting for picky, which failed');
