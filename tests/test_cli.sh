@@ -191,8 +191,10 @@ JSON
 
 # Wait until a file has n lines that match; false when the process is over before.
 wait_for() { # pid, n, pattern, file
+    local found
     while kill -0 "$1" 2>/dev/null; do
-        [ "$(grep -cE "$3" "$4" 2>/dev/null || true)" -lt "$2" ] || return 0
+        found=$(grep -cE "$3" "$4" 2>/dev/null) || true # the file may not be there yet
+        [ "${found:-0}" -lt "$2" ] || return 0
         sleep 0.05
     done
     return 1
@@ -381,10 +383,11 @@ test_second_signal_ends_at_once() {
 test_live_bar_on_a_terminal() {
     command -v script >/dev/null || { echo "skip live bar: no script(1)"; return 0; }
     script -qec "$bin run $work/video.lua --steps 60 --out $work/b.mp4" /dev/null >"$out" </dev/null
-    tr '\r' '\n' <"$out" >"$work/lines"
+    sed 's/\r$//' <"$out" | tr '\r' '\n' >"$work/lines"
     grep -qE '^sample  step [0-9]+/60 .*[━#]+ +[0-9]+ %' "$work/lines" || fail "no bar: $(head -n 5 "$work/lines")"
     ! grep -qE $'\033\\[[0-9]*m' "$out" || fail "colour in spite of NO_COLOR"
-    tail -n 1 "$out" | grep -qE '^0 of [0-9]+ nodes cached' || fail "the bar is left behind: $(tail -n 1 "$out")"
+    tail -n 1 "$work/lines" | sed 's/\x1b\[K//g' | grep -qE '^0 of [0-9]+ nodes cached' ||
+        fail "the bar is left behind: $(tail -n 1 "$work/lines")"
 }
 
 test_memory_limit() {

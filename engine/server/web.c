@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-double web_now(void)
+double tbs_web_now(void)
 {
     return tb_clock_seconds();
 }
@@ -153,29 +153,29 @@ static int confirm_upgrade(web_conn *c, const char *to)
     if (lws_hdr_copy(c->wsi, uri, sizeof uri, WSI_TOKEN_GET_URI) <= 0)
         return -1;
     lws_hdr_copy(c->wsi, protocols, sizeof protocols, WSI_TOKEN_PROTOCOL);
-    web_ask_read(&a, c->wsi, uri, strlen(uri));
-    const char *why = web_guard(c->web, &a, &by_query, &status);
+    tbs_web_ask_read(&a, c->wsi, uri, strlen(uri));
+    const char *why = tbs_web_guard(c->web, &a, &by_query, &status);
     if (!why && strcasecmp(to, "websocket") != 0) {
         status = 400;
         why = "only WebSocket is spoken besides HTTP/1.1";
     }
-    c->endpoint = why ? NULL : web_socket_endpoint(c->web, a.path, protocols);
+    c->endpoint = why ? NULL : tbs_web_socket_endpoint(c->web, a.path, protocols);
     if (!why && !c->endpoint) {
         status = 404;
         why = "no WebSocket is served at this address for that sub-protocol";
     }
     free(c->query);
-    c->query = web_ask_query(&a);
-    web_ask_free(&a);
+    c->query = tbs_web_ask_query(&a);
+    tbs_web_ask_free(&a);
     if (!why)
         return 0;
-    web_reply_at_once(c->wsi, status, status == 404 ? "not_found" : "refused", why);
+    tbs_web_reply_at_once(c->wsi, status, status == 404 ? "not_found" : "refused", why);
     return 1;
 }
 
 static void forget(web_conn *c)
 {
-    web_http_gone(c);
+    tbs_web_http_gone(c);
     c->web->connections--;
     lws_set_opaque_user_data(c->wsi, NULL);
     free(c->query);
@@ -195,12 +195,12 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_HTTP:
     case LWS_CALLBACK_HTTP_BODY:
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-    case LWS_CALLBACK_HTTP_WRITEABLE: return web_http_callback(c, reason, in, n);
+    case LWS_CALLBACK_HTTP_WRITEABLE: return tbs_web_http_callback(c, reason, in, n);
     case LWS_CALLBACK_ESTABLISHED:
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_SERVER_WRITEABLE:
-    case LWS_CALLBACK_CLOSED: return web_socket_callback(c, reason, in, n);
-    case LWS_CALLBACK_CLOSED_HTTP: web_http_gone(c); return 0;
+    case LWS_CALLBACK_CLOSED: return tbs_web_socket_callback(c, reason, in, n);
+    case LWS_CALLBACK_CLOSED_HTTP: tbs_web_http_gone(c); return 0;
     case LWS_CALLBACK_WSI_DESTROY: forget(c); return 0;
     default: return 0;
     }
@@ -240,7 +240,7 @@ static tb_status start_library(tb_web *w, tb_err *err)
         .pcontext = &w->context,
         .protocols = w->protocols,
         .vhost_name = "tubelet",
-        .headers = &web_library_headers,
+        .headers = &tbs_web_library_headers,
         .fd_limit_per_thread = WEB_MAX_CONNECTIONS + 16,
         .max_http_header_data = WEB_MAX_HEADERS,
         .max_http_header_pool = WEB_MAX_CONNECTIONS,
@@ -372,7 +372,7 @@ void tb_web_close(tb_web **wp)
         uv_run(w->loop, UV_RUN_ONCE);
     stop_library(w);
     while (w->requests)
-        web_request_free(w->requests);
+        tbs_web_request_free(w->requests);
     free_options(w);
     free(w->token_cookie);
     free(w);

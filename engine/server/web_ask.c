@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-const char *const web_header_names[WEB_HEADER_COUNT] = {
+const char *const tbs_web_header_names[WEB_HEADER_COUNT] = {
     "Accept",         "Accept-Encoding",   "Authorization", "Connection",
     "Content-Length", "Content-Type",      "Cookie",        "Expect",
     "Host",           "If-None-Match",     "If-Range",      "Origin",
@@ -58,7 +58,7 @@ static void copy_args(web_ask *a, struct lws *wsi)
     }
 }
 
-void web_ask_read(web_ask *a, struct lws *wsi, const char *path, size_t n)
+void tbs_web_ask_read(web_ask *a, struct lws *wsi, const char *path, size_t n)
 {
     *a = (web_ask){ .path = tb_xstrndup(path, n) };
     for (int i = 0; i < WEB_HEADER_COUNT; i++)
@@ -66,7 +66,7 @@ void web_ask_read(web_ask *a, struct lws *wsi, const char *path, size_t n)
     copy_args(a, wsi);
 }
 
-void web_ask_free(web_ask *a)
+void tbs_web_ask_free(web_ask *a)
 {
     free(a->path);
     for (int i = 0; i < WEB_HEADER_COUNT; i++)
@@ -77,7 +77,7 @@ void web_ask_free(web_ask *a)
     *a = (web_ask){ 0 };
 }
 
-const char *web_ask_arg(const web_ask *a, const char *name)
+const char *tbs_web_ask_arg(const web_ask *a, const char *name)
 {
     const size_t n = strlen(name);
     for (int i = 0; i < a->arg_count; i++) {
@@ -88,22 +88,22 @@ const char *web_ask_arg(const web_ask *a, const char *name)
     return NULL;
 }
 
-bool web_is_utf8(const char *text)
+bool tbs_web_is_utf8(const char *text)
 {
     json_t *j = json_string(text);
     json_decref(j);
     return j != NULL;
 }
 
-bool web_ask_is_text(const web_ask *a)
+bool tbs_web_ask_is_text(const web_ask *a)
 {
-    bool text = web_is_utf8(a->path);
+    bool text = tbs_web_is_utf8(a->path);
     for (int i = 0; i < a->arg_count && text; i++)
-        text = web_is_utf8(a->args[i]);
+        text = tbs_web_is_utf8(a->args[i]);
     return text;
 }
 
-char *web_ask_query(const web_ask *a)
+char *tbs_web_ask_query(const web_ask *a)
 {
     tb_str b = TB_STR_INIT;
     tb_str_add(&b, "");

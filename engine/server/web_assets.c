@@ -51,7 +51,7 @@ static const char *page_mime(const char *path)
         return "text/javascript; charset=utf-8";
     if (strcmp(extension, "css") == 0)
         return "text/css; charset=utf-8";
-    return strcmp(extension, "svg") == 0 ? "image/svg+xml" : web_mime(path);
+    return strcmp(extension, "svg") == 0 ? "image/svg+xml" : tbs_web_mime(path);
 }
 
 static bool send_from_folder(tb_request *q, const char *name)
@@ -64,7 +64,7 @@ static bool send_from_folder(tb_request *q, const char *name)
     return found;
 }
 
-bool web_assets_serve(tb_request *q)
+bool tbs_web_assets_serve(tb_request *q)
 {
     const char *name = strcmp(q->path, "/") == 0 ? "/index.html" : q->path;
     if (q->web->o.web_dir)

@@ -9,7 +9,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-int web_temp_file(const char *dir, char **path, tb_err *err)
+int tbs_web_temp_file(const char *dir, char **path, tb_err *err)
 {
     *path = NULL;
     if (tb_fs_mkdirs(dir, err) != TB_OK)
@@ -25,27 +25,27 @@ int web_temp_file(const char *dir, char **path, tb_err *err)
     return fd;
 }
 
-void web_body_begin(web_body *b, const tb_request *q, uint64_t length)
+void tbs_web_body_begin(web_body *b, const tb_request *q, uint64_t length)
 {
     const unsigned flags = q->route ? q->route->flags : 0;
     const char *dir = q->web->o.temp_dir ? q->web->o.temp_dir : "/tmp";
     b->length = length;
-    b->started = web_now();
+    b->started = tbs_web_now();
     if (!q->route || !q->route->body_cap)
         b->sink = WEB_DROP;
     else if (flags & TB_ROUTE_MULTIPART) {
         b->sink = WEB_FORM;
-        b->form = web_form_new(q->ask.headers[WEB_CONTENT_TYPE], dir, &b->err);
+        b->form = tbs_web_form_new(q->ask.headers[WEB_CONTENT_TYPE], dir, &b->err);
     } else if (flags & TB_ROUTE_FILE) {
         b->sink = WEB_FILE;
-        b->fd = web_temp_file(dir, &b->path, &b->err);
+        b->fd = tbs_web_temp_file(dir, &b->path, &b->err);
     } else {
         b->sink = WEB_MEMORY;
         tb_str_add(&b->bytes, "");
     }
 }
 
-tb_status web_write_all(int fd, const char *p, size_t n, tb_err *err)
+tb_status tbs_web_write_all(int fd, const char *p, size_t n, tb_err *err)
 {
     while (n) {
         const ssize_t k = write(fd, p, n);
@@ -59,7 +59,7 @@ tb_status web_write_all(int fd, const char *p, size_t n, tb_err *err)
     return TB_OK;
 }
 
-void web_body_add(web_body *b, const void *data, size_t n)
+void tbs_web_body_add(web_body *b, const void *data, size_t n)
 {
     b->received += n;
     if (b->err.status != TB_OK)
@@ -67,21 +67,21 @@ void web_body_add(web_body *b, const void *data, size_t n)
     if (b->sink == WEB_MEMORY)
         tb_str_addn(&b->bytes, data, n);
     else if (b->sink == WEB_FILE)
-        web_write_all(b->fd, data, n, &b->err);
+        tbs_web_write_all(b->fd, data, n, &b->err);
     else if (b->sink == WEB_FORM)
-        web_form_add(b->form, data, n, &b->err);
+        tbs_web_form_add(b->form, data, n, &b->err);
 }
 
-void web_body_end(web_body *b)
+void tbs_web_body_end(web_body *b)
 {
     if (b->fd >= 0)
         close(b->fd);
     b->fd = -1;
     if (b->sink == WEB_FORM && b->err.status == TB_OK)
-        web_form_end(b->form, &b->err);
+        tbs_web_form_end(b->form, &b->err);
 }
 
-void web_body_free(web_body *b)
+void tbs_web_body_free(web_body *b)
 {
     if (b->fd >= 0)
         close(b->fd);
@@ -89,6 +89,6 @@ void web_body_free(web_body *b)
         unlink(b->path);
     free(b->path);
     tb_str_free(&b->bytes);
-    web_form_free(&b->form);
+    tbs_web_form_free(&b->form);
     *b = (web_body){ .fd = -1 };
 }

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-uint64_t web_bytes_read(int fd)
+uint64_t tbs_web_bytes_read(int fd)
 {
     struct tcp_info before = { 0 }, after = { 0 };
     int waiting = 0;

@@ -4,4 +4,4 @@
 #include <stdint.h>
 
 /* Bytes taken from a TCP socket so far, by whomever. 0: it is none, or closed. */
-uint64_t web_bytes_read(int fd);
+uint64_t tbs_web_bytes_read(int fd);

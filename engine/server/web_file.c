@@ -37,7 +37,7 @@ static const struct {
 };
 
 /* What a browser could run as a page of ours is not among them. */
-const char *web_mime(const char *path)
+const char *tbs_web_mime(const char *path)
 {
     const char *extension = tb_fs_extension(path);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -47,7 +47,7 @@ const char *web_mime(const char *path)
 }
 
 /* If-None-Match: a list of tags, weak or strong, or "*". */
-bool web_etag_matches(const char *header, const char *quoted)
+bool tbs_web_etag_matches(const char *header, const char *quoted)
 {
     if (!header)
         return false;
@@ -145,7 +145,7 @@ static void send_range(tb_request *q, const char *mime, uint64_t size, const cha
     if (kind == RANGE_OUTSIDE) {
         snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
         tb_reply_header(q, "Content-Range", text);
-        web_reply_start(q, 416, NULL, 0);
+        tbs_web_reply_start(q, 416, NULL, 0);
         return;
     }
     const uint64_t n = size ? last - first + 1 : 0;
@@ -156,7 +156,7 @@ static void send_range(tb_request *q, const char *mime, uint64_t size, const cha
     }
     a->at = first;
     a->left = q->head ? 0 : n;
-    web_reply_start(q, kind == RANGE_PART ? 206 : 200, mime, n);
+    tbs_web_reply_start(q, kind == RANGE_PART ? 206 : 200, mime, n);
 }
 
 static void send_file(tb_request *q, int fd, uint64_t size, const char *etag, const char *mime)
@@ -164,8 +164,8 @@ static void send_file(tb_request *q, int fd, uint64_t size, const char *etag, co
     q->answer.fd = fd;
     tb_reply_header(q, "ETag", etag);
     tb_reply_header(q, "Accept-Ranges", "bytes");
-    if (web_etag_matches(q->ask.headers[WEB_IF_NONE_MATCH], etag))
-        web_reply_start(q, 304, NULL, 0);
+    if (tbs_web_etag_matches(q->ask.headers[WEB_IF_NONE_MATCH], etag))
+        tbs_web_reply_start(q, 304, NULL, 0);
     else
         send_range(q, mime, size, etag);
 }
@@ -181,7 +181,7 @@ void tb_reply_fd_take(tb_request *q, int fd, const char *etag, const char *name)
         return;
     }
     add_disposition(q, name);
-    send_file(q, fd, (uint64_t)st.st_size, etag, web_mime(name));
+    send_file(q, fd, (uint64_t)st.st_size, etag, tbs_web_mime(name));
 }
 
 void tb_reply_file(tb_request *q, const char *path, const char *mime, const char *name)
@@ -201,5 +201,5 @@ void tb_reply_file(tb_request *q, const char *path, const char *mime, const char
              (unsigned long long)st.st_mtim.tv_sec, (unsigned long)st.st_mtim.tv_nsec);
     if (name)
         add_disposition(q, name);
-    send_file(q, fd, (uint64_t)st.st_size, etag, mime ? mime : web_mime(path));
+    send_file(q, fd, (uint64_t)st.st_size, etag, mime ? mime : tbs_web_mime(path));
 }

@@ -57,7 +57,7 @@ static char *parameter(const char *header, const char *name)
     return NULL;
 }
 
-web_form *web_form_new(const char *content_type, const char *temp_dir, tb_err *err)
+web_form *tbs_web_form_new(const char *content_type, const char *temp_dir, tb_err *err)
 {
     static const char type[] = "multipart/form-data";
     char *boundary = NULL;
@@ -92,7 +92,7 @@ static tb_status content(web_form *f, const char *p, size_t n, tb_err *err)
         return TB_OK;
     f->part->bytes += n;
     if (f->fd >= 0)
-        return web_write_all(f->fd, p, n, err);
+        return tbs_web_write_all(f->fd, p, n, err);
     if (f->value.len + n > WEB_MAX_FIELD)
         return tb_err_set(err, TB_ELIMIT, "the field '%s' holds more than %d bytes", f->part->name,
                           WEB_MAX_FIELD);
@@ -157,7 +157,7 @@ static tb_status check_filename(const char *name, tb_err *err)
 {
     if (strlen(name) > 255)
         return tb_err_set(err, TB_EINVAL, "a file name has more than 255 bytes");
-    if (!web_is_utf8(name))
+    if (!tbs_web_is_utf8(name))
         return tb_err_set(err, TB_EINVAL, "a file name is not UTF-8");
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return tb_err_set(err, TB_EINVAL, "'%s' is no name for a file", name);
@@ -186,7 +186,7 @@ static tb_status begin_part(web_form *f, char *headers, tb_err *err)
     else if (f->count == WEB_MAX_PARTS)
         tb_err_set(err, TB_ELIMIT, "the form has more than %d parts", WEB_MAX_PARTS);
     else if (filename && *filename && check_filename(filename, err) == TB_OK)
-        f->fd = web_temp_file(f->dir, &path, err);
+        f->fd = tbs_web_temp_file(f->dir, &path, err);
     if (err->status != TB_OK) {
         free(name);
         free(filename);
@@ -215,7 +215,7 @@ static bool step_headers(web_form *f, tb_err *err)
     return true;
 }
 
-tb_status web_form_add(web_form *f, const char *data, size_t n, tb_err *err)
+tb_status tbs_web_form_add(web_form *f, const char *data, size_t n, tb_err *err)
 {
     bool more = true;
     tb_str_addn(&f->pending, data, n);
@@ -233,14 +233,14 @@ tb_status web_form_add(web_form *f, const char *data, size_t n, tb_err *err)
     return err->status;
 }
 
-tb_status web_form_end(web_form *f, tb_err *err)
+tb_status tbs_web_form_end(web_form *f, tb_err *err)
 {
     if (f->state != FORM_DONE)
         return tb_err_set(err, TB_EFORMAT, "the form ends before its last delimiter");
     return TB_OK;
 }
 
-const tb_part *web_form_part(const web_form *f, const char *name)
+const tb_part *tbs_web_form_part(const web_form *f, const char *name)
 {
     for (int i = 0; i < f->count; i++)
         if (strcmp(f->parts[i].name, name) == 0)
@@ -248,7 +248,7 @@ const tb_part *web_form_part(const web_form *f, const char *name)
     return NULL;
 }
 
-void web_form_free(web_form **fp)
+void tbs_web_form_free(web_form **fp)
 {
     web_form *f = *fp;
     *fp = NULL;

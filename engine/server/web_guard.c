@@ -85,7 +85,7 @@ static bool origin_allowed(const tb_web *w, const char *origin, const char *host
     return !site[n] || strcmp(site + n, host + n) == 0;
 }
 
-const char *web_guard_site(const tb_web *w, const web_ask *a)
+const char *tbs_web_guard_site(const tb_web *w, const web_ask *a)
 {
     const char *host = a->headers[WEB_HOST], *origin = a->headers[WEB_ORIGIN];
     if (!host || !host_allowed(w, host))
@@ -124,7 +124,7 @@ static bool cookie_has(const char *cookies, const char *name, const char *token)
 
 static bool has_token(const tb_web *w, const web_ask *a, bool *by_query)
 {
-    const char *token = w->o.token, *arg = web_ask_arg(a, "token");
+    const char *token = w->o.token, *arg = tbs_web_ask_arg(a, "token");
     const char *bearer = a->headers[WEB_AUTHORIZATION], *cookies = a->headers[WEB_COOKIE];
     if (arg && same_secret(arg, strlen(arg), token))
         return *by_query = true;
@@ -134,11 +134,11 @@ static bool has_token(const tb_web *w, const web_ask *a, bool *by_query)
     return cookies && cookie_has(cookies, w->token_cookie, token);
 }
 
-const char *web_guard(const tb_web *w, const web_ask *a, bool *by_query, int *status)
+const char *tbs_web_guard(const tb_web *w, const web_ask *a, bool *by_query, int *status)
 {
     *by_query = false;
     *status = 403;
-    const char *why = web_guard_site(w, a);
+    const char *why = tbs_web_guard_site(w, a);
     if (why)
         return why;
     if (w->o.token && !has_token(w, a, by_query)) {

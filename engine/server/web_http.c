@@ -46,7 +46,7 @@ static int refuse(tb_request *q, int status, const char *code, const char *messa
     leave_body(q);
     if (status == 401)
         tb_reply_header(q, "WWW-Authenticate", "Bearer");
-    web_reply_refuse(q, status, code, message);
+    tbs_web_reply_refuse(q, status, code, message);
     return 0;
 }
 
@@ -124,7 +124,7 @@ static int begin_body(tb_request *q, uint64_t length)
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const char *expect = q->ask.headers[WEB_EXPECT];
     unsigned char buf[LWS_PRE + sizeof go_on];
-    web_body_begin(&q->body, q, length);
+    tbs_web_body_begin(&q->body, q, length);
     if (!expect || strcasecmp(expect, "100-continue") != 0)
         return 0;
     memcpy(buf + LWS_PRE, go_on, sizeof go_on - 1);
@@ -135,7 +135,7 @@ static int begin_body(tb_request *q, uint64_t length)
 /* A body has to come at a pace, or somebody holds connections open with drops. */
 static bool too_slow(const web_body *b)
 {
-    const double s = web_now() - b->started;
+    const double s = tbs_web_now() - b->started;
     return s > WEB_SLOW_GRACE_S && (double)b->received < (s - WEB_SLOW_GRACE_S) * WEB_SLOW_RATE;
 }
 
@@ -143,10 +143,10 @@ static int on_body(web_conn *c, const void *data, size_t n)
 {
     tb_request *q = c->request;
     if (!q)
-        return c->linger_until > 0 && web_now() > c->linger_until ? -1 : 0;
+        return c->linger_until > 0 && tbs_web_now() > c->linger_until ? -1 : 0;
     if (q->handled || q->answer.head.len)
         return 0;
-    web_body_add(&q->body, data, n);
+    tbs_web_body_add(&q->body, data, n);
     return too_slow(&q->body) ? -1 : 0;
 }
 
@@ -158,7 +158,7 @@ static int on_body_end(web_conn *c)
         return c->linger_until > 0 ? -1 : 0;
     if (q->handled || q->answer.head.len || q->body.received < q->body.length)
         return 0;
-    web_body_end(&q->body);
+    tbs_web_body_end(&q->body);
     dispatch(q);
     return 0;
 }
@@ -177,10 +177,10 @@ static bool plain_path(const char *path, size_t n)
 static int route(tb_request *q, unsigned method)
 {
     unsigned allowed;
-    const int status = web_request_route(q, method, &allowed);
+    const int status = tbs_web_request_route(q, method, &allowed);
     uint64_t length;
     if (status == 404)
-        return method == TB_GET && web_assets_serve(q) ? 0 : not_found(q);
+        return method == TB_GET && tbs_web_assets_serve(q) ? 0 : not_found(q);
     if (status == 405) {
         allow(q, allowed);
         return refuse(q, 405, "bad_method", "this address does not know that method");
@@ -190,8 +190,8 @@ static int route(tb_request *q, unsigned method)
     if (length)
         return begin_body(q, length);
     if (q->route->flags & (TB_ROUTE_MULTIPART | TB_ROUTE_FILE))
-        web_body_begin(&q->body, q, 0);
-    web_body_end(&q->body);
+        tbs_web_body_begin(&q->body, q, 0);
+    tbs_web_body_end(&q->body);
     dispatch(q);
     return 0;
 }
@@ -199,10 +199,10 @@ static int route(tb_request *q, unsigned method)
 static int options(tb_request *q)
 {
     unsigned allowed = 0;
-    const char *why = web_guard_site(q->web, &q->ask);
+    const char *why = tbs_web_guard_site(q->web, &q->ask);
     if (why)
         return refuse(q, 403, "forbidden", why);
-    web_request_route(q, 0, &allowed);
+    tbs_web_request_route(q, 0, &allowed);
     allow(q, allowed ? allowed : TB_GET);
     leave_body(q);
     tb_reply_empty(q, 200);
@@ -228,7 +228,7 @@ static bool body_is_lost(const web_conn *c)
     lws_hdr_copy(c->wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
     return lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 &&
            strcmp(length, "0") != 0 && lws_service_adjust_timeout(c->web->context, 1, 0) == 0 &&
-           web_bytes_read(lws_get_socket_fd(c->wsi)) <= c->read_before;
+           tbs_web_bytes_read(lws_get_socket_fd(c->wsi)) <= c->read_before;
 }
 
 /* libwebsockets takes all that follows such a request for its body, whatever is answered. */
@@ -244,21 +244,22 @@ static int on_http(web_conn *c, const char *path, size_t n)
     char *uri;
     int uri_n, status;
     if (body_is_lost(c)) {
-        web_reply_at_once(c->wsi, 503, "pipelined",
-                          "a request with a body has to wait for the answer to the one before it");
+        tbs_web_reply_at_once(
+            c->wsi, 503, "pipelined",
+            "a request with a body has to wait for the answer to the one before it");
         return -1;
     }
     const int m = lws_http_get_uri_and_method(c->wsi, &uri, &uri_n);
     if (m < 0 || (size_t)m >= sizeof methods / sizeof *methods || c->request)
         return -1;
-    tb_request *q = web_request_new(c, methods[m].name, path, n);
+    tb_request *q = tbs_web_request_new(c, methods[m].name, path, n);
     q->body_unread = has_endless_body(q);
     q->answer.close = q->body_unread || !keeps_alive(c->wsi, &q->ask);
-    if (!plain_path(path, n) || !web_ask_is_text(&q->ask))
+    if (!plain_path(path, n) || !tbs_web_ask_is_text(&q->ask))
         return refuse(q, 400, "bad_input", "the address holds control characters or is not UTF-8");
     if (strcmp(q->method, "OPTIONS") == 0)
         return options(q);
-    const char *why = web_guard(c->web, &q->ask, &q->answer.set_cookie, &status);
+    const char *why = tbs_web_guard(c->web, &q->ask, &q->answer.set_cookie, &status);
     if (why)
         return refuse(q, status, status == 401 ? "unauthorized" : "forbidden", why);
     return route(q, methods[m].bit);
@@ -270,7 +271,7 @@ static int on_http(web_conn *c, const char *path, size_t n)
  * instead of it. */
 static int linger(web_conn *c)
 {
-    c->linger_until = web_now() + WEB_LINGER_S;
+    c->linger_until = tbs_web_now() + WEB_LINGER_S;
     shutdown(lws_get_socket_fd(c->wsi), SHUT_WR);
     lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, WEB_LINGER_S);
     return 0;
@@ -281,20 +282,20 @@ static int on_writeable(web_conn *c)
     tb_request *q = c->request;
     if (!q || !q->answer.head.len)
         return 0;
-    const int done = web_reply_write(q);
+    const int done = tbs_web_reply_write(q);
     if (done <= 0)
         return done;
     const bool close = q->answer.close;
     const bool unread = close && q->body_unread;
-    web_request_free(q);
+    tbs_web_request_free(q);
     if (unread)
         return linger(c);
-    c->read_before = web_bytes_read(lws_get_socket_fd(c->wsi));
+    c->read_before = tbs_web_bytes_read(lws_get_socket_fd(c->wsi));
     return close || lws_http_transaction_completed(c->wsi) ? -1 : 0;
 }
 
 /* Nobody will take the answer. A request whose handler has not replied yet waits for it. */
-void web_http_gone(web_conn *c)
+void tbs_web_http_gone(web_conn *c)
 {
     tb_request *q = c->request;
     if (!q)
@@ -303,11 +304,11 @@ void web_http_gone(web_conn *c)
         q->conn = NULL;
         c->request = NULL;
     } else {
-        web_request_free(q);
+        tbs_web_request_free(q);
     }
 }
 
-int web_http_callback(web_conn *c, enum lws_callback_reasons reason, void *in, size_t n)
+int tbs_web_http_callback(web_conn *c, enum lws_callback_reasons reason, void *in, size_t n)
 {
     if (reason == LWS_CALLBACK_HTTP)
         return on_http(c, in, n);

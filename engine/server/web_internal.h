@@ -29,7 +29,7 @@ enum {
     WEB_LINGER_S = 5,         /* a refused body is read and dropped for so long */
 };
 
-/* Request headers that are kept; order as in web_header_names. */
+/* Request headers that are kept; order as in tbs_web_header_names. */
 typedef enum web_header {
     WEB_ACCEPT,
     WEB_ACCEPT_ENCODING,
@@ -143,65 +143,66 @@ struct tb_web {
 };
 
 /* web.c */
-double web_now(void);
+double tbs_web_now(void);
 
 /* web_ask.c */
-extern const char *const web_header_names[WEB_HEADER_COUNT];
+extern const char *const tbs_web_header_names[WEB_HEADER_COUNT];
 /* path: as libwebsockets decoded it. */
-void web_ask_read(web_ask *a, struct lws *wsi, const char *path, size_t n);
-void web_ask_free(web_ask *a);
-bool web_is_utf8(const char *text);
-bool web_ask_is_text(const web_ask *a); /* path and query are UTF-8 */
-const char *web_ask_arg(const web_ask *a, const char *name);
-char *web_ask_query(const web_ask *a); /* encoded again; a new string */
+void tbs_web_ask_read(web_ask *a, struct lws *wsi, const char *path, size_t n);
+void tbs_web_ask_free(web_ask *a);
+bool tbs_web_is_utf8(const char *text);
+bool tbs_web_ask_is_text(const web_ask *a); /* path and query are UTF-8 */
+const char *tbs_web_ask_arg(const web_ask *a, const char *name);
+char *tbs_web_ask_query(const web_ask *a); /* encoded again; a new string */
 
 /* web_guard.c: may this client be served? NULL: yes; else why not, and *status. *by_query: it
  * showed the token in the address. */
-const char *web_guard(const tb_web *w, const web_ask *a, bool *by_query, int *status);
+const char *tbs_web_guard(const tb_web *w, const web_ask *a, bool *by_query, int *status);
 /* Only what protects against other sites: Host and Origin. */
-const char *web_guard_site(const tb_web *w, const web_ask *a);
+const char *tbs_web_guard_site(const tb_web *w, const web_ask *a);
 
 /* web_request.c */
-tb_request *web_request_new(web_conn *c, const char *method, const char *path, size_t n);
-void web_request_free(tb_request *q);
+tb_request *tbs_web_request_new(web_conn *c, const char *method, const char *path, size_t n);
+void tbs_web_request_free(tb_request *q);
 /* Finds the route. 0, or the status to answer; *allowed: methods of the path. */
-int web_request_route(tb_request *q, unsigned method, unsigned *allowed);
+int tbs_web_request_route(tb_request *q, unsigned method, unsigned *allowed);
 
 /* web_body.c */
-void web_body_begin(web_body *b, const tb_request *q, uint64_t length);
-void web_body_add(web_body *b, const void *data, size_t n);
-void web_body_end(web_body *b);
-void web_body_free(web_body *b);
-tb_status web_write_all(int fd, const char *p, size_t n, tb_err *err);
-int web_temp_file(const char *dir, char **path, tb_err *err); /* descriptor, or -1 */
+void tbs_web_body_begin(web_body *b, const tb_request *q, uint64_t length);
+void tbs_web_body_add(web_body *b, const void *data, size_t n);
+void tbs_web_body_end(web_body *b);
+void tbs_web_body_free(web_body *b);
+tb_status tbs_web_write_all(int fd, const char *p, size_t n, tb_err *err);
+int tbs_web_temp_file(const char *dir, char **path, tb_err *err); /* descriptor, or -1 */
 
 /* web_form.c */
-web_form *web_form_new(const char *content_type, const char *temp_dir, tb_err *err);
-tb_status web_form_add(web_form *f, const char *data, size_t n, tb_err *err);
-tb_status web_form_end(web_form *f, tb_err *err);
-const tb_part *web_form_part(const web_form *f, const char *name);
-void web_form_free(web_form **f); /* removes files that nobody moved away */
+web_form *tbs_web_form_new(const char *content_type, const char *temp_dir, tb_err *err);
+tb_status tbs_web_form_add(web_form *f, const char *data, size_t n, tb_err *err);
+tb_status tbs_web_form_end(web_form *f, tb_err *err);
+const tb_part *tbs_web_form_part(const web_form *f, const char *name);
+void tbs_web_form_free(web_form **f); /* removes files that nobody moved away */
 
 /* web_reply.c */
-extern const struct lws_protocol_vhost_options web_library_headers; /* of its own answers */
-void web_reply_refuse(tb_request *q, int status, const char *code, const char *message);
+extern const struct lws_protocol_vhost_options tbs_web_library_headers; /* of its own answers */
+void tbs_web_reply_refuse(tb_request *q, int status, const char *code, const char *message);
 /* The whole answer, where no request is made of it; the caller closes. */
-void web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message);
-void web_reply_start(tb_request *q, int status, const char *mime, uint64_t length);
+void tbs_web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message);
+void tbs_web_reply_start(tb_request *q, int status, const char *mime, uint64_t length);
 /* From HTTP_WRITEABLE. 1: all is written, 0: more to come, -1: failed. */
-int web_reply_write(tb_request *q);
+int tbs_web_reply_write(tb_request *q);
 
 /* web_http.c */
-int web_http_callback(web_conn *c, enum lws_callback_reasons reason, void *in, size_t n);
-void web_http_gone(web_conn *c); /* the connection closes */
+int tbs_web_http_callback(web_conn *c, enum lws_callback_reasons reason, void *in, size_t n);
+void tbs_web_http_gone(web_conn *c); /* the connection closes */
 
 /* web_file.c */
-const char *web_mime(const char *path);                               /* by extension */
-bool web_etag_matches(const char *if_none_match, const char *quoted); /* header may be NULL */
+const char *tbs_web_mime(const char *path);                               /* by extension */
+bool tbs_web_etag_matches(const char *if_none_match, const char *quoted); /* header may be NULL */
 
 /* web_assets.c: the editor's files. false: not one of them. */
-bool web_assets_serve(tb_request *q);
+bool tbs_web_assets_serve(tb_request *q);
 
 /* web_socket.c */
-int web_socket_callback(web_conn *c, enum lws_callback_reasons reason, void *in, size_t n);
-const tb_endpoint *web_socket_endpoint(const tb_web *w, const char *path, const char *protocols);
+int tbs_web_socket_callback(web_conn *c, enum lws_callback_reasons reason, void *in, size_t n);
+const tb_endpoint *tbs_web_socket_endpoint(const tb_web *w, const char *path,
+                                           const char *protocols);

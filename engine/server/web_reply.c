@@ -22,7 +22,7 @@ static const struct lws_protocol_vhost_options no_referrer = { NULL, NULL,
                                                                "referrer-policy:", "no-referrer" };
 static const struct lws_protocol_vhost_options no_sniff = { &no_referrer, NULL,
                                                             "x-content-type-options:", "nosniff" };
-const struct lws_protocol_vhost_options web_library_headers = {
+const struct lws_protocol_vhost_options tbs_web_library_headers = {
     &no_sniff, NULL, "content-security-policy:", POLICY
 };
 
@@ -92,12 +92,12 @@ void tb_reply_header(tb_request *q, const char *name, const char *value)
     tb_str_add(&q->answer.extra, "\r\n");
 }
 
-void web_reply_start(tb_request *q, int status, const char *mime, uint64_t length)
+void tbs_web_reply_start(tb_request *q, int status, const char *mime, uint64_t length)
 {
     web_answer *a = &q->answer;
     const char *extra = a->extra.s ? a->extra.s : "";
     if (!q->conn) {
-        web_request_free(q);
+        tbs_web_request_free(q);
         return;
     }
     tb_str_addf(&a->head, "HTTP/1.1 %d %s\r\n", status, reason(status));
@@ -127,7 +127,7 @@ static void reply_memory(tb_request *q, int status, const char *mime, const void
 {
     tb_str_addn(&q->answer.bytes, data, n);
     q->answer.left = q->head ? 0 : n;
-    web_reply_start(q, status, mime, n);
+    tbs_web_reply_start(q, status, mime, n);
 }
 
 void tb_reply_json_text_take(tb_request *q, char *text)
@@ -136,7 +136,7 @@ void tb_reply_json_text_take(tb_request *q, char *text)
     tb_str_free(&q->answer.bytes);
     q->answer.bytes = (tb_str){ .s = text, .len = n, .cap = n + 1 };
     q->answer.left = q->head ? 0 : n;
-    web_reply_start(q, 200, "application/json; charset=utf-8", n);
+    tbs_web_reply_start(q, 200, "application/json; charset=utf-8", n);
 }
 
 void tb_reply_json_take(tb_request *q, int status, json_t *j)
@@ -166,8 +166,8 @@ void tb_reply_bytes(tb_request *q, const char *mime, const char *etag, const voi
         char quoted[160];
         snprintf(quoted, sizeof quoted, "\"%s\"", etag);
         tb_reply_header(q, "ETag", quoted);
-        if (web_etag_matches(q->ask.headers[WEB_IF_NONE_MATCH], quoted)) {
-            web_reply_start(q, 304, NULL, 0);
+        if (tbs_web_etag_matches(q->ask.headers[WEB_IF_NONE_MATCH], quoted)) {
+            tbs_web_reply_start(q, 304, NULL, 0);
             return;
         }
     }
@@ -195,7 +195,7 @@ static json_t *error_body(const char *code, const char *message, json_t *at)
                      "at", at);
 }
 
-void web_reply_refuse(tb_request *q, int status, const char *code, const char *message)
+void tbs_web_reply_refuse(tb_request *q, int status, const char *code, const char *message)
 {
     tb_reply_json_take(q, status, error_body(code, message, json_null()));
 }
@@ -233,7 +233,7 @@ void tb_reply_error(tb_request *q, const tb_err *err)
                        error_body(tb_status_name(err->status), err->message, at));
 }
 
-void web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message)
+void tbs_web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message)
 {
     tb_str b = TB_STR_INIT;
     json_t *j = error_body(code, message, json_null());
@@ -287,7 +287,7 @@ static int write_chunk(tb_request *q)
     return lws_write(q->conn->wsi, buf + LWS_PRE, n, LWS_WRITE_HTTP) < 0 ? -1 : 0;
 }
 
-int web_reply_write(tb_request *q)
+int tbs_web_reply_write(tb_request *q)
 {
     web_answer *a = &q->answer;
     struct lws *wsi = q->conn->wsi;

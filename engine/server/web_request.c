@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-tb_request *web_request_new(web_conn *c, const char *method, const char *path, size_t n)
+tb_request *tbs_web_request_new(web_conn *c, const char *method, const char *path, size_t n)
 {
     tb_request *q = tb_xcalloc(1, sizeof *q);
     tb_web *w = c->web;
@@ -16,7 +16,7 @@ tb_request *web_request_new(web_conn *c, const char *method, const char *path, s
     q->method = method;
     q->head = strcmp(method, "HEAD") == 0;
     q->body.fd = q->answer.fd = -1;
-    web_ask_read(&q->ask, c->wsi, path, n);
+    tbs_web_ask_read(&q->ask, c->wsi, path, n);
     q->path = q->ask.path;
     q->rest = "";
     q->next = w->requests;
@@ -27,7 +27,7 @@ tb_request *web_request_new(web_conn *c, const char *method, const char *path, s
     return q;
 }
 
-void web_request_free(tb_request *q)
+void tbs_web_request_free(tb_request *q)
 {
     if (q->conn)
         q->conn->request = NULL;
@@ -37,8 +37,8 @@ void web_request_free(tb_request *q)
         q->web->requests = q->next;
     if (q->next)
         q->next->prev = q->prev;
-    web_ask_free(&q->ask);
-    web_body_free(&q->body);
+    tbs_web_ask_free(&q->ask);
+    tbs_web_body_free(&q->body);
     if (q->answer.fd >= 0)
         close(q->answer.fd);
     tb_str_free(&q->answer.extra);
@@ -74,7 +74,7 @@ static int fit_route(const tb_route *r, const char *path, const char **start, co
 }
 
 /* The best fitting path that knows the method; literal paths go before "*". */
-int web_request_route(tb_request *q, unsigned method, unsigned *allowed)
+int tbs_web_request_route(tb_request *q, unsigned method, unsigned *allowed)
 {
     int best = -1, best_path = -1;
     *allowed = 0;
@@ -122,12 +122,12 @@ const char *tb_request_rest(const tb_request *q)
 
 const char *tb_request_query(tb_request *q, const char *name)
 {
-    return web_ask_arg(&q->ask, name);
+    return tbs_web_ask_arg(&q->ask, name);
 }
 
 int64_t tb_request_query_int(tb_request *q, const char *name, int64_t missing)
 {
-    const char *text = web_ask_arg(&q->ask, name);
+    const char *text = tbs_web_ask_arg(&q->ask, name);
     char *end;
     if (!text || !*text)
         return missing;
@@ -138,7 +138,7 @@ int64_t tb_request_query_int(tb_request *q, const char *name, int64_t missing)
 const char *tb_request_header(tb_request *q, const char *name)
 {
     for (int i = 0; i < WEB_HEADER_COUNT; i++)
-        if (strcasecmp(web_header_names[i], name) == 0)
+        if (strcasecmp(tbs_web_header_names[i], name) == 0)
             return q->ask.headers[i];
     return NULL;
 }
@@ -164,7 +164,7 @@ json_t *tb_request_json(tb_request *q)
 
 const tb_part *tb_request_part(const tb_request *q, const char *name)
 {
-    return q->body.form ? web_form_part(q->body.form, name) : NULL;
+    return q->body.form ? tbs_web_form_part(q->body.form, name) : NULL;
 }
 
 const char *tb_request_file(const tb_request *q)

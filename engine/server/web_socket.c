@@ -19,7 +19,7 @@ static bool listed(const char *protocols, const char *name)
     return false;
 }
 
-const tb_endpoint *web_socket_endpoint(const tb_web *w, const char *path, const char *protocols)
+const tb_endpoint *tbs_web_socket_endpoint(const tb_web *w, const char *path, const char *protocols)
 {
     for (const tb_endpoint *e = w->endpoints; e && e->path; e++) {
         const bool here = strcmp(path, e->path) == 0 ||
@@ -187,7 +187,7 @@ static int receive(tb_socket *s, const char *in, size_t n)
     return 0;
 }
 
-int web_socket_callback(web_conn *c, enum lws_callback_reasons reason, void *in, size_t n)
+int tbs_web_socket_callback(web_conn *c, enum lws_callback_reasons reason, void *in, size_t n)
 {
     if (reason == LWS_CALLBACK_ESTABLISHED)
         return open_socket(c);
