@@ -22,29 +22,25 @@ void tbs_post_check(void *ctx, tb_request *q)
 
 enum { MAX_LOOKED_UP = 5000 };
 
-/* Results that are in the store although the plan does not come to them: what they feed is there as
- * well. An editor shows them; nobody waits for more than these. */
-static json_t *stored_behind(const tb_server *s, const tb_run *r, const json_t *expanded,
-                             const json_t *rows)
+/* Results that are in the store, also those the plan does not come to, as what they feed is there
+ * as well: an editor shows them. Cached ones that are not here are in memory only. Nobody waits for
+ * more than these. */
+static json_t *stored_results(const tb_server *s, const tb_run *r, const json_t *expanded)
 {
-    json_t *stored = json_array(), *planned = json_object(), *row, *node;
+    json_t *stored = json_array(), *node;
     tb_store *store = tb_engine_store(s->engine);
     const char *id;
-    size_t i;
-    json_array_foreach(rows, i, row)
-        json_object_set(planned, json_string_value(json_object_get(row, "node")), row);
     json_object_foreach((json_t *)(uintptr_t)expanded, id, node)
     {
         tb_key key;
         char hex[TB_KEY_HEX];
-        if (!store || json_object_size(expanded) > MAX_LOOKED_UP || json_object_get(planned, id) ||
-            !tb_run_key(r, id, &key) || !tb_store_has(store, &key, NULL))
+        if (!store || json_object_size(expanded) > MAX_LOOKED_UP || !tb_run_key(r, id, &key) ||
+            !tb_store_has(store, &key, NULL))
             continue;
         json_array_append_new(stored, json_pack("{ss sO ss}", "node", id, "type",
                                                 json_object_get(node, "class_type"), "key",
                                                 tb_key_hex(&key, hex)));
     }
-    json_decref(planned);
     return stored;
 }
 
@@ -57,7 +53,7 @@ static json_t *plan_json(const tb_server *s, const tb_run *r, const tb_err_list 
                          tbs_errors_json(errors));
     tb_run_summary(r, &summary);
     json_t *rows = tb_run_plan(r), *expanded = tb_run_expanded(r);
-    json_t *stored = stored_behind(s, r, expanded, rows);
+    json_t *stored = stored_results(s, r, expanded);
     return json_pack("{so so so so s[]}", "summary", tbs_summary_json(s, &summary), "nodes", rows,
                      "stored", stored, "expanded", expanded, "errors");
 }

@@ -45,7 +45,7 @@ export function learnStored(plan: Plan, displayOf: (id: string) => string): Set<
     }
   };
   for (const { node, type, key } of plan.stored) note(node, type, key, true);
-  for (const { node, type, key, state } of plan.nodes) note(node, type, key, state === "cached");
+  for (const { node, type, state } of plan.nodes) note(node, type, undefined, state === "cached");
   stored = next;
   return touched;
 }
