@@ -4,31 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bin=${TUBELET_BIN:-$PWD/build/debug/tubelet}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export NO_COLOR=1 LC_ALL=C.UTF-8
+. tests/shell.sh
+cd "$root"
 export LSAN_OPTIONS=${LSAN_OPTIONS-suppressions=tests/lsan.supp:print_suppressions=0}
-out=$work/out err=$work/err
-failures=0
-
-fail() {
-    echo "$1" >&2
-    failures=$((failures + 1))
-}
-
-# Run tubelet; its output is in $out and $err, its exit code in $code.
-tubelet() {
-    code=0
-    "$bin" "$@" >"$out" 2>"$err" </dev/null || code=$?
-}
-
-expect() { # exit code, arguments...
-    local want=$1
-    shift
-    tubelet "$@"
-    [ "$code" -eq "$want" ] || fail "tubelet $*: exit code $code, wanted $want: $(tail -n 3 "$err")"
-}
 
 # The whole of stderr (or stdout).
 says() {
@@ -36,9 +14,6 @@ says() {
 }
 prints() {
     [ "$(cat "$out")" = "$1" ] || fail "stdout is"$'\n'"  $(cat "$out")"$'\n'"wanted"$'\n'"  $1"
-}
-has() { # file, fixed text
-    grep -qF -- "$2" "$1" || fail "missing: $2"$'\n'"in: $(head -n 30 "$1")"
 }
 
 test_help() {

@@ -32,22 +32,36 @@ void tbs_get_queue(void *ctx, tb_request *q)
                   json_pack("{soso}", "queue_running", running, "queue_pending", pending));
 }
 
-void tbs_post_queue(void *ctx, tb_request *q)
+/* {"clear": true} and {"delete": [ids]}; `leave` is told one id, or NULL for all. */
+static void clear_or_delete(tb_queue *queue, tb_request *q,
+                            void (*leave)(tb_queue *queue, const char *id))
 {
-    tb_server *s = ctx;
     json_t *body = tb_request_json(q), *id;
     size_t i;
     if (!body)
         return;
     if (json_is_true(json_object_get(body, "clear")))
-        tb_queue_clear(s->queue);
+        leave(queue, NULL);
     json_array_foreach(json_object_get(body, "delete"), i, id)
     {
         if (json_is_string(id))
-            tb_queue_remove(s->queue, json_string_value(id));
+            leave(queue, json_string_value(id));
     }
     json_decref(body);
     tb_reply_empty(q, 200);
+}
+
+static void leave_queue(tb_queue *queue, const char *id)
+{
+    if (id)
+        tb_queue_remove(queue, id);
+    else
+        tb_queue_clear(queue);
+}
+
+void tbs_post_queue(void *ctx, tb_request *q)
+{
+    clear_or_delete(((tb_server *)ctx)->queue, q, leave_queue);
 }
 
 void tbs_post_interrupt(void *ctx, tb_request *q)
@@ -102,18 +116,5 @@ void tbs_get_history_of(void *ctx, tb_request *q)
 
 void tbs_post_history(void *ctx, tb_request *q)
 {
-    tb_server *s = ctx;
-    json_t *body = tb_request_json(q), *id;
-    size_t i;
-    if (!body)
-        return;
-    if (json_is_true(json_object_get(body, "clear")))
-        tb_queue_history_remove(s->queue, NULL);
-    json_array_foreach(json_object_get(body, "delete"), i, id)
-    {
-        if (json_is_string(id))
-            tb_queue_history_remove(s->queue, json_string_value(id));
-    }
-    json_decref(body);
-    tb_reply_empty(q, 200);
+    clear_or_delete(((tb_server *)ctx)->queue, q, tb_queue_history_remove);
 }
