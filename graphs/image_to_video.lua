@@ -5,14 +5,7 @@
 -- Time:   the same; the picture is encoded once, then each step costs what it costs in text_to_video.
 
 local tb = require "tubelet"
-
-local function parse_size(size)
-  local width, height = size:match("^(%d+)x(%d+)$")
-  if not width then
-    error(("size must be WIDTHxHEIGHT in pixels, as 64x64, got '%s'"):format(size))
-  end
-  return math.tointeger(width), math.tointeger(height)
-end
+local size = require "size"
 
 return tb.graph {
   doc = "Image to video.",
@@ -28,7 +21,7 @@ return tb.graph {
     model  = tb.path   { optional = true, doc = "Model folder; the bundled one without it." },
   },
   build = function(p)
-    local width, height = parse_size(p.size)
+    local width, height = size(p.size)
     local m = tb.load_model { path = p.model }
     local x = tb.noise_init { model = m.model, seed = p.seed, size = p.size, frames = p.frames }
     local picture = tb.load_image { path = p.image, width = width, height = height }
