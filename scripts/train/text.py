@@ -1,21 +1,16 @@
-"""The world's vocabulary as a Unigram tokenizer, also written out as a tokenizer.json."""
+"""The captions' vocabulary as a Unigram tokenizer, also written out as a tokenizer.json."""
 import json
-import world
+import captions
 
 PAD, EOS, UNK = 0, 1, 2
 
 
 def pieces():
     """(piece, log-probability) in id order: specials, words, single characters as a fallback."""
-    words = set("a the on and with scene of video clip in is".split())
-    for group in (world.COLOURS, world.SHAPES, world.SIZES, world.GROUNDS, world.SKIES):
-        words |= {w for entry in group for w in entry.split()}
-    for group in (world.MOTIONS, world.CAMERAS):
-        words |= {w for options in group.values() for entry in options for w in entry.split()}
     chars = list("▁abcdefghijklmnopqrstuvwxyz0123456789,.!?'-")
     return (
         [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-        + [("▁" + w, -3.0) for w in sorted(words)]
+        + [("▁" + w, -3.0) for w in sorted(captions.words())]
         + [(c, -12.0) for c in chars]
     )
 

@@ -35,7 +35,7 @@ def encode(a):
     with torch.no_grad():
         for i in range(a.clips):
             b = rng.choice(len(BUCKETS), p=[k[3] for k in BUCKETS])
-            scene = world.random_scene(rng)
+            scene = world.training_scene(rng)
             clip = torch.from_numpy(world.clip(scene, *BUCKETS[b][:3]))
             x = clip.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
             latents[str(b)].append(vae.encode(x)[0][0].half().numpy())
@@ -108,7 +108,7 @@ class Trainer:
         """Flow matching: velocity noise - x0 at (1 - s) x0 + s noise, on the frames not given."""
         shape = (1, -1, 1, 1, 1)
         x0 = (torch.from_numpy(z).float() - self.mean.view(shape)) / self.std.view(shape)
-        captions = ["" if rng.random() < 0.1 else world.caption(s, rng) for s in scenes]
+        captions = ["" if rng.random() < 0.1 else world.describe(s, rng)[0] for s in scenes]
         known = np.stack([known_frames(rng, x0.shape[2]) for _ in scenes])
         known = torch.from_numpy(known)[:, None, :, None, None]
         sigma = torch.sigmoid(torch.randn(len(scenes)) + 0.5)

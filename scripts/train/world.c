@@ -1,4 +1,4 @@
-/* world.c - a tiny ray-traced world: one object on a checkered ground under a sky.
+/* world.c - a tiny ray-traced world: one or two objects on a checkered ground under a sky.
  *
  * Renders short clips whose content is fully described by a handful of parameters, so that every
  * clip has an exact caption. Built as a shared library and called from world.py through ctypes:
@@ -41,16 +41,22 @@ static vec norm(vec a)
     return mul(a, 1.0f / sqrtf(dot(a, a)));
 }
 
-enum shape { BALL, CUBE, CYLINDER, CONE };
+enum shape { BALL, CUBE, CYLINDER, CONE, STAR };
 
-/* One frame of the world. Lengths are in metres, angles in radians, colours in [0,1]. */
-struct scene {
+struct object {
     int32_t shape;
     float centre[3], radius, yaw;
     float colour[3];
+};
+
+/* One frame of the world. Lengths are in metres, angles in radians, colours in [0,1]. */
+struct scene {
+    int32_t count; /* of objects, 1 or 2 */
+    struct object object[2];
     float ground[2][3];
     float sky[2][3]; /* horizon, zenith */
     float light;     /* 1 by day, less at night */
+    float haze;      /* share of the view lost to the horizon's colour, for each metre */
     float eye[3], look[3], fov;
 };
 
@@ -121,13 +127,86 @@ static float hit_round(bool cone, float r, vec o, vec d, vec *n)
     return best;
 }
 
-static float hit_object(const struct scene *s, vec o, vec d, vec *n)
+/* A five-pointed star in the plane z = 0, points at r and notches at 0.42 r, 0.5 r thick. */
+
+static void star_corner(int i, float r, float *x, float *y)
 {
-    if (s->shape == BALL)
-        return hit_ball(s->radius, o, d, n);
-    if (s->shape == CUBE)
-        return hit_cube(s->radius, o, d, n);
-    return hit_round(s->shape == CONE, s->radius, o, d, n);
+    const float angle = (float)i * 0.62831853f, reach = i & 1 ? 0.42f * r : r;
+    *x = reach * sinf(angle);
+    *y = reach * cosf(angle);
+}
+
+static bool in_star(float r, float x, float y)
+{
+    bool inside = false;
+    for (int i = 0; i < 10; i++) {
+        float ax, ay, bx, by;
+        star_corner(i, r, &ax, &ay);
+        star_corner(i + 1, r, &bx, &by);
+        if ((ay > y) != (by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax)
+            inside = !inside;
+    }
+    return inside;
+}
+
+/* The side between two corners: a rectangle as deep as the star. */
+static float hit_star_side(int i, float r, vec o, vec d, vec *n)
+{
+    float ax, ay, bx, by;
+    star_corner(i, r, &ax, &ay);
+    star_corner(i + 1, r, &bx, &by);
+    const float ex = bx - ax, ey = by - ay, along = d.x * ey - d.y * ex;
+    if (fabsf(along) < 1e-6f)
+        return -1;
+    const float t = ((ax - o.x) * ey - (ay - o.y) * ex) / along;
+    const vec p = add(o, mul(d, t));
+    const float s = ((p.x - ax) * ex + (p.y - ay) * ey) / (ex * ex + ey * ey);
+    if (t < 1e-3f || s < 0 || s > 1 || fabsf(p.z) > 0.25f * r)
+        return -1;
+    *n = norm(v(-ey, ex, 0));
+    return t;
+}
+
+static float hit_star(float r, vec o, vec d, vec *n)
+{
+    float best = -1;
+    for (int i = 0; i < 10; i++) {
+        vec m;
+        const float t = hit_star_side(i, r, o, d, &m);
+        if (t > 0 && (best < 0 || t < best)) {
+            best = t;
+            *n = m;
+        }
+    }
+    for (int back = 0; back < 2; back++) {
+        const float z = back ? -0.25f * r : 0.25f * r;
+        const float t = (z - o.z) / (fabsf(d.z) < 1e-6f ? 1e-6f : d.z);
+        const vec p = add(o, mul(d, t));
+        if (t > 1e-3f && (best < 0 || t < best) && in_star(r, p.x, p.y)) {
+            best = t;
+            *n = v(0, 0, back ? -1.0f : 1.0f);
+        }
+    }
+    return best;
+}
+
+/* `bound` spheres are tried first: most rays miss. */
+static bool misses(float bound, vec o, vec d)
+{
+    const float b = dot(o, d);
+    return b * b - (dot(o, o) - bound * bound) < 0;
+}
+
+static float hit_object(const struct object *a, vec o, vec d, vec *n)
+{
+    if (misses(1.5f * a->radius, o, d))
+        return -1;
+    switch (a->shape) {
+    case BALL: return hit_ball(a->radius, o, d, n);
+    case CUBE: return hit_cube(a->radius, o, d, n);
+    case STAR: return hit_star(a->radius, o, d, n);
+    default: return hit_round(a->shape == CONE, a->radius, o, d, n);
+    }
 }
 
 /* Towards the sun: (0.5, 0.9, 0.35) normalised. */
@@ -144,36 +223,86 @@ static vec of(const float c[3])
     return v(c[0], c[1], c[2]);
 }
 
-/* The object's colour where it is hit; a darker band shows how it turns. */
-static vec shade_object(const struct scene *s, vec local, vec normal)
+/* The ray in the object's own frame. */
+static void into(const struct object *a, vec eye, vec dir, vec *o, vec *d)
 {
-    const float az = atan2f(local.z, local.x), band = az > 0 && az < 0.8f ? 0.45f : 1.0f;
-    const float lit = 0.35f + 0.65f * fmaxf(0, dot(turn(normal, -s->yaw), SUN));
-    return mul(of(s->colour), band * lit * s->light);
+    *o = turn(sub(eye, of(a->centre)), a->yaw);
+    *d = turn(dir, a->yaw);
 }
 
-/* Checkered ground with the object's shadow, fading into the horizon with the distance t. */
-static vec shade_ground(const struct scene *s, vec p, float t)
+/* The object's colour where it is hit; a darker quarter shows how it turns. */
+static vec shade_object(const struct scene *s, const struct object *a, vec local, vec normal)
 {
-    vec unused;
-    const int check = ((int)floorf(p.x) + (int)floorf(p.z)) & 1;
-    const vec o = turn(sub(p, of(s->centre)), s->yaw);
-    const float lit = hit_object(s, o, turn(SUN, s->yaw), &unused) > 0 ? 0.45f : 1.0f;
-    const float haze = expf(-0.04f * t);
-    return add(mul(of(s->ground[check]), lit * s->light * haze), mul(of(s->sky[0]), 1 - haze));
+    const float az = atan2f(local.z, local.x), band = az > 0 && az < 1.6f ? 0.45f : 1.0f;
+    const float lit = 0.35f + 0.65f * fmaxf(0, dot(turn(normal, -a->yaw), SUN));
+    return mul(of(a->colour), band * lit * s->light);
 }
 
-static vec shade(const struct scene *s, vec eye, vec dir)
+static bool in_shadow(const struct scene *s, vec p)
 {
-    vec n;
-    const vec o = turn(sub(eye, of(s->centre)), s->yaw), d = turn(dir, s->yaw);
-    const float t = hit_object(s, o, d, &n), tg = dir.y < -1e-4f ? -eye.y / dir.y : -1;
-    if (t > 0 && (tg < 0 || t < tg))
-        return shade_object(s, add(o, mul(d, t)), n);
-    if (tg > 0 && tg < 60)
-        return shade_ground(s, add(eye, mul(dir, tg)), tg);
-    const float up = fminf(1, fmaxf(0, dir.y * 2));
-    return add(mul(of(s->sky[0]), 1 - up), mul(of(s->sky[1]), up));
+    for (int i = 0; i < s->count; i++) {
+        vec o, d, unused;
+        into(&s->object[i], p, SUN, &o, &d);
+        if (hit_object(&s->object[i], o, d, &unused) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Mean over a width w of the square wave that is +1 on [0,1) and -1 on [1,2). */
+static float wave(float x, float w)
+{
+    const float a = (x - 0.5f * w) * 0.5f, b = (x + 0.5f * w) * 0.5f;
+    return 2 * (fabsf(a - floorf(a) - 0.5f) - fabsf(b - floorf(b) - 0.5f)) / w;
+}
+
+/* The checkers under one sample, averaged over its footprint so that none are missed far away;
+ * `pixel` is the angle of a sample. */
+static float checker(vec p, vec dir, float t, float pixel)
+{
+    const float side = t * pixel, along = side / fmaxf(-dir.y, 1e-3f);
+    const float flat = sqrtf(dir.x * dir.x + dir.z * dir.z) + 1e-6f;
+    const float cx = fabsf(dir.x) / flat, cz = fabsf(dir.z) / flat;
+    return 0.5f - 0.5f * wave(p.x, cx * along + cz * side) * wave(p.z, cz * along + cx * side);
+}
+
+static vec mix(vec a, vec b, float share)
+{
+    return add(mul(a, 1 - share), mul(b, share));
+}
+
+/* Checkered ground with shadows, fading into the horizon with the distance t. */
+static vec shade_ground(const struct scene *s, vec p, vec dir, float t, float pixel)
+{
+    const vec colour = mix(of(s->ground[0]), of(s->ground[1]), checker(p, dir, t, pixel));
+    const float lit = in_shadow(s, p) ? 0.45f : 1.0f;
+    return mix(of(s->sky[0]), mul(colour, lit * s->light), expf(-s->haze * t));
+}
+
+static vec shade(const struct scene *s, vec eye, vec dir, float pixel)
+{
+    const float ground = dir.y < -1e-4f ? -eye.y / dir.y : -1;
+    const struct object *nearest = NULL;
+    vec local, normal;
+    float best = ground > 0 && ground < 60 ? ground : 1e9f;
+    for (int i = 0; i < s->count; i++) {
+        vec o, d, n;
+        into(&s->object[i], eye, dir, &o, &d);
+        const float t = hit_object(&s->object[i], o, d, &n);
+        if (t > 0 && t < best) {
+            best = t;
+            nearest = &s->object[i];
+            local = add(o, mul(d, t));
+            normal = n;
+        }
+    }
+    /* objects fade in fog only: clear air takes nothing over a few metres */
+    if (nearest)
+        return mix(of(s->sky[0]), shade_object(s, nearest, local, normal),
+                   expf(-fmaxf(0, s->haze - 0.04f) * best));
+    if (best < 1e8f)
+        return shade_ground(s, add(eye, mul(dir, best)), dir, best, pixel);
+    return mix(of(s->sky[0]), of(s->sky[1]), fminf(1, fmaxf(0, dir.y * 2)));
 }
 
 static uint8_t byte(float c)
@@ -193,7 +322,7 @@ static void render_frame(const struct scene *s, int height, int width, uint8_t *
                 const float px = (x + 0.25f + 0.5f * (q & 1) - width / 2.0f) * k;
                 const float py = (height / 2.0f - (y + 0.25f + 0.5f * (q >> 1))) * k;
                 const vec dir = norm(add(fwd, add(mul(right, px), mul(up, py))));
-                sum = add(sum, mul(shade(s, eye, dir), 0.25f));
+                sum = add(sum, mul(shade(s, eye, dir, k), 0.25f));
             }
             out[0] = byte(sum.x), out[1] = byte(sum.y), out[2] = byte(sum.z);
         }

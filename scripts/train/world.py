@@ -1,12 +1,19 @@
-"""A captioned synthetic world: random scenes, their captions, their rendered clips (uint8 RGB)."""
+"""A captioned synthetic world: random scenes, their captions, their rendered clips (uint8 RGB).
+
+A scene is a dict of plain words, as captions use them: objects (one or two of size, colour, shape),
+motion (of the first), relation (of the first to the second, or None), ground, sky, camera, and
+phase, a number in 0..1 for what no caption tells. Sixteen frames are one unit of time."""
 import ctypes
+import hashlib
 import math
 import os
 import subprocess
 import numpy as np
+from captions import describe, full_caption  # noqa: F401 (part of this module's face)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(HERE, "..", "..", "build", "train")  # where the compiled renderer is kept
+UNIT = 16  # frames
 
 COLOURS = {
     "red": (0.9, 0.12, 0.1),
@@ -18,6 +25,7 @@ COLOURS = {
     "white": (0.95, 0.95, 0.95),
 }
 SHAPES = ["ball", "cube", "cylinder", "cone"]
+EXTRA_SHAPES = ["star"]  # rendered, and never part of a random scene
 SIZES = {"small": 0.5, "large": 0.9}
 GROUNDS = {
     "grass": ((0.25, 0.5, 0.18), (0.32, 0.6, 0.24)),
@@ -25,39 +33,51 @@ GROUNDS = {
     "snow": ((0.82, 0.86, 0.9), (0.92, 0.94, 0.97)),
     "stone": ((0.35, 0.35, 0.37), (0.45, 0.45, 0.47)),
 }
-SKIES = {
-    "by day": (((0.75, 0.86, 0.95), (0.3, 0.55, 0.9)), 1.0),
-    "at sunset": (((0.98, 0.6, 0.35), (0.45, 0.3, 0.5)), 0.8),
-    "at night": (((0.1, 0.12, 0.22), (0.02, 0.02, 0.08)), 0.45),
+# horizon, zenith, light
+DAY = np.array((0.75, 0.86, 0.95, 0.3, 0.55, 0.9, 1.0))
+SUNSET = np.array((0.98, 0.6, 0.35, 0.45, 0.3, 0.5, 0.8))
+NIGHT = np.array((0.1, 0.12, 0.22, 0.02, 0.02, 0.08, 0.55))
+FOG = np.array((0.72, 0.74, 0.76, 0.66, 0.68, 0.7, 0.85))
+SKIES = {  # passed through evenly within one unit of time
+    "by day": (DAY,),
+    "at sunset": (SUNSET,),
+    "at night": (NIGHT,),
+    "in the fog": (FOG,),
+    "as night falls": (DAY, SUNSET, NIGHT),
+    "as the sun rises": (NIGHT, SUNSET, DAY),
 }
-MOTIONS = {
-    "moves left": ["moves left", "goes to the left", "rolls to the left"],
-    "moves right": ["moves right", "goes to the right", "rolls to the right"],
-    "comes closer": ["comes closer", "moves toward the camera"],
-    "moves away": ["moves away", "goes into the distance"],
-    "bounces": ["bounces", "jumps up and down"],
-    "spins": ["spins", "turns around"],
-    "stays still": ["stays still", "rests"],
-}
-CAMERAS = {
-    "": [""],
-    "orbits left": ["the camera orbits left", "camera circling left"],
-    "orbits right": ["the camera orbits right", "camera circling right"],
-    "zooms in": ["the camera zooms in", "slow zoom in"],
-    "zooms out": ["the camera zooms out", "slow zoom out"],
+CLEAR_AIR, FOGGY_AIR = 0.04, 0.13  # haze for each metre
+IN_PLACE = ["bounces", "spins", "stays still", "grows", "shrinks"]
+MOTIONS = ["moves left", "moves right", "comes closer", "moves away", "circles", "falls"] + IN_PLACE
+CAMERAS = ["", "orbits left", "orbits right", "zooms in", "zooms out", "pans left", "pans right"]
+CAMERAS += ["cranes up", "cranes down"]
+# where the two objects stand, (x, z) of the first, then of the second
+RELATIONS = {
+    "left of": ((-1.0, 0.0), (1.0, 0.0)),
+    "right of": ((1.0, 0.0), (-1.0, 0.0)),
+    "behind": ((-0.5, -2.2), (0.4, 0.6)),
+    "in front of": ((-0.4, 0.8), (0.6, -2.0)),
 }
 
 
-class Frame(ctypes.Structure):
+class Object(ctypes.Structure):
     _fields_ = [
         ("shape", ctypes.c_int32),
         ("centre", ctypes.c_float * 3),
         ("radius", ctypes.c_float),
         ("yaw", ctypes.c_float),
         ("colour", ctypes.c_float * 3),
+    ]
+
+
+class Frame(ctypes.Structure):
+    _fields_ = [
+        ("count", ctypes.c_int32),
+        ("object", Object * 2),
         ("ground", ctypes.c_float * 3 * 2),
         ("sky", ctypes.c_float * 3 * 2),
         ("light", ctypes.c_float),
+        ("haze", ctypes.c_float),
         ("eye", ctypes.c_float * 3),
         ("look", ctypes.c_float * 3),
         ("fov", ctypes.c_float),
@@ -66,74 +86,124 @@ class Frame(ctypes.Structure):
 
 def _library():
     so, src = os.path.join(BUILD, "libworld.so"), os.path.join(HERE, "world.c")
-    os.makedirs(BUILD, exist_ok=True)
     if not os.path.exists(so) or os.path.getmtime(so) < os.path.getmtime(src):
-        subprocess.check_call(
-            ["cc", "-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-o", so, src, "-lm"]
-        )
+        os.makedirs(BUILD, exist_ok=True)
+        flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
+        beside = f"{so}.{os.getpid()}"
+        subprocess.check_call(["cc", *flags, "-o", beside, src, "-lm"])
+        os.replace(beside, so)
     return ctypes.CDLL(so)
 
 
-def random_scene(rng):
-    """Draws the parameters of one clip: a dict of plain words, as the caption uses them."""
+def random_scene(rng, shapes=tuple(SHAPES)):
+    """Draws what one clip shows."""
     pick = lambda options: options[rng.integers(len(options))]
-    camera = pick(list(CAMERAS)) if rng.random() < 0.5 else ""
+    thing = lambda: dict(size=pick(list(SIZES)), colour=pick(list(COLOURS)), shape=pick(shapes))
+    objects = [thing()]
+    if rng.random() < 0.3:
+        objects.append(thing())
+        while all(objects[0][k] == objects[1][k] for k in ("colour", "shape")):
+            objects[1] = thing()
+    two = len(objects) == 2
     return dict(
-        size=pick(list(SIZES)),
-        colour=pick(list(COLOURS)),
-        shape=pick(SHAPES),
-        motion=pick(list(MOTIONS)),
+        objects=objects,
+        motion=pick(IN_PLACE if two else MOTIONS),
+        relation=pick(list(RELATIONS)) if two else None,
         ground=pick(list(GROUNDS)),
         sky=pick(list(SKIES)),
-        camera=camera,
+        camera=pick(CAMERAS[1:]) if rng.random() < 0.5 else "",
         phase=float(rng.random()),
     )
 
 
-def caption(scene, rng):
-    """One English caption; parts are left out at random, so that short prompts work too."""
-    pick = lambda options: options[rng.integers(len(options))]
-    text = (
-        "a "
-        + (scene["size"] + " " if rng.random() < 0.7 else "")
-        + scene["colour"]
-        + " "
-        + scene["shape"]
-    )
-    text += " " + pick(MOTIONS[scene["motion"]])
-    if rng.random() < 0.8:
-        text += " on the " + scene["ground"]
-    if rng.random() < 0.8:
-        text += " " + scene["sky"]
-    if scene["camera"]:
-        text += ", " + pick(CAMERAS[scene["camera"]])
-    return text
+def held_out(scene):
+    """One scene in 25, by what it shows, is kept for evaluation and never trained on."""
+    shown = full_caption(scene).encode()
+    return hashlib.sha256(shown).digest()[0] < 256 / 25
+
+
+def training_scene(rng, shapes=tuple(SHAPES)):
+    scene = random_scene(rng, shapes)
+    while held_out(scene):
+        scene = random_scene(rng, shapes)
+    return scene
+
+
+def blend(keys, t):
+    """Between the rows of `keys`, reached evenly at t = 0..1 and held after."""
+    at = min(1.0, t) * (len(keys) - 1)
+    i = min(int(at), len(keys) - 2) if len(keys) > 1 else 0
+    return keys[0] if len(keys) == 1 else keys[i] + (keys[i + 1] - keys[i]) * (at - i)
+
+
+def place(scene, t):
+    """(x, height above the ground, z, scale, turn) of the first object at time t."""
+    m, p = scene["motion"], scene["phase"]
+    x = {"moves left": 1.2 + 0.4 * p - 2 * t, "moves right": -1.2 - 0.4 * p + 2 * t}.get(m, 0.0)
+    z = {"comes closer": -3.8 - 0.4 * p + 3.2 * t, "moves away": 1.2 + 0.4 * p - 3.2 * t}.get(m, 0.0)
+    height, scale = 0.0, 1.0
+    if m == "circles":
+        x, z = (1.2 * f(2 * math.pi * (0.6 * t + p)) for f in (math.cos, math.sin))
+    if m == "bounces":
+        height = 1.2 * abs(math.sin(math.pi * (1.25 * t + p)))
+    if m == "falls":
+        height = max(0.0, 2.2 + 0.4 * p - 4.5 * t * t)
+    if m == "grows":
+        scale = min(1.35, 0.5 + 0.75 * t)
+    if m == "shrinks":
+        scale = max(0.3, 1.25 - 0.75 * t)
+    return x, height, z, scale, 2 * math.pi * 0.75 * t if m == "spins" else 0.0
+
+
+def camera(scene, frame):
+    """(eye, look, field of view over the shorter side in radians) at a frame; metres, y is up."""
+    t, c = frame / UNIT, scene["camera"]
+    azimuth = {"orbits left": 0.6 - 1.2 * t, "orbits right": -0.6 + 1.2 * t}.get(c, 0.0)
+    distance = {"zooms in": max(3.2, 6.8 - 2.6 * t), "zooms out": 3.6 + 2.6 * t}.get(c, 5.0)
+    height = {"cranes up": min(4.2, 0.7 + 2.2 * t), "cranes down": max(0.6, 3.6 - 2.2 * t)}.get(c, 1.7)
+    turn = max(-0.45, 0.35 - 0.5 * t)
+    turn = {"pans left": -turn, "pans right": turn}.get(c, 0.0)
+    eye = np.array((distance * math.sin(azimuth), height, distance * math.cos(azimuth)))
+    to = np.array((0, 0.8, 0)) - eye
+    # a pan turns the view about the vertical; negative is to the right
+    x, z = to[0] * math.cos(turn) + to[2] * math.sin(turn), to[2] * math.cos(turn) - to[0] * math.sin(turn)
+    return eye, eye + np.array((x, to[1], z)), 0.8
+
+
+def put_object(row, thing, x, height, z, scale, yaw, radius):
+    r = radius * scale
+    foot = {"cube": 0.82, "star": 0.809}.get(thing["shape"], 1.0)  # centre above the ground, in radii
+    row.shape, row.radius, row.yaw = (SHAPES + EXTRA_SHAPES).index(thing["shape"]), r, yaw
+    row.centre[:] = (x, foot * r + height, z)
+    row.colour[:] = COLOURS[thing["colour"]]
+
+
+def put_objects(row, scene, t):
+    objects, p = scene["objects"], scene["phase"]
+    x, height, z, scale, turn = place(scene, t)
+    row.count, share = len(objects), 1.0
+    if row.count == 2:
+        (x, z), (x2, z2) = RELATIONS[scene["relation"]]
+        share, jitter = 0.95, 0.3 * (p - 0.5)
+        x += jitter
+        second = objects[1]
+        put_object(row.object[1], second, x2 - jitter, 0, z2, 1, 2.1 + 4 * p, share * SIZES[second["size"]])
+    first = objects[0]
+    yaw = 0.5 + 6 * p + turn
+    put_object(row.object[0], first, x, height, z, scale, yaw, share * SIZES[first["size"]])
 
 
 def clip(scene, frames, height, width):
-    """Renders a scene: uint8 array [frames, height, width, 3]; 16 frames are one unit of time."""
+    """Renders a scene: uint8 array [frames, height, width, 3]."""
     rows = (Frame * frames)()
-    for f in range(frames):
-        t, r, m = f / 16, SIZES[scene["size"]], scene["motion"]
-        x = {"moves left": 1.6 - 3.2 * t, "moves right": -1.6 + 3.2 * t}.get(m, 0.0)
-        z = {"comes closer": -4 + 5 * t, "moves away": 1.2 - 5.2 * t}.get(m, 0.0)
-        y = r + (1.3 * abs(math.sin(math.pi * (2 * t + scene["phase"]))) if m == "bounces" else 0)
-        if scene["shape"] == "cube":
-            y -= 0.18 * r
-        yaw = 0.5 + (2 * math.pi * t if m == "spins" else 0) + 6 * scene["phase"]
-        azimuth = {"orbits left": 0.6 - 1.2 * t, "orbits right": -0.6 + 1.2 * t}.get(
-            scene["camera"], 0.0
-        )
-        distance = {"zooms in": 7 - 3.2 * t, "zooms out": 3.8 + 3.2 * t}.get(scene["camera"], 5.0)
-        a, (sky, light) = rows[f], SKIES[scene["sky"]]
-        a.shape, a.radius, a.yaw, a.light, a.fov = SHAPES.index(scene["shape"]), r, yaw, light, 0.8
-        a.centre[:] = (x, y, z)
-        a.colour[:] = COLOURS[scene["colour"]]
+    for f, row in enumerate(rows):
+        put_objects(row, scene, f / UNIT)
+        sky = blend(SKIES[scene["sky"]], f / UNIT)
         for i in range(2):
-            a.ground[i][:] = GROUNDS[scene["ground"]][i]
-            a.sky[i][:] = sky[i]
-        a.eye[:] = (distance * math.sin(azimuth), 1.7, distance * math.cos(azimuth))
-        a.look[:] = (0, 0.8, 0)
+            row.ground[i][:] = GROUNDS[scene["ground"]][i]
+            row.sky[i][:] = sky[3 * i : 3 * i + 3]
+        row.light, row.haze = sky[6], FOGGY_AIR if scene["sky"] == "in the fog" else CLEAR_AIR
+        row.eye[:], row.look[:], row.fov = camera(scene, f)
     out = np.empty((frames, height, width, 3), np.uint8)
     _LIB.render(rows, frames, height, width, out.ctypes.data_as(ctypes.c_void_p))
     return out
