@@ -1,6 +1,7 @@
 /* test_queue.c - prompts run in order, survive the death of their server, and are remembered. */
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "base/str.h"
@@ -32,6 +33,9 @@ static void tie_knot(tb_job *job)
     tb_job_expand_take(job, graph, json_pack("[[si]]", "1/a", 0));
 }
 
+/* While it stands no step ends but by being canceled. */
+static atomic_bool steps_held;
+
 static tb_status step_run(tb_job *job, const void *vp, tb_err *err)
 {
     const step_params *p = vp;
@@ -41,7 +45,7 @@ static tb_status step_run(tb_job *job, const void *vp, tb_err *err)
     }
     if (*p->fail)
         return tb_err_set(err, TB_EINVAL, "%s", p->fail);
-    for (int64_t i = 0; i < p->ms; i++) {
+    for (int64_t i = 0; i < p->ms || steps_held; i++) {
         TB_TRY(tb_job_check(job, err));
         usleep(1000);
     }
@@ -120,6 +124,26 @@ static bench open_bench(const char *dir)
     REQUIRE(b.queue);
     tb_queue_set_hooks(b.queue, &(tb_queue_hooks){ .file = file_entry });
     return b;
+}
+
+/* A prepare hook: no run is made before the gate opens. */
+static void wait_at_gate(void *gate, const tb_prompt *p, tb_run_options *o)
+{
+    (void)p;
+    (void)o;
+    uv_sem_wait(gate);
+}
+
+/* The first prompt is started and stays without its run: the gate is closed. */
+static void start_up_to(bench *b, uv_sem_t *gate)
+{
+    REQUIRE(uv_sem_init(gate, 0) == 0);
+    tb_queue_set_hooks(
+        b->queue, &(tb_queue_hooks){ .prepare = wait_at_gate, .file = file_entry, .ctx = gate });
+    tb_queue_listen(b->queue, on_queue, b);
+    tb_queue_start(b->queue);
+    while (!tb_queue_running(b->queue))
+        uv_run(tb_engine_loop(b->engine), UV_RUN_NOWAIT);
 }
 
 static void close_bench(bench *b)
@@ -466,14 +490,13 @@ TEST(additions_arrive_in_order_and_twice_is_refused)
 TEST(a_prompt_is_stopped_before_its_run_is_made)
 {
     char *dir = st_folder();
+    uv_sem_t gate;
     bench b = open_bench(dir);
     add(&b, "a", 1, 0, (tb_prompt_request){ 0 });
-    tb_queue_listen(b.queue, on_queue, &b);
-    tb_queue_start(b.queue);
-    while (!tb_queue_running(b.queue))
-        uv_run(tb_engine_loop(b.engine), UV_RUN_NOWAIT);
+    start_up_to(&b, &gate);
     CHECK(!tb_queue_running(b.queue)->run);
     CHECK(tb_queue_interrupt(b.queue, "a"));
+    uv_sem_post(&gate);
     uv_run(tb_engine_loop(b.engine), UV_RUN_DEFAULT);
     CHECK_STR(b.log.s, "started a\nended a\n");
     json_t *h = tb_queue_history_of(b.queue, "a", NULL);
@@ -482,6 +505,7 @@ TEST(a_prompt_is_stopped_before_its_run_is_made)
     CHECK_STR(json_string_value(json_array_get(last, 0)), "execution_interrupted");
     json_decref(h);
     close_bench(&b);
+    uv_sem_destroy(&gate);
     st_remove(dir);
     free(dir);
 }
@@ -560,16 +584,15 @@ TEST(a_killed_server_is_continued)
     char *dir = st_folder();
     const pid_t pid = fork();
     if (pid == 0) {
+        uv_sem_t gate;
         bench b = open_bench(dir);
-        tb_queue_listen(b.queue, on_queue, &b);
-        tb_queue_start(b.queue);
         add(&b, "runs", 100, 20, (tb_prompt_request){ 0 });
-        uv_run(tb_engine_loop(b.engine), UV_RUN_NOWAIT);
-        CHECK(tb_queue_running(b.queue));
+        start_up_to(&b, &gate);
         CHECK(tb_queue_remove(b.queue, "runs") == false);
         add_five(&b);
         b.cut = "2";
         b.at_cut = die;
+        uv_sem_post(&gate);
         uv_run(tb_engine_loop(b.engine), UV_RUN_DEFAULT);
         _exit(1);
     }
@@ -583,6 +606,7 @@ TEST(a_killed_server_is_continued)
 
 static void leave(bench *b)
 {
+    steps_held = true;
     tb_store_flush(b->store, NULL);
     uv_stop(tb_engine_loop(b->engine));
 }
@@ -597,6 +621,7 @@ TEST(a_stopped_server_is_continued)
     b.at_cut = leave;
     run_all(&b);
     close_bench(&b);
+    steps_held = false;
     expect_six(dir);
     st_remove(dir);
     free(dir);
