@@ -1,6 +1,8 @@
 /* comfy_bench.h - ComfyUI's routes on a free port, with nodes made for tests behind them. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "node.h"
 #include "server/server_internal.h"
 #include "store_help.h"
@@ -21,6 +23,9 @@ static const tb_input_def num_in[] = {
 };
 static const tb_output_def int_out[] = { { .name = "value", .type = "INT" }, { 0 } };
 
+/* While it stands, a t_num that takes time stops half-way and waits. */
+static atomic_bool held_half_way;
+
 static tb_status num_run(tb_job *job, const void *vp, tb_err *err)
 {
     const num_params *p = vp;
@@ -30,6 +35,10 @@ static tb_status num_run(tb_job *job, const void *vp, tb_err *err)
         TB_TRY(tb_job_check(job, err));
         usleep(1000);
         tb_job_progress(job, (double)(i + 1) / (double)p->ms);
+        while (i == p->ms / 2 && held_half_way) {
+            TB_TRY(tb_job_check(job, err));
+            usleep(1000);
+        }
     }
     tb_job_set_take(job, 0, tb_value_int(p->value + 1));
     return TB_OK;
@@ -241,7 +250,7 @@ static inline json_t *history_of(client *c, const char *id)
 {
     char path[200];
     snprintf(path, sizeof path, "/history/%s", id);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 6000; i++) {
         json_t *all = ask(c, 200, "GET", path, NULL);
         json_t *entry = json_incref(json_object_get(all, id));
         json_decref(all);

@@ -213,7 +213,7 @@ static inline void post_run(serving *v, json_t *document, const char *title, cha
 /* Its run, once it is over. New reference. */
 static inline json_t *wait_run(serving *v, const char *id)
 {
-    for (int i = 0; i < 1200; i++) {
+    for (int i = 0; i < 6000; i++) {
         char path[100];
         snprintf(path, sizeof path, "runs/%s", id);
         json_t *r = get(v, path);

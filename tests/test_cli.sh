@@ -170,7 +170,7 @@ wait_for() { # pid, n, pattern, file
     while kill -0 "$1" 2>/dev/null; do
         found=$(grep -cE "$3" "$4" 2>/dev/null) || true # the file may not be there yet
         [ "${found:-0}" -lt "$2" ] || return 0
-        sleep 0.05
+        sleep 0.01
     done
     return 1
 }
@@ -304,7 +304,7 @@ test_a_video_is_its_graph() {
 }
 
 test_killed_runs_resume() {
-    local steps=24 ran
+    local steps=60 ran
     expect 0 run "$work/video.lua" --steps $steps --out "$work/killed.mp4" --store "$work/whole"
     mv "$work/killed.mp4" "$work/whole.mp4"
     "$bin" run "$work/video.lua" --steps $steps --out "$work/killed.mp4" --json >"$work/events" 2>&1 &

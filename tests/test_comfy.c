@@ -230,7 +230,7 @@ TEST(queue_can_be_seen_and_edited)
     CHECK_STR(at(j, "status.messages.2.1.node_type"), "t_num");
     json_decref(j);
     json_decref(ask(&c, 200, "POST", "/history", "{'delete':['slow']}"));
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 6000; i++) {
         j = ask(&c, 200, "GET", "/history/slow", NULL);
         const bool gone = json_object_size(j) == 0;
         json_decref(j);
@@ -509,7 +509,7 @@ TEST(logged_lines_are_kept)
     const char *seen = "";
     json_t *j = NULL;
     tb_log(TB_LOG_WARN, "a line for the terminal");
-    for (int i = 0; i < 200 && !strstr(seen, "terminal"); i++) {
+    for (int i = 0; i < 6000 && !strstr(seen, "terminal"); i++) {
         json_decref(j);
         usleep(5000);
         j = ask(&c, 200, "GET", "/internal/logs/raw", NULL);

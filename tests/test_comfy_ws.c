@@ -72,16 +72,25 @@ static bool is_end(json_t *j)
            json_is_null(json_object_get(json_object_get(j, "data"), "node"));
 }
 
-/* Everything up to the executing of no node. Freed by free(). */
+/* Everything up to the executing of no node. Freed by free(). States come with what else changes
+ * in 50 ms: where among the nodes is the machine's affair, so they stand before the end they have
+ * to come before. */
 static char *story(client *w)
 {
-    tb_str lines = TB_STR_INIT;
+    tb_str lines = TB_STR_INIT, states = TB_STR_INIT;
     for (bool end = false; !end;) {
         json_t *j = next_frame(w);
+        const char *type = json_string_value(json_object_get(j, "type"));
         end = is_end(j);
-        add_line(&lines, j);
+        if (strcmp(type, "execution_success") == 0) {
+            tb_str_add(&lines, states.s ? states.s : "");
+            tb_str_free(&states);
+        }
+        add_line(strcmp(type, "progress_state") == 0 ? &states : &lines, j);
         json_decref(j);
     }
+    tb_str_add(&lines, states.s ? states.s : "");
+    tb_str_free(&states);
     return tb_str_take(&lines);
 }
 
@@ -242,11 +251,13 @@ TEST(flags_are_exchanged_once_and_ask_for_whole_states)
 TEST(progress_is_told_as_it_rises)
 {
     client w = watch("progress");
+    const double began = tb_clock_seconds();
+    double last = 0;
+    int told = 0;
+    held_half_way = true; /* until the first half is told of */
     post_as("progress", "p1",
             "'1':{'class_type':'t_num','inputs':{'value':800,'ms':300}},"
             "'2':{'class_type':'t_end','inputs':{'value':['1',0]}}");
-    double last = 0;
-    int told = 0;
     for (bool end = false; !end;) {
         json_t *j = next_frame(&w), *data = json_object_get(j, "data");
         end = is_end(j);
@@ -257,10 +268,12 @@ TEST(progress_is_told_as_it_rises)
             CHECK_STR(at(data, "node"), "1");
             last = v;
             told++;
+            held_half_way = false;
         }
         json_decref(j);
     }
-    CHECK(told > 1 && told < 60);
+    CHECK(told > 1);
+    CHECK(told <= (tb_clock_seconds() - began) / 0.05 + 2); /* one in 50 ms, and the last */
     client_close(&w);
 }
 

@@ -28,7 +28,7 @@ start() { # arguments
     "$bin" serve --port 0 --store store "$@" >out 2>err &
     pid=$!
     pids+=("$pid")
-    for _ in $(seq 200); do
+    for _ in $(seq 2400); do
         [ -s out ] && break
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.05

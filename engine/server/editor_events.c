@@ -156,6 +156,11 @@ json_t *tbs_live_json(tb_server *s, const tb_prompt *p)
 {
     const struct tbs_events *v = s->editor->events;
     json_t *run = tbs_run_json(p);
+    if (p == tb_queue_running(s->queue) && p->ended_ms) { /* it is over when that is durable */
+        json_object_set_new(run, "state", json_string(tb_prompt_state_name(TB_PROMPT_RUNNING)));
+        json_object_set_new(run, "ended_ms", json_integer(0));
+        json_object_del(run, "error");
+    }
     if (!v->prompt_id || strcmp(v->prompt_id, p->id) != 0)
         return run;
     json_object_set_new(run, "outputs", json_deep_copy(v->files));
