@@ -193,19 +193,24 @@ def put_objects(row, scene, t):
     put_object(row.object[0], first, x, height, z, scale, yaw, share * SIZES[first["size"]])
 
 
-def clip(scene, frames, height, width):
-    """Renders a scene: uint8 array [frames, height, width, 3]."""
-    rows = (Frame * frames)()
-    for f, row in enumerate(rows):
+def clip(scene, frames, height, width, every=1, only=None):
+    """Renders a scene: uint8 array [frames, height, width, 3].
+
+    Of `every` so many frames one, from the first on; `only` (0 or 1) hides the other of two objects."""
+    times = range(0, frames, every)
+    rows = (Frame * len(times))()
+    for f, row in zip(times, rows):
         put_objects(row, scene, f / UNIT)
+        if only is not None:
+            row.object[0], row.count = row.object[only], 1
         sky = blend(SKIES[scene["sky"]], f / UNIT)
         for i in range(2):
             row.ground[i][:] = GROUNDS[scene["ground"]][i]
             row.sky[i][:] = sky[3 * i : 3 * i + 3]
         row.light, row.haze = sky[6], FOGGY_AIR if scene["sky"] == "in the fog" else CLEAR_AIR
         row.eye[:], row.look[:], row.fov = camera(scene, f)
-    out = np.empty((frames, height, width, 3), np.uint8)
-    _LIB.render(rows, frames, height, width, out.ctypes.data_as(ctypes.c_void_p))
+    out = np.empty((len(times), height, width, 3), np.uint8)
+    _LIB.render(rows, len(times), height, width, out.ctypes.data_as(ctypes.c_void_p))
     return out
 
 
