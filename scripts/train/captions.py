@@ -102,8 +102,6 @@ class Writer:
         return with_article(join(size, colour, shape))
 
 
-
-
 def describe(scene, rng):
     """(caption, mentioned): one English caption, and the set of what it fixes, of size, colour, shape,
     motion, ground, sky, camera, count and, with two objects, relation, size2, colour2, shape2."""

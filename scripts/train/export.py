@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import struct
+import numpy as np
 import torch
 import text
 
@@ -28,6 +29,20 @@ def write(path, tensors, meta=None):
             f.write(t.numpy().tobytes())
 
 
+def read(path):
+    """All tensors of a safetensors file, as f32."""
+    with open(path, "rb") as f:
+        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        data = f.read()
+    kinds = {"F32": np.float32, "F16": np.float16}
+    tensors = {}
+    for name, t in header.items():
+        if name != "__metadata__":
+            rows = np.frombuffer(data[slice(*t["data_offsets"])], kinds[t["dtype"]])
+            tensors[name] = torch.from_numpy(rows.reshape(t["shape"]).astype(np.float32))
+    return tensors
+
+
 def write_json(path, value):
     with open(path, "w") as f:
         json.dump(value, f, indent=1)
@@ -45,7 +60,7 @@ def transformer_config(d):
         attention_head_dim=c["dim"] // c["heads"],
         ffn_dim=c["ffn"],
         freq_dim=256,
-        text_dim=64,
+        text_dim=d["encoder"]["shared.weight"].shape[1],
         text_length=32,
         cross_attn_norm=True,
         qk_norm="rms_norm_across_heads",
@@ -73,16 +88,18 @@ def vae_config(v, d):
     )
 
 
-def text_encoder_config():
+def text_encoder_config(d):
+    w, block = d["encoder"], "encoder.block.0.layer."
+    buckets, heads = w[block + "0.SelfAttention.relative_attention_bias.weight"].shape
     return dict(
         _class_name="UMT5EncoderModel",
-        vocab_size=len(text.Tokenizer()),
-        d_model=64,
-        num_layers=2,
-        num_heads=4,
-        d_kv=16,
-        d_ff=128,
-        relative_attention_num_buckets=32,
+        vocab_size=len(w["shared.weight"]),
+        d_model=w["shared.weight"].shape[1],
+        num_layers=sum(k.endswith("SelfAttention.q.weight") for k in w),
+        num_heads=heads,
+        d_kv=len(w[block + "0.SelfAttention.q.weight"]) // heads,
+        d_ff=len(w[block + "1.DenseReluDense.wi_0.weight"]),
+        relative_attention_num_buckets=buckets,
         relative_attention_max_distance=128,
         feed_forward_proj="gated-gelu",
         layer_norm_epsilon=1e-6,
@@ -120,7 +137,7 @@ def main():
     for name, weights, config in (
         ("transformer", d["model"], transformer_config(d)),
         ("vae", v["model"], vae_config(v, d)),
-        ("text_encoder", d["encoder"], text_encoder_config()),
+        ("text_encoder", d["encoder"], text_encoder_config(d)),
     ):
         half = {k: t.half() for k, t in weights.items()}
         write(os.path.join(folder(name), "model.safetensors"), half, {"format": "pt"})

@@ -41,7 +41,9 @@ def graph(clips, model):
     }
     for i in range(clips):
         g |= {
-            f"noise{i}": node("noise_init", model=["m", 0], size=f"{SIDE}x{SIDE}", frames=FRAMES, seed=i),
+            f"noise{i}": node(
+                "noise_init", model=["m", 0], size=f"{SIDE}x{SIDE}", frames=FRAMES, seed=i
+            ),
             f"text{i}": node("text_encode", clip=["m", 1], text=prompt(i)),
             f"latent{i}": node(
                 "sample",
@@ -55,8 +57,12 @@ def graph(clips, model):
             f"small{i}": node(
                 "image_resize", image=[f"video{i}", 0], width=cells, height=cells, filter="area"
             ),
-            f"save_latent{i}": node("save_tensor", value=[f"latent{i}", 0], path=f"latent{i}.safetensors"),
-            f"save_small{i}": node("save_tensor", value=[f"small{i}", 0], path=f"small{i}.safetensors"),
+            f"save_latent{i}": node(
+                "save_tensor", value=[f"latent{i}", 0], path=f"latent{i}.safetensors"
+            ),
+            f"save_small{i}": node(
+                "save_tensor", value=[f"small{i}", 0], path=f"small{i}.safetensors"
+            ),
         }
     return g
 
@@ -80,7 +86,8 @@ def rows(folder, i):
         frames = range(max(0, STRIDE_T * f - STRIDE_T + 1), STRIDE_T * f + 1)
         for p in range(plane):
             colour = [
-                2 * sum(rgb[(k * plane + p) * 3 + j] for k in frames) / len(frames) - 1 for j in range(3)
+                2 * sum(rgb[(k * plane + p) * 3 + j] for k in frames) / len(frames) - 1
+                for j in range(3)
             ]
             yield [x[(k * t + f) * plane + p] for k in range(c)] + [1.0], colour
 
@@ -143,7 +150,9 @@ def main():
     held_out = [s for i in range(3, a.clips, 4) for s in clips[i]]
     known = [s for i in range(a.clips) if i % 4 != 3 for s in clips[i]]
     weights = fit(known)
-    print(f"PSNR: {psnr(known, weights):.1f} dB, on clips left out {psnr(held_out, weights):.1f} dB")
+    print(
+        f"PSNR: {psnr(known, weights):.1f} dB, on clips left out {psnr(held_out, weights):.1f} dB"
+    )
     path = os.path.join(a.model, "vae", "config.json")
     with open(path) as f:
         config = json.load(f)

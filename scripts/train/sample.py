@@ -4,6 +4,8 @@
     python3 sample.py --reference reference.safetensors    (everything of one run, to compare with)
 """
 import argparse
+import json
+import os
 import struct
 import zlib
 import numpy as np
@@ -14,16 +16,38 @@ import train_dit
 import wan
 
 
+def networks(transformer, text_encoder, vae, weights):
+    """The three networks of these configurations, with the three tables of weights, in f32."""
+    made = wan.DiT(**transformer), wan.TextEncoder(**text_encoder), wan.VAE(**vae)
+    for module, table in zip(made, weights):
+        module.load_state_dict({k: w.half().float() for k, w in table.items()})  # as exported
+    return [m.eval() for m in made]
+
+
 def load(dit, vae):
+    """(transformer, text encoder, VAE, mean, standard deviation) of two checkpoints."""
     d, v = torch.load(dit), torch.load(vae)
-    model, encoder, codec = (
-        wan.DiT(**d["config"]),
-        wan.TextEncoder(len(text.Tokenizer())),
-        wan.VAE(**v["config"]),
-    )
-    for module, weights in ((model, d["model"]), (encoder, d["encoder"]), (codec, v["model"])):
-        module.load_state_dict({k: w.half().float() for k, w in weights.items()})  # as exported
-    return model.eval(), encoder.eval(), codec.eval(), d["mean"], d["std"]
+    width = d["encoder"]["shared.weight"].shape
+    transformer = dict(d["config"], text_dim=width[1])
+    weights = d["model"], d["encoder"], v["model"]
+    return *networks(transformer, dict(vocab=width[0]), v["config"], weights), d["mean"], d["std"]
+
+
+def load_folder(path):
+    """The same of an exported folder."""
+    read = lambda part: json.load(open(os.path.join(path, part, "config.json")))
+    t, e, v = read("transformer"), read("text_encoder"), read("vae")
+    heads, size = t["num_attention_heads"], t["attention_head_dim"]
+    transformer = dict(dim=heads * size, layers=t["num_layers"], heads=heads, ffn=t["ffn_dim"])
+    transformer |= dict(text_dim=t["text_dim"])
+    encoder = dict(vocab=e["vocab_size"], dim=e["d_model"], layers=e["num_layers"])
+    encoder |= dict(heads=e["num_heads"], d_kv=e["d_kv"], d_ff=e["d_ff"])
+    codec = dict(dim=v["base_dim"], dec_dim=v["decoder_base_dim"], z_dim=v["z_dim"])
+    files = [
+        os.path.join(path, p, "model.safetensors") for p in ("transformer", "text_encoder", "vae")
+    ]
+    made = networks(transformer, encoder, codec, [export.read(f) for f in files])
+    return *made, torch.tensor(v["latents_mean"]), torch.tensor(v["latents_std"])
 
 
 def sigmas(steps, shift):
@@ -90,6 +114,7 @@ def arguments():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--dit", default="dit.pt")
     ap.add_argument("--vae", default="vae.pt")
+    ap.add_argument("--folder", help="an exported model instead of the two checkpoints")
     ap.add_argument("--prompt", nargs="+", default=["a large red ball bounces on the grass by day"])
     ap.add_argument("--frames", type=int, default=17)
     ap.add_argument("--size", default="64x64", help="width x height")
@@ -108,7 +133,7 @@ def main():
     a = arguments()
     width, height = map(int, a.size.split("x"))
     shape = ((a.frames - 1) // 4 + 1, height // 8, width // 8)
-    model, encoder, codec, mean, std = load(a.dit, a.vae)
+    model, encoder, codec, mean, std = load_folder(a.folder) if a.folder else load(a.dit, a.vae)
     prompts = a.prompt[:1] if a.reference else a.prompt
     axes = (1, -1, 1, 1, 1)
     with torch.no_grad():

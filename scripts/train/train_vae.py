@@ -1,90 +1,165 @@
-"""Trains the causal video VAE on random crops of the synthetic world.
+"""Trains the causal video VAE on windows of the synthetic world.
 
     python3 train_vae.py --minutes 50 --out vae.pt
-"""
+    python3 train_vae.py --minutes 60 --out vae.pt --decoder     # latents stay as they are
+
+Goes on from --out when that exists. One thread; the next batch is rendered beside the step."""
 import argparse
 import math
+import os
+import queue
+import threading
 import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-import world
+import optim
 import wan
+import world
 from clock import Clock
 
-SIDE = 32  # of the crops
+SIZES = [(64, 64), (64, 96), (96, 64), (64, 128), (80, 48), (96, 96)]  # height, width
+# frames, side of the window (0: whole frames), clips a batch
+SHAPES = [
+    (1, 64, 16),
+    (9, 32, 8),
+    (9, 48, 4),
+    (17, 32, 5),
+    (17, 48, 2),
+    (33, 32, 3),
+    (9, 0, 1),
+    (17, 0, 1),
+]
+IMAGES, CLIPS = SHAPES[:1], SHAPES[1:]
 
 
-def batch(rng, size, frames):
-    """Random crops: [size, 3, frames, SIDE, SIDE] in [-1, 1]."""
-    rows = []
-    for _ in range(size):
-        full = int(rng.choice([64, 64, 80, 96]))
-        c = world.clip(world.random_scene(rng), frames, full, full)
-        # half of the crops look at the middle, where the object is
-        middle, room = (full - SIDE) // 2, full - SIDE + 1
-        y, x = (rng.integers(room) if rng.random() < 0.5 else middle for _ in range(2))
-        rows.append(c[:, y : y + SIDE, x : x + SIDE])
-    return torch.from_numpy(np.stack(rows)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+def window(rng, height, width, side):
+    """A random window, half of the time over the middle, where the object is."""
+    rows, columns = min(side or height, height), min(side or width, width)
+    place = lambda room: int(rng.integers(room + 1))
+    top, left = (place(n) for n in (height - rows, width - columns))
+    if rng.random() < 0.5:
+        top, left = (height - rows) // 2, (width - columns) // 2
+    return top, left, rows, columns
 
 
-def edges(x):
+def render(rng, frames, height, width, side):
+    where = window(rng, height, width, side)
+    return world.clip(world.training_scene(rng), frames, height, width, window=where)
+
+
+def batch(rng, frames, side, count):
+    """[count, 3, frames, rows, columns] in -1..1; all of one size."""
+    height, width = SIZES[rng.integers(len(SIZES))]
+    side = min(side, height, width) if side else 0
+    clips = [render(rng, frames, height, width, side) for _ in range(count)]
+    return torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+
+
+class Renderer(threading.Thread):
+    """Renders batches ahead; the renderer leaves Python's lock while it works."""
+
+    def __init__(self, shapes):
+        super().__init__(daemon=True)
+        self.shapes, self.ready = shapes, queue.Queue(4)
+
+    def run(self):
+        rng = np.random.default_rng()
+        while True:
+            self.ready.put(batch(rng, *self.shapes[rng.integers(len(self.shapes))]))
+
+
+def differences(x):
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :], x[:, :, 1:] - x[:, :, :-1]
 
 
-def losses(model, x):
-    """(reconstruction loss, divergence from a standard normal, the reconstruction itself)."""
-    mean, log_var = model.encode(x)
-    y = model.decode(mean + torch.randn_like(mean) * (0.5 * log_var).exp())
-    sharp = sum((p - q).abs().mean() for p, q in zip(edges(y), edges(x)) if p.numel())
+def losses(model, x, noise):
+    """(reconstruction loss, divergence from a standard normal, mean squared error)."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mean, log_var = model.encode(x)
+        mean, log_var = mean.float(), log_var.float()
+        z = mean + torch.randn_like(mean) * ((0.5 * log_var).exp() if noise is None else noise)
+        y = model.decode(z).float()
+    mse = F.mse_loss(y, x)
+    edges = sum((p - q).abs().mean() for p, q in zip(differences(y), differences(x)) if p.numel())
     kl = 0.5 * (mean.pow(2) + log_var.exp() - 1 - log_var).mean()
-    return (y - x).abs().mean() + 0.5 * sharp, kl, y
+    return 4 * mse + 0.5 * (y - x).abs().mean() + 0.25 * edges, kl, mse.item()
+
+
+def is_matrix(name, p):
+    return p.dim() > 2 and p.flatten(1).shape[1] >= 32 and p.shape[0] >= 32
+
+
+class Trainer:
+    def __init__(self, a):
+        self.a, config = a, dict(dim=a.dim, dec_dim=a.dim, z_dim=16)
+        saved = (
+            torch.load(a.out if os.path.exists(a.out) else a.start)
+            if a.start or os.path.exists(a.out)
+            else {}
+        )
+        self.config = saved.get("config", config)
+        self.model = wan.VAE(**self.config)
+        if saved:
+            self.model.load_state_dict(saved.get("weights", saved["model"]))
+        if a.decoder:
+            self.model.encoder.requires_grad_(False)
+            self.model.conv1.requires_grad_(False)
+        self.optimiser = optim.Optimiser(
+            self.model.named_parameters(), is_matrix, a.lr, a.lr / 4, 0.999
+        )
+        if "optimiser" in saved and saved.get("decoder") == a.decoder:
+            self.optimiser.load(saved["optimiser"])
+        self.minutes = saved.get("minutes", 0.0)
+
+    def save(self, minutes):
+        weights = self.model.state_dict()
+        model = {**weights, **self.optimiser.average}
+        state = dict(model=model, weights=weights, config=self.config, decoder=self.a.decoder)
+        state |= dict(optimiser=self.optimiser.state(), minutes=self.minutes + minutes)
+        torch.save(state, self.a.out + ".part")
+        os.replace(self.a.out + ".part", self.a.out)
+
+
+def train(a):
+    torch.set_num_threads(1)
+    trainer = Trainer(a)
+    clock, step, shown = Clock(a.minutes, 120), 0, []
+    clips, images = Renderer(CLIPS if a.images == 0 else SHAPES), Renderer(IMAGES)
+    clips.start()
+    if a.images:
+        images.start()
+    while clock.done() < 1:
+        x = (images if clock.done() < a.images else clips).ready.get()
+        recon, kl, mse = losses(trainer.model, x, None)
+        (recon + a.kl * kl).backward()
+        trainer.optimiser.step(clock.rate(1.0, step, 50))
+        shown.append(mse)
+        step += 1
+        if step % 100 == 0:
+            psnr = -10 * math.log10(np.mean(shown[-100:]) / 4)
+            print(f"{step} {clock.seconds():.0f}s psnr {psnr:.2f} kl {kl.item():.2f}", flush=True)
+        if clock.save_is_due():
+            trainer.save(clock.seconds() / 60)
+    trainer.save(clock.seconds() / 60)
 
 
 def arguments():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--minutes", type=float, default=50)
     ap.add_argument("--out", default="vae.pt")
-    ap.add_argument("--resume", help="go on from this file")
-    ap.add_argument("--lr", type=float, default=1.5e-3)
+    ap.add_argument("--start", help="weights to begin with when --out does not exist yet")
+    ap.add_argument(
+        "--lr", type=float, default=0.01, help="of matrices; a quarter of it for the rest"
+    )
+    ap.add_argument("--kl", type=float, default=1e-4)
     ap.add_argument("--dim", type=int, default=32)
     ap.add_argument(
-        "--images", type=float, default=0.3, help="share of time on single frames first"
+        "--images", type=float, default=0.2, help="share of time on single frames first"
     )
-    ap.add_argument("--frames", type=int, nargs="+", default=[5, 9, 9, 17], help="clip lengths")
+    ap.add_argument("--decoder", action="store_true", help="train the decoder alone")
     return ap.parse_args()
 
 
-def main():
-    a = arguments()
-    torch.manual_seed(0)
-    rng, config = np.random.default_rng(int(time.time())), dict(dim=a.dim, dec_dim=a.dim, z_dim=16)
-    model = wan.VAE(**config)
-    if a.resume:
-        model.load_state_dict(torch.load(a.resume)["model"])
-    optimiser = torch.optim.Adam(model.parameters(), a.lr, betas=(0.9, 0.99))
-    lengths = [(72 // n, n) for n in a.frames]  # clips per batch, frames per clip
-    clock, step = Clock(a.minutes, 120), 0
-    while (done := clock.done()) < 1:
-        for g in optimiser.param_groups:
-            g["lr"] = clock.rate(a.lr, step, 100)
-        # space first, then time: single frames cost a ninth of a clip
-        single = done < a.images or step % 6 == 0
-        x = batch(rng, *((32, 1) if single else lengths[rng.integers(len(lengths))]))
-        recon, kl, y = losses(model, x)
-        optimiser.zero_grad()
-        (recon + 2e-4 * kl).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        step += 1
-        if step % 50 == 1:
-            psnr = -10 * math.log10(F.mse_loss(y, x).item() / 4)
-            text = f"{step} {clock.seconds():.0f}s recon {recon.item():.4f} kl {kl.item():.2f}"
-            print(f"{text} psnr {psnr:.2f}", flush=True)
-        if clock.save_is_due():
-            torch.save(dict(model=model.state_dict(), config=config), a.out)
-    torch.save(dict(model=model.state_dict(), config=config), a.out)
-
-
 if __name__ == "__main__":
-    main()
+    train(arguments())

@@ -7,6 +7,7 @@ import math
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+import ops
 
 
 # ------------------------------------------------------------------------------- causal 3D VAE
@@ -27,10 +28,10 @@ class CausalConv3d(nn.Conv3d):
 class RMSNormChannels(nn.Module):
     def __init__(self, dim, dims):
         super().__init__()
-        self.scale, self.gamma = dim**0.5, nn.Parameter(torch.ones(dim, *([1] * dims)))
+        self.gamma = nn.Parameter(torch.ones(dim, *([1] * dims)))
 
     def forward(self, x):
-        return F.normalize(x, dim=1) * self.scale * self.gamma
+        return x * (x.pow(2).mean(1, keepdim=True) + 1e-12).rsqrt() * self.gamma
 
 
 class ResidualBlock(nn.Module):
@@ -328,7 +329,7 @@ class T5Block(nn.Module):
 class TextEncoder(nn.Module):
     """Token ids [b,n] and mask [b,n] to features [b,n,dim], zero where masked."""
 
-    def __init__(self, vocab, dim=64, layers=2, heads=4, d_kv=16, d_ff=128, buckets=32):
+    def __init__(self, vocab, dim=128, layers=2, heads=4, d_kv=32, d_ff=256, buckets=32):
         super().__init__()
         self.shared, self.encoder = nn.Embedding(vocab, dim), nn.Module()
         self.encoder.block = nn.ModuleList(
@@ -352,12 +353,11 @@ class TextEncoder(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    def __init__(self, dim, eps=1e-6):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(dim)), eps
+    """The weight alone: the norm is part of ops.rotate."""
 
-    def forward(self, x):
-        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
+    def __init__(self, dim):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
 
 
 def rope_table(d, grid, theta=10000.0):
@@ -371,52 +371,44 @@ def rope_table(d, grid, theta=10000.0):
     return torch.cat(rows, 1)
 
 
-def rotate(x, angle):
-    """Turns the pairs (x[2i], x[2i+1]) of each head by angle[:, i]; x is [b, tokens, heads, d]."""
-    c, s = angle.cos()[None, :, None], angle.sin()[None, :, None]
-    a, b = x[..., 0::2], x[..., 1::2]
-    return torch.stack([a * c - b * s, a * s + b * c], -1).flatten(-2)
-
-
 class Attention(nn.Module):
     def __init__(self, dim, heads):
         super().__init__()
-        self.heads = heads
+        self.heads, self.factor = heads, (dim // heads) ** -0.5
         self.q, self.k, self.v, self.o = (nn.Linear(dim, dim) for _ in range(4))
         self.norm_q, self.norm_k = RMSNorm(dim), RMSNorm(dim)
 
-    def forward(self, x, context=None, angle=None, mask=None):
-        b, n, c = x.shape
+    def forward(self, x, context=None, angle=None):
         kv = x if context is None else context
-        q = self.norm_q(self.q(x)).reshape(b, n, self.heads, -1)
-        k, v = (
-            f.reshape(b, kv.shape[1], self.heads, -1) for f in (self.norm_k(self.k(kv)), self.v(kv))
-        )
-        if angle is not None:
-            q, k = rotate(q, angle), rotate(k, angle)
-        a = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) / math.sqrt(q.shape[-1])
-        if mask is not None:
-            a = a + (~mask)[:, None, None] * -1e9
-        return self.o((torch.softmax(a, -1) @ v.transpose(1, 2)).transpose(1, 2).reshape(b, n, c))
+        q = ops.rotate(self.q(x), self.norm_q.weight, angle, self.heads, self.factor)
+        k = ops.rotate(self.k(kv), self.norm_k.weight, angle, self.heads)
+        v = self.v(kv).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        y = torch.softmax(q @ k.transpose(2, 3), -1) @ v
+        return self.o(y.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Sequential):
+    def __init__(self, dim, ffn):
+        super().__init__(nn.Linear(dim, ffn), nn.GELU("tanh"), nn.Linear(ffn, dim))
+
+    def forward(self, x):
+        return self[2](ops.gelu(self[0](x)))
 
 
 class Block(nn.Module):
     def __init__(self, dim, ffn, heads):
         super().__init__()
-        self.self_attn, self.cross_attn, self.norm3 = (
-            Attention(dim, heads),
-            Attention(dim, heads),
-            nn.LayerNorm(dim, eps=1e-6),
-        )
-        self.ffn = nn.Sequential(nn.Linear(dim, ffn), nn.GELU("tanh"), nn.Linear(ffn, dim))
+        self.self_attn, self.cross_attn = Attention(dim, heads), Attention(dim, heads)
+        self.norm3, self.ffn = nn.LayerNorm(dim, eps=1e-6), FeedForward(dim, ffn)
         self.modulation = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
     def forward(self, x, e, context, angle):
-        s1, c1, g1, s2, c2, g2 = (self.modulation + e).unsqueeze(2).unbind(1)
-        norm = lambda y: F.layer_norm(y, y.shape[-1:], eps=1e-6)
-        x = x + g1 * self.self_attn(norm(x) * (1 + c1) + s1, angle=angle)
-        x = x + self.cross_attn(self.norm3(x), context)
-        return x + g2 * self.ffn(norm(x) * (1 + c2) + s2)
+        s1, c1, g1, s2, c2, g2 = (self.modulation + e).unbind(1)
+        x = ops.gated(x, self.self_attn(ops.modulate(x, s1, c1), angle=angle), g1)
+        n = self.norm3
+        y = ops.modulate(x, n.bias.expand(len(x), -1), n.weight.expand(len(x), -1) - 1)
+        x = ops.gated(x, self.cross_attn(y, context))
+        return ops.gated(x, self.ffn(ops.modulate(x, s2, c2)), g2)
 
 
 class Head(nn.Module):
@@ -429,15 +421,15 @@ class Head(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x, e):
-        shift, scale = (self.modulation + e[:, None]).unsqueeze(2).unbind(1)
-        return self.head(F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift)
+        shift, scale = (self.modulation + e[:, None]).unbind(1)
+        return self.head(ops.modulate(x, shift, scale))
 
 
 class DiT(nn.Module):
     """Velocity of the flow at latents x [b,in,t,h,w], time [b] 0..1000, text [b,n,text_dim]."""
 
     def __init__(
-        self, dim=192, layers=8, heads=6, ffn=768, in_dim=36, out_dim=16, text_dim=64, freq_dim=256
+        self, dim=192, layers=8, heads=6, ffn=768, in_dim=36, out_dim=16, text_dim=128, freq_dim=256
     ):
         super().__init__()
         self.heads, self.dim, self.out_dim, self.freq_dim = heads, dim, out_dim, freq_dim
@@ -458,8 +450,8 @@ class DiT(nn.Module):
         tokens = self.patch_embedding(x).flatten(2).transpose(1, 2)
         half = self.freq_dim // 2
         phase = time[:, None].float() * 10000 ** (-torch.arange(half).float() / half)[None]
-        e = self.time_embedding(torch.cat([phase.cos(), phase.sin()], 1))
-        e6 = self.time_projection(e).unflatten(1, (6, self.dim))
+        e = self.time_embedding(torch.cat([phase.cos(), phase.sin()], 1)).float()
+        e6 = self.time_projection(e).float().unflatten(1, (6, self.dim))
         context, angle = self.text_embedding(text), rope_table(self.dim // self.heads, grid)
         for block in self.blocks:
             tokens = block(tokens, e6, context, angle)

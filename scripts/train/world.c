@@ -310,27 +310,36 @@ static uint8_t byte(float c)
     return (uint8_t)(255.0f * fminf(1, c) + 0.5f);
 }
 
-static void render_frame(const struct scene *s, int height, int width, uint8_t *out)
+static vec sample_pixel(const struct scene *s, const vec axes[3], float k, float px, float py)
 {
-    const vec eye = of(s->eye), fwd = norm(sub(of(s->look), eye));
-    const vec right = norm(cross(fwd, v(0, 1, 0))), up = cross(right, fwd);
+    const vec dir = norm(add(axes[2], add(mul(axes[0], px * k), mul(axes[1], py * k))));
+    return shade(s, of(s->eye), dir, k);
+}
+
+static void render_frame(const struct scene *s, int height, int width, const int window[4],
+                         uint8_t *out)
+{
+    const vec fwd = norm(sub(of(s->look), of(s->eye)));
+    const vec right = norm(cross(fwd, v(0, 1, 0))), axes[3] = { right, cross(right, fwd), fwd };
     const float k = tanf(s->fov / 2) * 2 / (width < height ? width : height);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++, out += 3) {
+    for (int y = window[0]; y < window[0] + window[2]; y++)
+        for (int x = window[1]; x < window[1] + window[3]; x++, out += 3) {
             vec sum = v(0, 0, 0);
             for (int q = 0; q < 4; q++) {
-                const float px = (x + 0.25f + 0.5f * (q & 1) - width / 2.0f) * k;
-                const float py = (height / 2.0f - (y + 0.25f + 0.5f * (q >> 1))) * k;
-                const vec dir = norm(add(fwd, add(mul(right, px), mul(up, py))));
-                sum = add(sum, mul(shade(s, eye, dir, k), 0.25f));
+                const float px = x + 0.25f + 0.5f * (q & 1) - width / 2.0f;
+                const float py = height / 2.0f - (y + 0.25f + 0.5f * (q >> 1));
+                sum = add(sum, mul(sample_pixel(s, axes, k, px, py), 0.25f));
             }
             out[0] = byte(sum.x), out[1] = byte(sum.y), out[2] = byte(sum.z);
         }
 }
 
-/* Renders `frames` scenes into out[frames][height][width][3] as 8-bit RGB, 2x2 samples a pixel. */
-void render(const struct scene *scenes, int frames, int height, int width, uint8_t *out)
+/* Renders the window (top, left, rows, columns) of `frames` scenes of height x width pixels into
+ * out[frames][rows][columns][3] as 8-bit RGB, 2x2 samples a pixel. */
+void render(const struct scene *scenes, int frames, int height, int width, const int window[4],
+            uint8_t *out)
 {
     for (int f = 0; f < frames; f++)
-        render_frame(scenes + f, height, width, out + (size_t)f * height * width * 3);
+        render_frame(scenes + f, height, width, window,
+                     out + (size_t)f * window[2] * window[3] * 3);
 }

@@ -6,13 +6,10 @@ phase, a number in 0..1 for what no caption tells. Sixteen frames are one unit o
 import ctypes
 import hashlib
 import math
-import os
-import subprocess
 import numpy as np
+from build import library
 from captions import describe, full_caption  # noqa: F401 (part of this module's face)
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.path.join(HERE, "..", "..", "build", "train")  # where the compiled renderer is kept
 UNIT = 16  # frames
 
 COLOURS = {
@@ -84,17 +81,6 @@ class Frame(ctypes.Structure):
     ]
 
 
-def _library():
-    so, src = os.path.join(BUILD, "libworld.so"), os.path.join(HERE, "world.c")
-    if not os.path.exists(so) or os.path.getmtime(so) < os.path.getmtime(src):
-        os.makedirs(BUILD, exist_ok=True)
-        flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
-        beside = f"{so}.{os.getpid()}"
-        subprocess.check_call(["cc", *flags, "-o", beside, src, "-lm"])
-        os.replace(beside, so)
-    return ctypes.CDLL(so)
-
-
 def random_scene(rng, shapes=tuple(SHAPES)):
     """Draws what one clip shows."""
     pick = lambda options: options[rng.integers(len(options))]
@@ -140,7 +126,9 @@ def place(scene, t):
     """(x, height above the ground, z, scale, turn) of the first object at time t."""
     m, p = scene["motion"], scene["phase"]
     x = {"moves left": 1.2 + 0.4 * p - 2 * t, "moves right": -1.2 - 0.4 * p + 2 * t}.get(m, 0.0)
-    z = {"comes closer": -3.8 - 0.4 * p + 3.2 * t, "moves away": 1.2 + 0.4 * p - 3.2 * t}.get(m, 0.0)
+    z = {"comes closer": -3.8 - 0.4 * p + 3.2 * t, "moves away": 1.2 + 0.4 * p - 3.2 * t}.get(
+        m, 0.0
+    )
     height, scale = 0.0, 1.0
     if m == "circles":
         x, z = (1.2 * f(2 * math.pi * (0.6 * t + p)) for f in (math.cos, math.sin))
@@ -160,19 +148,25 @@ def camera(scene, frame):
     t, c = frame / UNIT, scene["camera"]
     azimuth = {"orbits left": 0.6 - 1.2 * t, "orbits right": -0.6 + 1.2 * t}.get(c, 0.0)
     distance = {"zooms in": max(3.2, 6.8 - 2.6 * t), "zooms out": 3.6 + 2.6 * t}.get(c, 5.0)
-    height = {"cranes up": min(4.2, 0.7 + 2.2 * t), "cranes down": max(0.6, 3.6 - 2.2 * t)}.get(c, 1.7)
+    height = {"cranes up": min(4.2, 0.7 + 2.2 * t), "cranes down": max(0.6, 3.6 - 2.2 * t)}.get(
+        c, 1.7
+    )
     turn = max(-0.45, 0.35 - 0.5 * t)
     turn = {"pans left": -turn, "pans right": turn}.get(c, 0.0)
     eye = np.array((distance * math.sin(azimuth), height, distance * math.cos(azimuth)))
     to = np.array((0, 0.8, 0)) - eye
     # a pan turns the view about the vertical; negative is to the right
-    x, z = to[0] * math.cos(turn) + to[2] * math.sin(turn), to[2] * math.cos(turn) - to[0] * math.sin(turn)
+    x, z = to[0] * math.cos(turn) + to[2] * math.sin(turn), to[2] * math.cos(turn) - to[
+        0
+    ] * math.sin(turn)
     return eye, eye + np.array((x, to[1], z)), 0.8
 
 
 def put_object(row, thing, x, height, z, scale, yaw, radius):
     r = radius * scale
-    foot = {"cube": 0.82, "star": 0.809}.get(thing["shape"], 1.0)  # centre above the ground, in radii
+    foot = {"cube": 0.82, "star": 0.809}.get(
+        thing["shape"], 1.0
+    )  # centre above the ground, in radii
     row.shape, row.radius, row.yaw = (SHAPES + EXTRA_SHAPES).index(thing["shape"]), r, yaw
     row.centre[:] = (x, foot * r + height, z)
     row.colour[:] = COLOURS[thing["colour"]]
@@ -187,16 +181,19 @@ def put_objects(row, scene, t):
         share, jitter = 0.95, 0.3 * (p - 0.5)
         x += jitter
         second = objects[1]
-        put_object(row.object[1], second, x2 - jitter, 0, z2, 1, 2.1 + 4 * p, share * SIZES[second["size"]])
+        put_object(
+            row.object[1], second, x2 - jitter, 0, z2, 1, 2.1 + 4 * p, share * SIZES[second["size"]]
+        )
     first = objects[0]
     yaw = 0.5 + 6 * p + turn
     put_object(row.object[0], first, x, height, z, scale, yaw, share * SIZES[first["size"]])
 
 
-def clip(scene, frames, height, width, every=1, only=None):
+def clip(scene, frames, height, width, every=1, only=None, window=None):
     """Renders a scene: uint8 array [frames, height, width, 3].
 
-    Of `every` so many frames one, from the first on; `only` (0 or 1) hides the other of two objects."""
+    Of `every` so many frames one, from the first on; `only` (0 or 1) hides the other of two objects;
+    `window` (top, left, rows, columns) is the part to render."""
     times = range(0, frames, every)
     rows = (Frame * len(times))()
     for f, row in zip(times, rows):
@@ -209,9 +206,11 @@ def clip(scene, frames, height, width, every=1, only=None):
             row.sky[i][:] = sky[3 * i : 3 * i + 3]
         row.light, row.haze = sky[6], FOGGY_AIR if scene["sky"] == "in the fog" else CLEAR_AIR
         row.eye[:], row.look[:], row.fov = camera(scene, f)
-    out = np.empty((len(times), height, width, 3), np.uint8)
-    _LIB.render(rows, len(times), height, width, out.ctypes.data_as(ctypes.c_void_p))
+    window = window or (0, 0, height, width)
+    out = np.empty((len(times), *window[2:], 3), np.uint8)
+    where = (ctypes.c_int * 4)(*window)
+    _LIB.render(rows, len(times), height, width, where, out.ctypes.data_as(ctypes.c_void_p))
     return out
 
 
-_LIB = _library()
+_LIB = library("world")

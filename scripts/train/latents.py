@@ -1,0 +1,111 @@
+"""Latents of rendered clips, kept on disk for the transformer's training.
+
+    python3 latents.py --vae vae.pt --out latents --clips 10000
+
+Each shard holds clips of 33 frames of one size. As the VAE is causal, the first latents of such a clip
+are those of the shorter clips, too; windows from the middle are what a long video is made of.
+Shards are numbered; a stopped run goes on with the next one."""
+import argparse
+import glob
+import json
+import os
+import time
+import numpy as np
+import torch
+import wan
+import world
+
+SIZES = {  # height, width: share of the clips
+    (64, 64): 0.35,
+    (64, 96): 0.15,
+    (96, 64): 0.12,
+    (64, 128): 0.12,
+    (80, 48): 0.12,
+    (96, 96): 0.14,
+}
+FRAMES = 33
+SHARD = 100  # clips
+
+
+def load_vae(path):
+    saved = torch.load(path)
+    vae = wan.VAE(**saved["config"])
+    vae.load_state_dict(saved["model"])
+    return vae.eval()
+
+
+def encode(vae, clips):
+    """uint8 [n, frames, h, w, 3] to latents [n, 16, t, h/8, w/8], the means."""
+    x = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        return vae.encode(x)[0].float()
+
+
+def write_shard(vae, folder, number, rng):
+    sizes = list(SIZES)
+    height, width = sizes[rng.choice(len(sizes), p=list(SIZES.values()))]
+    scenes = [world.training_scene(rng) for _ in range(SHARD)]
+    z = [encode(vae, world.clip(s, FRAMES, height, width)[None])[0].half().numpy() for s in scenes]
+    path = os.path.join(folder, f"{number:05d}.npz")
+    with open(path + ".part", "wb") as f:
+        np.savez(f, z=np.stack(z), scenes=json.dumps(scenes))
+    os.replace(path + ".part", path)
+
+
+class Latents:
+    """All shards of a folder, by size; look() takes up shards written since."""
+
+    def __init__(self, folder):
+        self.folder, self.seen, self.z, self.scenes = folder, set(), {}, {}
+        self.look()
+
+    def look(self):
+        for path in sorted(glob.glob(os.path.join(self.folder, "*.npz"))):
+            if path in self.seen:
+                continue
+            shard = np.load(path)
+            z, scenes = shard["z"], json.loads(str(shard["scenes"]))
+            key = tuple(8 * n for n in z.shape[3:])
+            self.z[key] = np.concatenate([self.z[key], z]) if key in self.z else z
+            self.scenes.setdefault(key, []).extend(scenes)
+            self.seen.add(path)
+
+    def count(self):
+        return sum(len(s) for s in self.scenes.values())
+
+    def moments(self):
+        """(mean, standard deviation) of each channel over everything."""
+        rows = [
+            z.astype(np.float32).transpose(0, 2, 3, 4, 1).reshape(-1, 16) for z in self.z.values()
+        ]
+        every = np.concatenate(rows)
+        return torch.tensor(every.mean(0)), torch.tensor(every.std(0))
+
+    def draw(self, rng, first, frames, tokens):
+        """(latents [n, 16, frames, h, w], their scenes) from latent frame `first` on, of one size, of
+        about `tokens` tokens in all."""
+        keys = [k for k in SIZES if k in self.z]
+        share = np.array([SIZES[k] for k in keys])
+        key = keys[rng.choice(len(keys), p=share / share.sum())]
+        count = max(1, min(96, tokens // (frames * key[0] * key[1] // 256)))
+        picks = rng.integers(len(self.z[key]), size=count)
+        return self.z[key][picks, :, first : first + frames], [self.scenes[key][i] for i in picks]
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument("--vae", default="vae.pt")
+    ap.add_argument("--out", default="latents")
+    ap.add_argument("--clips", type=int, default=10000)
+    a = ap.parse_args()
+    torch.set_num_threads(1)
+    os.makedirs(a.out, exist_ok=True)
+    vae, start = load_vae(a.vae), time.time()
+    done = len(glob.glob(os.path.join(a.out, "*.npz")))
+    for number in range(done, a.clips // SHARD):
+        write_shard(vae, a.out, number, np.random.default_rng(1000 + number))
+        print(f"{(number + 1) * SHARD} clips {time.time() - start:.0f}s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
