@@ -286,7 +286,14 @@ static size_t find_bytes(const tb_tensor *file, const char *what)
 /* A stored file gets the graph of the run that delivers it. */
 TEST(texts_are_put_into_finished_files)
 {
-    static const char *const names[] = { "e.mp4", "e.webm", "e.gif", "e.webp", "e.png", "e.jpg" };
+    static const struct {
+        const char *name, *format;
+        int64_t frames;
+    } files[] = {
+        { "e.mp4", "mp4", 9 },   { "e.webm", "webm", 9 }, { "e.gif", "gif", 9 },
+        { "e.webp", "webp", 1 }, { "e.png", "png", 1 },   { "e.jpg", "jpg", 1 },
+        { "a.png", "apng", 9 },
+    };
     tb_str graph = TB_STR_INIT;
     tb_str_add(&graph, "{\"text\":\"");
     for (int i = 0; i < 20000; i++)
@@ -295,16 +302,15 @@ TEST(texts_are_put_into_finished_files)
     json_t *texts =
         json_pack("{ss ss ss ss ss}", "prompt", graph.s, "workflow", "{\"a\":\"gr\xc3\xbcn\"}",
                   "other", "[]", "bad:key", "x", "view", "{}");
-    for (int i = 0; i < 6; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         tb_err err = TB_ERR_INIT;
         tb_media_info info = { 0 };
-        char *path = in_folder(names[i]);
-        tb_tensor *images = moving_disc(i < 3 ? 9 : 1, 32, 32);
-        const char *format = tb_media_format_of(path);
-        const tb_media_options o = { .format = format, .fps = 8 };
+        char *path = in_folder(files[i].name);
+        tb_tensor *images = moving_disc(files[i].frames, 32, 32);
+        const tb_media_options o = { .format = files[i].format, .fps = 8 };
         tb_tensor *plain = tb_media_encode(images, &o, NULL, &err);
         REQUIRE(plain);
-        tb_tensor *file = tb_media_embed(plain, format, texts, &err);
+        tb_tensor *file = tb_media_embed(plain, files[i].format, texts, &err);
         REQUIRE(file);
         CHECK_OK(tb_fs_write(path, tb_tensor_data(plain), tb_tensor_bytes(plain), false, &err));
         tb_tensor *before = tb_media_read(path, 0, 0, NULL, NULL, &err);
@@ -319,6 +325,7 @@ TEST(texts_are_put_into_finished_files)
         CHECK(find_bytes(file, "other") < SIZE_MAX || i == 1);
         CHECK(find_bytes(file, "bad:key") == SIZE_MAX);
         REQUIRE(before && after);
+        CHECK_INT(tb_tensor_dim(after, 0), files[i].frames);
         CHECK_INT(tb_tensor_bytes(before), tb_tensor_bytes(after));
         CHECK(memcmp(tb_tensor_f32(before), tb_tensor_f32(after), tb_tensor_bytes(before)) == 0);
         tb_tensor_unref(&images);

@@ -42,16 +42,37 @@ static void add_png_text(tb_str *out, const tbi_media_text *t)
     tb_str_free(&chunk);
 }
 
+enum { BEHIND_IHDR = 33 };
+
+/* Behind the header; in an animation behind its first picture: readers tell it from a picture by
+ * what stands before that, and look at the first bytes only. */
+static size_t png_text_place(const uint8_t *file, size_t size)
+{
+    bool moves = false, pixels = false;
+    for (size_t at = BEHIND_IHDR; size - at >= 12;) {
+        const size_t chunk = 12 + (size_t)tbi_be32(file + at);
+        const bool is_pixels = memcmp(file + at + 4, "IDAT", 4) == 0;
+        if (chunk > size - at || (is_pixels && !moves))
+            break;
+        if (pixels && !is_pixels)
+            return at;
+        moves = moves || memcmp(file + at + 4, "acTL", 4) == 0;
+        pixels = is_pixels;
+        at += chunk;
+    }
+    return BEHIND_IHDR;
+}
+
 static bool put_png(tb_str *out, const uint8_t *file, size_t size, const tbi_media_text *texts,
                     int count)
 {
-    enum { BEHIND_IHDR = 33 };
     if (size < BEHIND_IHDR)
         return false;
-    tb_str_addn(out, file, BEHIND_IHDR);
+    const size_t place = png_text_place(file, size);
+    tb_str_addn(out, file, place);
     for (int i = 0; i < count; i++)
         add_png_text(out, &texts[i]);
-    tb_str_addn(out, file + BEHIND_IHDR, size - BEHIND_IHDR);
+    tb_str_addn(out, file + place, size - place);
     return true;
 }
 
