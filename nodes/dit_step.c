@@ -58,8 +58,8 @@ static tb_status check_latent(const params *p, const tb_shape *s, tb_err *err)
         return tb_err_set(
             err, TB_EINVAL,
             "the latent must have an even number of rows and columns, got %lldx%lld (width x "
-            "height)",
-            (long long)s->d[3], (long long)s->d[2]);
+            "height): make width and height of the video multiples of %d pixels",
+            (long long)s->d[3], (long long)s->d[2], channels == 48 ? 32 : 16);
     return TB_OK;
 }
 

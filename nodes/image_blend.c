@@ -56,7 +56,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 
 const tb_node_def tb_node_image_blend = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "image_blend",
     .title = "Blend images",
     .category = "image",

@@ -68,6 +68,8 @@ static tb_value *value_of(const char *what)
         return tb_value_tensor_take(plain(1, 8, 8, 0, 1, 0));
     if (strcmp(what, "mask") == 0)
         return tb_value_tensor_take(counting(TB_SHAPE(1, 32, 48), 0));
+    if (strcmp(what, "ramp") == 0)
+        return tb_value_tensor_take(counting(TB_SHAPE(1, 2, 2, 3), 0));
     if (strcmp(what, "flat") == 0)
         return tb_value_tensor_take(counting(TB_SHAPE(4, 4), 0));
     if (strcmp(what, "latent") == 0)
@@ -79,6 +81,11 @@ static tb_value *value_of(const char *what)
     if (strcmp(what, "record") == 0) {
         tb_value *v = latent(0, "clean");
         tb_record_set_take(v, "seed", tb_value_int(7));
+        return v;
+    }
+    if (strcmp(what, "vae") == 0) {
+        tb_value *v = tb_value_record();
+        tb_record_set_take(v, "stride_hw", tb_value_int(8));
         return v;
     }
     if (strcmp(what, "video") == 0) {
@@ -167,10 +174,14 @@ static void outcome_clear(outcome *o)
     "'red':{'class_type':'t_image','inputs':{'what':'red'}},"              \
     "'blue':{'class_type':'t_image','inputs':{'what':'blue'}},"            \
     "'small':{'class_type':'t_image','inputs':{'what':'small'}},"          \
+    "'ramp':{'class_type':'t_image','inputs':{'what':'ramp'}},"            \
     "'mask':{'class_type':'t_give','inputs':{'what':'mask'}},"             \
+    "'box':{'class_type':'box_mask', "                                     \
+    "'inputs':{'image':['red',0],'x':8,'y':8}},"                           \
     "'flat':{'class_type':'t_give','inputs':{'what':'flat'}},"             \
     "'text':{'class_type':'t_give','inputs':{'what':'text'}},"             \
     "'video':{'class_type':'t_give','inputs':{'what':'video'}},"           \
+    "'vae':{'class_type':'t_give','inputs':{'what':'vae'}},"               \
     "'record':{'class_type':'t_give','inputs':{'what':'record'}},"         \
     "'latent':{'class_type':'t_latent','inputs':{'what':'latent'}},"       \
     "'latent100':{'class_type':'t_latent','inputs':{'what':'latent100'}}," \

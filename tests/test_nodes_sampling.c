@@ -199,8 +199,8 @@ TEST(wrong_latents_and_texts_are_refused)
     give_take("l", latent_of(&TB_SHAPE(16, 2, 4, 5), 0, "noise"));
     expect_error(graph, "v",
                  "node 'v': the latent must have an even number of rows and columns, "
-                 "got 5x4 (width x "
-                 "height)");
+                 "got 5x4 (width x height): make width and height of the video multiples of 16 "
+                 "pixels");
     give_take("l", latent_of(&TB_SHAPE(16, 2, 4, 4), 0, "noise"));
     give_take("t", text_of(3, 80));
     expect_error(graph, "v",

@@ -172,7 +172,7 @@ tb_tensor *tb_tensor_mix_masked(const tb_tensor *a, const tb_tensor *b, const tb
     for (int64_t i = 0; i < s->d[0] * plane; i++) {
         const float share = (float)amount * w[m->d[0] == 1 ? i % plane : i];
         for (int64_t c = i * channels; c < (i + 1) * channels; c++)
-            z[c] = x[c] + (y[c] - x[c]) * share;
+            z[c] = x[c] * (1 - share) + y[c] * share; /* exact at 0 and 1 */
     }
     return out;
 }

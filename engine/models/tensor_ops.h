@@ -17,8 +17,8 @@ tb_tensor *tb_tensor_item(const tb_tensor *t, int64_t i, tb_err *err);
 tb_tensor *tb_tensor_concat(const tb_tensor *const *t, int n, int axis, tb_err *err);
 /* a + (b - a) * amount, f32, same shapes. */
 tb_tensor *tb_tensor_mix(const tb_tensor *a, const tb_tensor *b, double amount, tb_err *err);
-/* a + (b - a) * amount * mask at every position; a, b [frames,height,width,channels], mask [1 or
- * frames,height,width]. */
+/* Between a and b: exactly a where amount * mask is 0, exactly b where it is 1. a, b
+ * [frames,height,width,channels], mask [1 or frames,height,width]. */
 tb_tensor *tb_tensor_mix_masked(const tb_tensor *a, const tb_tensor *b, const tb_tensor *mask,
                                 double amount, tb_err *err);
 /* Along the arc between a and b (Shoemake, "Animating rotation with quaternion curves", 1985):
