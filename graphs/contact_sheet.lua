@@ -1,41 +1,17 @@
 -- contact_sheet.lua - a picture with one row of frames for each prompt.
 --
--- Makes:  a PNG. Prompts are separated by ';'; braces give one row for each choice:
---         "a {red|blue} ball bounces" is two rows.
+-- Makes:  a PNG; "a {red|blue} ball bounces; a white cone" is three rows.
 -- Memory: what `tubelet plan graphs/contact_sheet.lua` says.
 -- Time:   that of text_to_video, for each row; rows are stored on their own.
 
 local tb = require "tubelet"
-local grid = require "prompt_grid"
-
-local function all_prompts(text)
-  local prompts = {}
-  for template in text:gmatch("[^;]+") do
-    template = template:match("^%s*(.-)%s*$")
-    for _, prompt in ipairs(grid(template)) do
-      prompts[#prompts + 1] = prompt
-    end
-  end
-  return prompts
-end
-
--- One picture of `count` of the video's frames, beside each other, evenly spaced from first to last.
-local function strip(video, frames, count)
-  local row
-  for i = 0, count - 1 do
-    local at = count == 1 and 0 or i * (frames - 1) // (count - 1)
-    local one = tb.image_slice { image = video, axis = "frames", start = at, count = 1 }
-    row = row and tb.image_concat { a = row, b = one, axis = "width" } or one
-  end
-  return row
-end
+local strip, grid, size = require "strip", require "prompt_grid", require "size"
 
 return tb.graph {
   doc = "A picture with one row of frames for each prompt.",
   params = {
-    prompts = tb.string { default = "a large red ball bounces on the grass by day; "
-                          .. "a small blue cube moves left on the snow by day; "
-                          .. "a large yellow cone spins on the sand at sunset",
+    prompts = tb.string { default = "a large red ball bounces on the grass by day; a small blue cube moves left "
+                          .. "on the snow by day; a large yellow cone spins on the sand at sunset",
                           doc = "Prompts, separated by ';'; {a|b} stands for each of its choices." },
     seed    = tb.int    { default = 1, min = 0, doc = "The same noise for every row." },
     steps   = tb.int    { default = 20, min = 1, max = 1000, doc = "Denoising steps." },
@@ -48,21 +24,17 @@ return tb.graph {
     model   = tb.path   { optional = true, doc = "Model folder; the bundled one without it." },
   },
   build = function(p)
-    local m = tb.load_model { path = p.model }
+    local m, rows = tb.load_model { path = p.model }, {}
     local noise = tb.noise_init { model = m.model, seed = p.seed, size = p.size, frames = p.frames }
     local none = tb.text_encode { id = "negative", clip = m.clip, text = "" }
-    local sheet
-    for i, prompt in ipairs(all_prompts(p.prompts)) do
+    for i, prompt in ipairs(grid(p.prompts)) do
       tb.scope(("row_%02d"):format(i), function()
         local z = tb.sample { model = m.model, latent = noise, steps = p.steps, cfg = p.cfg, negative = none,
                               positive = tb.text_encode { clip = m.clip, text = prompt } }
-        local row = strip(tb.vae_decode { vae = m.vae, latent = z }, p.frames, p.columns)
-        sheet = sheet and tb.image_concat { a = sheet, b = row, axis = "height" } or row
+        rows[i] = strip.row(tb.vae_decode { vae = m.vae, latent = z }, p.frames, p.columns)
       end)
     end
-    local width = math.tointeger(p.size:match("^(%d+)x")) or error("size must be WIDTHxHEIGHT, as 64x64")
-    local large = tb.image_resize { image = sheet, filter = "nearest",
-                                    width = width * p.columns * p.scale }
-    return tb.save_image { images = large, path = p.out }
+    return tb.save_image { path = p.out, images = tb.image_resize {
+      image = strip.join(rows, "height"), filter = "nearest", width = size(p.size) * p.columns * p.scale } }
   end,
 }

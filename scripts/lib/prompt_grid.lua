@@ -1,10 +1,10 @@
--- prompt_grid.lua - all prompts of a template: "a {red|blue} {ball|cube}" gives four.
+-- prompt_grid.lua - all prompts of a text: "a {red|blue} {ball|cube}" gives four.
 --
 --   local grid = require "prompt_grid"
---   for i, prompt in ipairs(grid("a {red|blue} ball")) do ... end
+--   for i, prompt in ipairs(grid("a {red|blue} ball; a cone")) do ... end
 --
--- The last braces change fastest. The node prompt_grid does the same during a run; this one makes a
--- graph with one branch a prompt.
+-- Templates are separated by ';'; the last braces of each change fastest. The node prompt_grid takes one
+-- template, during a run; this one makes a graph with one branch a prompt.
 
 local MAX_PROMPTS = 1000
 
@@ -16,7 +16,8 @@ local function choices(group)
   return list
 end
 
-return function(template)
+-- Adds the prompts of one template to `all`.
+local function add(all, template)
   local prompts, rest = { "" }, template
   while true do
     local before, group, after = rest:match("^([^{}]*){([^{}]*)}(.*)$")
@@ -30,15 +31,22 @@ return function(template)
       end
     end
     if #longer > MAX_PROMPTS then
-      error(("the template gives more than %d prompts"):format(MAX_PROMPTS), 2)
+      error(("the template gives more than %d prompts"):format(MAX_PROMPTS), 3)
     end
     prompts, rest = longer, after
   end
   if rest:find("[{}]") then
-    error(("the braces of the template do not match at '%s'"):format(rest), 2)
+    error(("the braces of the template do not match at '%s'"):format(rest), 3)
   end
-  for i, prompt in ipairs(prompts) do
-    prompts[i] = prompt .. rest
+  for _, prompt in ipairs(prompts) do
+    all[#all + 1] = prompt .. rest
   end
-  return prompts
+end
+
+return function(text)
+  local all = {}
+  for template in text:gmatch("[^;]+") do
+    add(all, template:match("^%s*(.-)%s*$"))
+  end
+  return all
 end
