@@ -28,12 +28,18 @@ static inline bf16 narrow(float x)
 
 /* ------------------------------------------------------------------------------ GELU (tanh) */
 
+/* The fast reciprocal makes no number of 1 / infinity, so the exponent is bounded. */
+static inline float logistic(float z)
+{
+    return 1 / (1 + expf(fminf(-z, 80)));
+}
+
 /* x sigmoid(2 u) with u = sqrt(2/pi) (x + 0.044715 x^3), which is the tanh form */
 void gelu(const bf16 *restrict x, bf16 *restrict y, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         const float a = widen(x[i]), z = 1.5957691f * a * (1 + 0.044715f * a * a);
-        y[i] = narrow(a / (1 + expf(-z)));
+        y[i] = narrow(a * logistic(z));
     }
 }
 
@@ -41,7 +47,7 @@ void gelu_backward(const bf16 *restrict x, const bf16 *restrict dy, bf16 *restri
 {
     for (int64_t i = 0; i < n; i++) {
         const float a = widen(x[i]), z = 1.5957691f * a * (1 + 0.044715f * a * a);
-        const float s = 1 / (1 + expf(-z)), dz = 1.5957691f * (1 + 0.134145f * a * a);
+        const float s = logistic(z), dz = 1.5957691f * (1 + 0.134145f * a * a);
         dx[i] = narrow(widen(dy[i]) * s * (1 + a * (1 - s) * dz));
     }
 }
