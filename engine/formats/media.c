@@ -186,6 +186,8 @@ typedef struct collector {
     int orientation;
     int channels;
     int64_t frames, width, height; /* upright */
+    int64_t spread;                /* keep so many, spread over all; 0: every one */
+    int64_t total, seen;           /* for `spread`: frames of the file, and those that came */
     uint8_t *pixels;               /* tb_mem_alloc */
     size_t cap;
 } collector;
@@ -232,6 +234,8 @@ static tb_status collect(void *ctx, int64_t width, int64_t height, const uint8_t
                          int64_t stride, tb_err *err)
 {
     collector *c = ctx;
+    if (c->spread && c->seen++ != tb_media_spread(c->total, c->spread, c->frames))
+        return TB_OK;
     c->width = c->orientation >= 5 ? height : width;
     c->height = c->orientation >= 5 ? width : height;
     const size_t row = (size_t)(width * c->channels), frame = row * (size_t)height;
@@ -258,17 +262,18 @@ static tb_tensor *to_tensor(const collector *c, tb_err *err)
     return t;
 }
 
-/* has_alpha NULL: [frames,H,W,3], else [frames,H,W,4]. */
-static tb_tensor *read_frames(const char *path, int64_t first, int64_t max_frames, double *fps,
-                              bool *has_alpha, const atomic_bool *cancel, tb_err *err)
+/* c: which frames are kept, and 3 or 4 channels (has_alpha is not NULL then). */
+static tb_tensor *read_frames(collector c, const char *path, int64_t first, int64_t max_frames,
+                              double *fps, bool *has_alpha, const atomic_bool *cancel, tb_err *err)
 {
     const tb_media_table *m = module(err);
     tb_media_info info;
-    collector c = { .channels = has_alpha ? 4 : 3 };
     tb_tensor *t = NULL;
     if (!m || probe(path, &info, &c.orientation, err) != TB_OK)
         return NULL;
     json_decref(info.texts);
+    c.total = info.frames > 0 ? info.frames : 1;
+    c.spread = c.spread < c.total ? c.spread : c.total;
     if (fps)
         *fps = info.fps;
     const tb_media_sink sink = { .frame = collect, .ctx = &c, .has_alpha = has_alpha };
@@ -287,14 +292,27 @@ done:
 tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, double *fps,
                          const atomic_bool *cancel, tb_err *err)
 {
-    return read_frames(path, first, max_frames, fps, NULL, cancel, err);
+    return read_frames((collector){ .channels = 3 }, path, first, max_frames, fps, NULL, cancel,
+                       err);
+}
+
+int64_t tb_media_spread(int64_t frames, int64_t count, int64_t i)
+{
+    return count > 1 ? i * (frames - 1) / (count - 1) : 0;
+}
+
+tb_tensor *tb_media_read_spread(const char *path, int64_t count, const atomic_bool *cancel,
+                                tb_err *err)
+{
+    return read_frames((collector){ .channels = 3, .spread = count }, path, 0, 0, NULL, NULL,
+                       cancel, err);
 }
 
 tb_tensor *tb_media_read_rgba(const char *path, bool *has_alpha, const atomic_bool *cancel,
                               tb_err *err)
 {
     bool found = false;
-    tb_tensor *t = read_frames(path, 0, 1, NULL, &found, cancel, err);
+    tb_tensor *t = read_frames((collector){ .channels = 4 }, path, 0, 1, NULL, &found, cancel, err);
     *has_alpha = found;
     return t;
 }

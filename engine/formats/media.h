@@ -34,6 +34,15 @@ tb_status tb_media_probe(const char *path, tb_media_info *info, tb_err *err);
 tb_tensor *tb_media_read(const char *path, int64_t first, int64_t max_frames, double *fps,
                          const atomic_bool *cancel, tb_err *err);
 
+/* The place of the i-th of `count` frames that are spread evenly from the first to the last of
+ * `frames`; count <= frames. */
+int64_t tb_media_spread(int64_t frames, int64_t count, int64_t i);
+
+/* At most `count` frames, spread evenly from the first to the last, as tb_media_read gives them.
+ * All are decoded, one after the other, and only these are held. */
+tb_tensor *tb_media_read_spread(const char *path, int64_t count, const atomic_bool *cancel,
+                                tb_err *err);
+
 /* The picture, or the first frame, as f32 [1,H,W,4] with its alpha, 0 see-through .. 1. *has_alpha:
  * does the file have one? Else it is 1 everywhere. */
 tb_tensor *tb_media_read_rgba(const char *path, bool *has_alpha, const atomic_bool *cancel,
