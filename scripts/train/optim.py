@@ -54,8 +54,8 @@ class Optimiser:
                 p.grad = None
 
     def move_matrices(self, shape, ps, rate):
-        m = self.momentum[shape]
-        g = torch.stack([p.grad.flatten(1) for p in ps])
+        m, zero = self.momentum[shape], torch.zeros(shape)
+        g = torch.stack([zero if p.grad is None else p.grad.flatten(1) for p in ps])
         m.mul_(0.95).add_(g)
         step = orthogonal(g.add_(m, alpha=0.95))  # Nesterov
         step *= max(1, shape[0] / shape[1]) ** 0.5

@@ -2,8 +2,8 @@
 
     python3 train_dit.py --latents latents --minutes 60 --out dit.pt
 
-Goes on from --out when that exists, the optimiser's state included; latents written meanwhile are
-taken up. The rate stays level and falls over the last part (--cool) of the time given."""
+Goes on from --out when that exists, the optimiser's state included, until --minutes in all; latents
+written meanwhile are taken up. The rate stays level and falls over the last part (--cool) of the time given."""
 import argparse
 import os
 import numpy as np
@@ -68,7 +68,7 @@ class Trainer:
             self.both.load_state_dict(saved["weights"])
         named = list(self.both.named_parameters())
         self.optimiser = optim.Optimiser(named, is_matrix, a.lr, a.lr / 10, 0.998)
-        self.seen, self.minutes = saved.get("seen", 0), saved.get("minutes", 0.0)
+        self.seen, self.before = saved.get("seen", 0), saved.get("minutes", 0.0)
         if saved:
             self.optimiser.load(saved["optimiser"])
 
@@ -108,7 +108,7 @@ def train(a):
     torch.set_num_threads(1)
     rng, data = np.random.default_rng(), Latents(a.latents)
     trainer = Trainer(a, data)
-    clock, step, losses = Clock(a.minutes, 180), 0, []
+    clock, step, losses = Clock(a.minutes, 180, trainer.before), 0, []
     while clock.done() < 1 and (not a.samples or trainer.seen < a.samples):
         z, scenes = batch(rng, data)
         loss = trainer.loss(rng, z, scenes)
@@ -119,13 +119,11 @@ def train(a):
         step, trainer.seen = step + 1, trainer.seen + len(z)
         if step % 50 == 0:
             recent = np.mean(losses[-200:])
-            print(
-                f"{step} {clock.seconds():.0f}s seen {trainer.seen} loss {recent:.4f}", flush=True
-            )
+            print(f"{clock.minutes():.1f} min seen {trainer.seen} loss {recent:.4f}", flush=True)
         if clock.save_is_due():
-            trainer.save(clock.seconds() / 60)
+            trainer.save(clock.minutes())
             data.look()
-    trainer.save(clock.seconds() / 60)
+    trainer.save(clock.minutes())
 
 
 def arguments():

@@ -1,9 +1,10 @@
 """Trains the causal video VAE on windows of the synthetic world.
 
     python3 train_vae.py --minutes 50 --out vae.pt
-    python3 train_vae.py --minutes 60 --out vae.pt --decoder     # latents stay as they are
+    python3 train_vae.py --minutes 20 --start vae.pt --out decoder.pt --decoder   # latents stay as they are
 
-Goes on from --out when that exists. One thread; the next batch is rendered beside the step."""
+Goes on from --out when that exists, until --minutes in all. One thread; the next batch is rendered
+beside the step."""
 import argparse
 import math
 import os
@@ -73,17 +74,33 @@ def differences(x):
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :], x[:, :, 1:] - x[:, :, :-1]
 
 
-def losses(model, x, noise):
-    """(reconstruction loss, divergence from a standard normal, mean squared error)."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        mean, log_var = model.encode(x)
-        mean, log_var = mean.float(), log_var.float()
-        z = mean + torch.randn_like(mean) * ((0.5 * log_var).exp() if noise is None else noise)
-        y = model.decode(z).float()
+def distance(y, x):
+    """(loss, mean squared error) of a reconstruction; edges count on their own, else they blur."""
     mse = F.mse_loss(y, x)
     edges = sum((p - q).abs().mean() for p, q in zip(differences(y), differences(x)) if p.numel())
+    return 4 * mse + 0.5 * (y - x).abs().mean() + 0.25 * edges, mse.item()
+
+
+def whole_loss(model, x, kl_weight):
+    """Of encoder and decoder: reconstruction, and divergence from a standard normal."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mean, log_var = (y.float() for y in model.encode(x))
+        y = model.decode(mean + torch.randn_like(mean) * (0.5 * log_var).exp()).float()
     kl = 0.5 * (mean.pow(2) + log_var.exp() - 1 - log_var).mean()
-    return 4 * mse + 0.5 * (y - x).abs().mean() + 0.25 * edges, kl, mse.item()
+    loss, mse = distance(y, x)
+    return loss + kl_weight * kl, mse
+
+
+def decoder_loss(model, x, noise):
+    """Of the decoder alone, from latents with up to `noise` of their deviation added: what the
+    transformer makes is never exact, and a decoder that knows it draws sharper."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad():
+            mean = model.encode(x)[0].float()
+        level = noise * torch.rand(len(x), 1, 1, 1, 1) * (torch.rand(len(x), 1, 1, 1, 1) < 0.7)
+        deviation = mean.std((0, 2, 3, 4), keepdim=True)
+        y = model.decode(mean + level * deviation * torch.randn_like(mean)).float()
+    return distance(y, x)
 
 
 def is_matrix(name, p):
@@ -92,31 +109,33 @@ def is_matrix(name, p):
 
 class Trainer:
     def __init__(self, a):
-        self.a, config = a, dict(dim=a.dim, dec_dim=a.dim, z_dim=16)
-        saved = (
-            torch.load(a.out if os.path.exists(a.out) else a.start)
-            if a.start or os.path.exists(a.out)
-            else {}
-        )
-        self.config = saved.get("config", config)
+        self.a, path = a, a.out if os.path.exists(a.out) else a.start
+        saved = torch.load(path) if path else {}
+        self.config = saved.get("config", dict(dim=a.dim, dec_dim=a.dim, z_dim=16))
         self.model = wan.VAE(**self.config)
         if saved:
             self.model.load_state_dict(saved.get("weights", saved["model"]))
         if a.decoder:
             self.model.encoder.requires_grad_(False)
             self.model.conv1.requires_grad_(False)
-        self.optimiser = optim.Optimiser(
-            self.model.named_parameters(), is_matrix, a.lr, a.lr / 4, 0.999
-        )
-        if "optimiser" in saved and saved.get("decoder") == a.decoder:
+        named = self.model.named_parameters()
+        self.optimiser = optim.Optimiser(named, is_matrix, a.lr, a.lr / 4, 0.998)
+        same = saved.get("decoder") == a.decoder and "optimiser" in saved
+        if same:
             self.optimiser.load(saved["optimiser"])
-        self.minutes = saved.get("minutes", 0.0)
+        self.before = saved["minutes"] if same else 0.0
+
+    def loss(self, x):
+        a = self.a
+        return (
+            decoder_loss(self.model, x, a.noise) if a.decoder else whole_loss(self.model, x, a.kl)
+        )
 
     def save(self, minutes):
         weights = self.model.state_dict()
-        model = {**weights, **self.optimiser.average}
-        state = dict(model=model, weights=weights, config=self.config, decoder=self.a.decoder)
-        state |= dict(optimiser=self.optimiser.state(), minutes=self.minutes + minutes)
+        state = dict(model={**weights, **self.optimiser.average}, weights=weights)
+        state |= dict(config=self.config, decoder=self.a.decoder, minutes=minutes)
+        state |= dict(optimiser=self.optimiser.state())
         torch.save(state, self.a.out + ".part")
         os.replace(self.a.out + ".part", self.a.out)
 
@@ -124,24 +143,24 @@ class Trainer:
 def train(a):
     torch.set_num_threads(1)
     trainer = Trainer(a)
-    clock, step, shown = Clock(a.minutes, 120), 0, []
-    clips, images = Renderer(CLIPS if a.images == 0 else SHAPES), Renderer(IMAGES)
+    clock, step, shown = Clock(a.minutes, 120, trainer.before), 0, []
+    clips, images = Renderer(SHAPES if a.images else CLIPS), Renderer(IMAGES)
     clips.start()
-    if a.images:
+    if clock.done() < a.images:
         images.start()
     while clock.done() < 1:
         x = (images if clock.done() < a.images else clips).ready.get()
-        recon, kl, mse = losses(trainer.model, x, None)
-        (recon + a.kl * kl).backward()
+        loss, mse = trainer.loss(x)
+        loss.backward()
+        step += 1
         trainer.optimiser.step(clock.rate(1.0, step, 50))
         shown.append(mse)
-        step += 1
         if step % 100 == 0:
             psnr = -10 * math.log10(np.mean(shown[-100:]) / 4)
-            print(f"{step} {clock.seconds():.0f}s psnr {psnr:.2f} kl {kl.item():.2f}", flush=True)
+            print(f"{clock.minutes():.1f} min step {step} psnr {psnr:.2f}", flush=True)
         if clock.save_is_due():
-            trainer.save(clock.seconds() / 60)
-    trainer.save(clock.seconds() / 60)
+            trainer.save(clock.minutes())
+    trainer.save(clock.minutes())
 
 
 def arguments():
@@ -156,6 +175,9 @@ def arguments():
     ap.add_argument("--dim", type=int, default=32)
     ap.add_argument(
         "--images", type=float, default=0.2, help="share of time on single frames first"
+    )
+    ap.add_argument(
+        "--noise", type=float, default=0.25, help="with --decoder: most of it, in deviations"
     )
     ap.add_argument("--decoder", action="store_true", help="train the decoder alone")
     return ap.parse_args()

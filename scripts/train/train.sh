@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# train.sh - trains the bundled model from nothing: world, VAE, latents, transformer, export, evaluation.
+#
+#   scripts/train/train.sh --hours N [--work DIR] [--out DIR]
+#
+# May be stopped at any time and started again: each part goes on from its checkpoint in --work
+# (build/train/work), losing three minutes at most; what has had its time is not trained again. More
+# hours than before train further. Two cores are used: one for what the next part waits for, one for
+# what can be made beside it. Progress is in the logs of --work; the report is --work/report.md.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+hours='' work=$root/build/train/work out=$root/examples/tiny
+
+fail() {
+    echo "train.sh: $1" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --hours | --work | --out)
+        [ $# -ge 2 ] || fail "$1 wants a value"
+        declare "${1#--}=$2"
+        shift 2
+        ;;
+    *) fail "unknown option '$1'; it takes --hours N, --work DIR and --out DIR" ;;
+    esac
+done
+[[ $hours =~ ^[0-9]+(\.[0-9]+)?$ ]] || fail "--hours wants a number of hours, as 8 or 0.5, got '$hours'"
+python=/usr/bin/python3
+"$python" -c 'import torch, numpy' 2>/dev/null ||
+    fail "PyTorch is not there; install it: apt-get install --no-install-recommends python3-torch python3-numpy gcc libc6-dev"
+
+# Debian's OpenBLAS does not know newer processors
+if [ -z "${OPENBLAS_CORETYPE:-}" ]; then
+    OPENBLAS_CORETYPE=Haswell
+    grep -q avx512f /proc/cpuinfo && OPENBLAS_CORETYPE=SkylakeX
+fi
+export OPENBLAS_CORETYPE
+mkdir -p "$work" && work=$(cd "$work" && pwd)
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+
+# part NAME PROGRAM ARGUMENTS...: one program of the recipe, its log added to NAME.log
+part() {
+    local name=$1 program=$2
+    shift 2
+    echo "$(date +%H:%M) $name"
+    (cd "$work" && exec "$python" "$here/$program" "$@") >>"$work/$name.log" 2>&1 ||
+        fail "$name failed; the last lines of $work/$name.log say why: $(tail -n 2 "$work/$name.log")"
+}
+
+# share S: minutes of that share of the hours
+share() {
+    awk -v h="$hours" -v s="$1" 'BEGIN { print h * 60 * s }'
+}
+
+# clips P: clips to encode, that part of 3,000 an hour
+clips() {
+    awk -v h="$hours" -v p="$1" 'BEGIN { n = int(h * 3000 * p / 100) * 100; print n < 200 ? 200 : n }'
+}
+
+part features features.py --minutes "$(share 0.1)" --out features.pt &
+part vae train_vae.py --minutes "$(share 0.2)" --out vae.pt
+wait
+part latents latents.py --vae vae.pt --out latents --clips "$(clips 0.2)"
+
+beside() {
+    part latents latents.py --vae vae.pt --out latents --clips "$(clips 1)"
+    part decoder train_vae.py --decoder --start vae.pt --minutes "$(share 0.2)" --lr 0.004 --out decoder.pt
+}
+beside &
+part transformer train_dit.py --latents latents --minutes "$(share 0.65)" --out dit.pt
+wait
+
+part export export.py --dit dit.pt --vae decoder.pt --out "$out"
+part evaluation evaluate.py --folder "$out" --features features.pt --out evaluation.json
+part report report.py --work . --out report.md
+echo "$work/report.md"
