@@ -23,9 +23,9 @@ static const tb_input_def inputs[] = {
                "The latent that will be sampled, where it has more frames than the known one."),
     TB_IN_PORT(params, mask, "MASK", TB_IN_OPTIONAL,
                "With frames 'all': 1 where a pixel is known, 0 where not."),
-    TB_IN_STRING(
-        params, frames, "first", 0,
-        "Which latent frames are known: first, last, first+last, leading:N, trailing:N or all."),
+    TB_IN_STRING(params, frames, "first", 0,
+                 "Which latent frames are known: first, last, first+last, leading:N, trailing:N, "
+                 "leading:N+trailing:M or all."),
     TB_IN_BOOL(params, hold, true, "Keep the state to the known latents at every step."),
     TB_IN_BOOL(params, keep, false,
                "Show the model known latents also where the mask is 0 (Wan2.1 I2V: the image, then "
@@ -46,13 +46,25 @@ typedef struct choice {
     bool all;
 } choice;
 
-static bool parse_count(const char *text, int64_t *n)
+/* "leading:3": the name, then how many; *text goes behind it. */
+static bool parse_count(const char **text, const char *name, int64_t *n)
 {
+    const size_t length = strlen(name);
     char *end;
-    if (*text < '0' || *text > '9')
+    if (strncmp(*text, name, length) != 0 || (*text)[length] < '0' || (*text)[length] > '9')
         return false;
-    *n = strtoll(text, &end, 10);
-    return *end == 0 && *n >= 1;
+    *n = strtoll(*text + length, &end, 10);
+    *text = end;
+    return *n >= 1;
+}
+
+/* leading:N, trailing:N or both, joined by '+'. */
+static bool parse_counts(const char *text, choice *c)
+{
+    const bool leading = parse_count(&text, "leading:", &c->leading);
+    if (leading && *text++ != '+')
+        return text[-1] == 0;
+    return parse_count(&text, "trailing:", &c->trailing) && *text == 0;
 }
 
 static tb_status parse_frames(const char *text, choice *c, tb_err *err)
@@ -66,11 +78,11 @@ static tb_status parse_frames(const char *text, choice *c, tb_err *err)
         c->leading = c->trailing = 1;
     else if (strcmp(text, "all") == 0)
         c->all = true;
-    else if (!(strncmp(text, "leading:", 8) == 0 && parse_count(text + 8, &c->leading)) &&
-             !(strncmp(text, "trailing:", 9) == 0 && parse_count(text + 9, &c->trailing)))
-        return tb_err_set(
-            err, TB_EINVAL,
-            "frames must be first, last, first+last, leading:N, trailing:N or all, got '%s'", text);
+    else if (!parse_counts(text, c))
+        return tb_err_set(err, TB_EINVAL,
+                          "frames must be first, last, first+last, leading:N, trailing:N, "
+                          "leading:N+trailing:M or all, got '%s'",
+                          text);
     return TB_OK;
 }
 

@@ -6,7 +6,7 @@
 
 typedef struct params {
     const char *path, *fit, *filter;
-    int64_t first, frames, width, height;
+    int64_t first, frames, width, height, least;
 } params;
 
 static const tb_input_def inputs[] = {
@@ -22,6 +22,7 @@ static const tb_input_def inputs[] = {
                 "When the aspect differs: cut, add borders, or distort."),
     TB_IN_COMBO(params, filter, "lanczos", "nearest|area|bilinear|bicubic|lanczos",
                 "How to resize."),
+    TB_IN_INT(params, least, 0, 0, 1000000, "frames", "Refuse a video with fewer."),
     { 0 },
 };
 
@@ -41,6 +42,15 @@ static int64_t frames_of(const params *p, const tb_media_info *info)
     return n;
 }
 
+/* `n` frames were or will be read from `path`. */
+static tb_status check_least(const params *p, const char *path, int64_t n, tb_err *err)
+{
+    if (n >= p->least)
+        return TB_OK;
+    return tb_err_set(err, TB_EINVAL, "a video of at least %lld frames is wanted, '%s' has %lld",
+                      (long long)p->least, path, (long long)n);
+}
+
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
@@ -53,6 +63,8 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
         st = tb_err_set(
             err, TB_EINVAL, "first must be 0..%lld for the %lld frames of '%s', got %lld",
             (long long)info.frames - 1, (long long)info.frames, path, (long long)p->first);
+    if (st == TB_OK && info.frames >= 0 && tb_job_plan_known(job, "least"))
+        st = check_least(p, path, frames_of(p, &info), err);
     free(path);
     json_decref(info.texts);
     if (st != TB_OK)
@@ -71,9 +83,12 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     char *path = tb_job_path(job, p->path, err);
     tb_tensor *raw =
         path ? tb_media_read(path, p->first, p->frames, &fps, tb_job_cancel_flag(job), err) : NULL;
+    const tb_status st = raw ? check_least(p, path, tb_tensor_dim(raw, 0), err) : err->status;
     free(path);
-    if (!raw)
-        return err->status;
+    if (st != TB_OK) {
+        tb_tensor_unref(&raw);
+        return st;
+    }
     tb_tensor *images = tb_media_fit(raw, p->width, p->height, p->fit, p->filter, err);
     tb_tensor_unref(&raw);
     if (!images)

@@ -302,6 +302,14 @@ TEST(load_video_reads_a_range)
     wrong("load_video", "'path':'green.gif','first':5", want);
     wrong("load_video", "'path':'green.gif','first':-1", "first must be 0..1000000, got -1");
     wrong("load_video", "'path':'green.gif','frames':-1", "frames must be 0..1000000, got -1");
+    wrong("load_video", "'path':'green.gif','least':-1", "least must be 0..1000000, got -1");
+    snprintf(want, sizeof want, "a video of at least 4 frames is wanted, '%s/green.gif' has 3",
+             folder);
+    wrong("load_video", "'path':'green.gif','frames':3,'least':4", want);
+    wrong("load_video", "'path':'green.gif','first':2,'least':4", want);
+    o = right("load_video", "'path':'green.gif','first':1,'least':4");
+    check_shape(first(&o, 0), NULL, "[4,20,30,3]");
+    outcome_clear(&o);
     wrong("load_video", "'path':'green.gif','width':-1", "width must be 0..16384, got -1");
     wrong("load_video", "'path':'green.gif','height':-1", "height must be 0..16384, got -1");
     wrong("load_video", "'path':'green.gif','fit':''",

@@ -360,6 +360,7 @@ TEST(known_frames_are_named)
     check_mask("'frames':'first+last'", "1001");
     check_mask("'frames':'leading:2'", "1100");
     check_mask("'frames':'trailing:2'", "0011");
+    check_mask("'frames':'leading:2+trailing:1'", "1101");
     outcome o = run(KNOWN("'frames':'last'"), "c");
     const float *known = tb_tensor_f32(tb_record_tensor(o.value, "known"));
     CHECK_NEAR(known[3 * 4], sin(4.0), 1e-6); /* the last frame of the known latent */
@@ -384,16 +385,28 @@ TEST(a_mask_of_pixels_needs_every_pixel)
     forget_given();
 }
 
+#define WRONG_FRAMES                                                            \
+    "node 'c': frames must be first, last, first+last, leading:N, trailing:N, " \
+    "leading:N+trailing:M or all, got "
+
 TEST(known_frames_that_do_not_fit_are_refused)
 {
     give_take("t", text_of(2, 4));
     give_take("k", latent_of(&TB_SHAPE(2, 2, 2, 2), 0, "clean"));
     give_take("x", latent_of(&TB_SHAPE(2, 4, 2, 2), 9, "noise"));
     give_take("mask", tb_value_tensor_take(filled(&TB_SHAPE(3, 2, 2), 0)));
-    expect_error(KNOWN("'frames':'middle'"), "c",
-                 "node 'c': frames must be first, last, first+last, leading:N, "
-                 "trailing:N or all, got "
-                 "'middle'");
+    expect_error(KNOWN("'frames':'middle'"), "c", WRONG_FRAMES "'middle'");
+    static const char *const wrong[] = { "leading:0", "leading:2+", "leading:2trailing:1",
+                                         "trailing:1+leading:1", "trailing:2x" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *nodes = tb_xasprintf(KNOWN("'frames':'%s'"), wrong[i]);
+        char *want = tb_xasprintf(WRONG_FRAMES "'%s'", wrong[i]);
+        expect_error(nodes, "c", want);
+        free(nodes);
+        free(want);
+    }
+    expect_error(KNOWN("'frames':'leading:2+trailing:3'"), "c",
+                 "node 'c': 3 known latent frames are asked for, the latent has 2");
     expect_error(KNOWN("'frames':'leading:3'"), "c",
                  "node 'c': 3 known latent frames are asked for, the latent has 2");
     expect_error(KNOWN("'frames':'all'"), "c",

@@ -49,6 +49,24 @@ tb_tensor *tb_tensor_slice(const tb_tensor *t, int axis, const char *axis_name, 
     return out;
 }
 
+tb_tensor *tb_tensor_ring(const tb_tensor *t, int axis, int64_t start, int64_t count, tb_err *err)
+{
+    const int64_t size = tb_tensor_dim(t, axis), from = (start % size + size) % size;
+    tb_shape shape = *tb_tensor_shape(t);
+    shape.d[axis] = count;
+    tb_tensor *out = tb_tensor_new(tb_tensor_dtype(t), &shape, err);
+    if (!out)
+        return NULL;
+    const split s = split_at(t, axis);
+    const char *p = tb_tensor_data(t);
+    char *q = tb_tensor_data_mut(out);
+    for (size_t o = 0; o < s.outer; o++)
+        for (int64_t i = 0; i < count; i++, q += s.inner_bytes)
+            memcpy(q, p + (o * s.axis + (size_t)((from + i) % size)) * s.inner_bytes,
+                   s.inner_bytes);
+    return out;
+}
+
 static void release_owner(void *owner)
 {
     tb_tensor *t = owner;

@@ -11,6 +11,9 @@
  * means to the end. axis_name is for the message. */
 tb_tensor *tb_tensor_slice(const tb_tensor *t, int axis, const char *axis_name, int64_t start,
                            int64_t count, tb_err *err);
+/* Items start .. start + count - 1 of an axis that runs in a circle: behind its last item comes the
+ * first. Any start; count >= 1. */
+tb_tensor *tb_tensor_ring(const tb_tensor *t, int axis, int64_t start, int64_t count, tb_err *err);
 /* Item i of the first axis, which stays with size 1; shares the memory. */
 tb_tensor *tb_tensor_item(const tb_tensor *t, int64_t i, tb_err *err);
 /* One behind the other along an axis; all other sizes and the dtypes must agree. */

@@ -7,9 +7,12 @@
 -- Steps are counted on the whole schedule, also by a part of a run (start_step, end_step): its steps
 -- are those of the whole run, in the store too, so a run that is cut in two repeats nothing.
 --
---   require "sample".unroll(settings, sigmas, latent, first, stop, steps)
+-- For other composites (comfy.lua, windows.lua):
 --
--- makes the steps for other composites (comfy.lua).
+--   sample.unroll(settings, sigmas, latent, first, stop, steps)   makes the steps
+--   sample.inputs()                                               what `sample` takes
+--   sample.expand(inp, evaluate)                                  its nodes, with another velocity
+--   sample.velocity(settings, sigmas, latent, step, stage, suffix)
 
 local tb = require "tubelet"
 
@@ -37,45 +40,34 @@ local function advance(inp, sigmas, id, latent, v, previous, step, stage)
 end
 
 -- The state after a step. Heun takes the slope at both ends, except into the last sigma, which is 0.
-local function one_step(inp, sigmas, latent, previous, step, last)
-  local v = velocity(inp, sigmas, latent, step, 0, "")
+local function one_step(inp, evaluate, sigmas, latent, previous, step, last)
+  local v = evaluate(inp, sigmas, latent, step, 0, "")
   if inp.sampler == "heun" and not last then
     local mid = advance(inp, sigmas, "mid", latent, v, nil, step, 0)
-    local v2 = velocity(inp, sigmas, mid, step, 1, "_2")
+    local v2 = evaluate(inp, sigmas, mid, step, 1, "_2")
     return advance(inp, sigmas, "step", mid, v2, latent, step, 1)
   end
   return advance(inp, sigmas, "step", latent, v, multistep[inp.sampler] and previous or nil, step, 0)
 end
 
 -- Steps first .. stop-1 of a schedule of `steps` from a latent that is at the first one's level.
--- settings: model, positive, negative, cfg, sampler, and seed, eta, variance if any.
-local function unroll(settings, sigmas, latent, first, stop, steps)
+-- settings: model, positive, negative, cfg, sampler, and seed, eta, variance if any. `evaluate`
+-- stands in for `velocity`.
+local function unroll(settings, sigmas, latent, first, stop, steps, evaluate)
   local previous
+  evaluate = evaluate or velocity
   local name = "step_%0" .. math.max(2, #tostring(steps - 1)) .. "d"
   for step = first, stop - 1 do
     tb.scope(name:format(step), function()
       local last = step == steps - 1
-      previous, latent = latent, one_step(settings, sigmas, latent, previous, step, last)
+      previous, latent = latent, one_step(settings, evaluate, sigmas, latent, previous, step, last)
     end)
   end
   return latent
 end
 
-tb.composite {
-  name = "sample",
-  title = "Sample",
-  category = "sampling",
-  doc = "Denoises a latent in steps that are stored and can be branched from.",
-  example = [[
-local m = tb.load_model {}
-return tb.sample {
-  model = m.model,
-  latent = tb.noise_init { model = m.model, size = "32x32", frames = 1 },
-  positive = tb.text_encode { clip = m.clip, text = "a red ball" },
-  negative = tb.text_encode { clip = m.clip, text = "" },
-  steps = 2,
-}]],
-  inputs = {
+local function inputs()
+  return {
     model      = tb.port("MODEL", { doc = "The diffusion transformer." }),
     latent     = tb.port("LATENT", { doc = "Noise, or a latent to change (see denoise)." }),
     positive   = tb.port("CONDITIONING", { doc = "What to show, with known frames if there are any." }),
@@ -99,23 +91,44 @@ return tb.sample {
     eta        = tb.float { default = 0.0, min = 0, max = 1, doc = "Fresh noise of ddim." },
     variance   = tb.choice { "fixed_small", "fixed_large", default = "fixed_small",
                              doc = "Fresh noise of ddpm." },
-  },
+  }
+end
+
+local function expand(inp, evaluate)
+  local stop = inp.end_step > 0 and inp.end_step or inp.steps
+  if stop > inp.steps then
+    error(("end_step must be at most steps, %d, got %d"):format(inp.steps, inp.end_step), 0)
+  end
+  if inp.start_step >= stop then
+    error(("start_step must be below the last step, %d, got %d"):format(stop, inp.start_step), 0)
+  end
+  local sigmas = tb.schedule { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
+                               steps = inp.steps, shift = inp.shift, denoise = inp.denoise }
+  local latent = tb.add_noise { id = "start", latent = inp.latent, sigmas = sigmas,
+                                conditioning = inp.positive, step = inp.start_step }
+  return unroll(inp, sigmas, latent, inp.start_step, stop, inp.steps, evaluate)
+end
+
+tb.composite {
+  name = "sample",
+  title = "Sample",
+  category = "sampling",
+  doc = "Denoises a latent in steps that are stored and can be branched from.",
+  example = [[
+local m = tb.load_model {}
+return tb.sample {
+  model = m.model,
+  latent = tb.noise_init { model = m.model, size = "32x32", frames = 1 },
+  positive = tb.text_encode { clip = m.clip, text = "a red ball" },
+  negative = tb.text_encode { clip = m.clip, text = "" },
+  steps = 2,
+}]],
+  inputs = inputs(),
   outputs = { latent = tb.port("LATENT", { doc = "The denoised latent." }) },
 
   expand = function(_, inp)
-    local stop = inp.end_step > 0 and inp.end_step or inp.steps
-    if stop > inp.steps then
-      error(("end_step must be at most steps, %d, got %d"):format(inp.steps, inp.end_step), 0)
-    end
-    if inp.start_step >= stop then
-      error(("start_step must be below the last step, %d, got %d"):format(stop, inp.start_step), 0)
-    end
-    local sigmas = tb.schedule { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
-                                 steps = inp.steps, shift = inp.shift, denoise = inp.denoise }
-    local latent = tb.add_noise { id = "start", latent = inp.latent, sigmas = sigmas,
-                                  conditioning = inp.positive, step = inp.start_step }
-    return unroll(inp, sigmas, latent, inp.start_step, stop, inp.steps)
+    return expand(inp)
   end,
 }
 
-return { unroll = unroll }
+return { unroll = unroll, inputs = inputs, expand = expand, velocity = velocity }
