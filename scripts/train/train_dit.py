@@ -90,9 +90,7 @@ class Trainer:
         mean = {k: self.optimiser.average.get(k, w) for k, w in self.both.state_dict().items()}
         part = lambda head: {k[len(head) :]: w for k, w in mean.items() if k.startswith(head)}
         state = dict(config=self.config, mean=self.mean, std=self.std, seen=self.seen)
-        state |= dict(
-            model=part("model."), encoder=part("encoder."), minutes=self.minutes + minutes
-        )
+        state |= dict(model=part("model."), encoder=part("encoder."), minutes=minutes)
         state |= dict(weights=self.both.state_dict(), optimiser=self.optimiser.state())
         torch.save(state, self.out + ".part")
         os.replace(self.out + ".part", self.out)
