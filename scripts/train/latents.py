@@ -87,7 +87,7 @@ class Latents:
         keys = [k for k in SIZES if k in self.z]
         share = np.array([SIZES[k] for k in keys])
         key = keys[rng.choice(len(keys), p=share / share.sum())]
-        count = max(1, min(96, tokens // (frames * key[0] * key[1] // 256)))
+        count = max(1, min(192, tokens // (frames * key[0] * key[1] // 256)))
         picks = rng.integers(len(self.z[key]), size=count)
         return self.z[key][picks, :, first : first + frames], [self.scenes[key][i] for i in picks]
 

@@ -3,14 +3,14 @@ outpainting, and random ones as in masked autoencoders (He et al. 2021, VideoMAE
 import numpy as np
 
 KINDS = {  # share of the clips
-    "none": 0.5,
-    "first": 0.14,
-    "leading": 0.07,
-    "trailing": 0.07,
-    "ends": 0.07,
+    "none": 0.62,
+    "first": 0.1,
+    "leading": 0.05,
+    "trailing": 0.05,
+    "ends": 0.05,
     "box": 0.05,
-    "frame": 0.05,
-    "random": 0.05,
+    "frame": 0.04,
+    "random": 0.04,
 }
 
 

@@ -18,7 +18,7 @@ from latents import Latents
 
 TEXT_LENGTH = 32
 # latent frames from the clip's start (0: a window of 5 from its middle), share of the steps
-LENGTHS = {1: 0.08, 3: 0.15, 5: 0.42, 9: 0.25, 0: 0.1}
+LENGTHS = {1: 0.2, 3: 0.22, 5: 0.36, 9: 0.14, 0: 0.08}
 TOKENS = 5120  # of a step
 
 
@@ -41,7 +41,7 @@ def flow_loss(model, features, x0, known):
     """Flow matching (Lipman et al. 2022): mean squared error of the velocity noise - x0 at
     (1 - s) x0 + s noise, over latents that are not given. x0 [n,16,t,h,w], known [n,1,t,h,w] 0 or 1.
     """
-    sigma = torch.sigmoid(1.2 * torch.randn(len(x0)) + 0.4)
+    sigma = torch.sigmoid(1.2 * torch.randn(len(x0)) + 0.8)  # what is shown is decided at high noise
     s, noise = sigma.view(-1, 1, 1, 1, 1), torch.randn_like(x0)
     x = torch.cat([(1 - s) * x0 + s * noise, known.expand(-1, 4, -1, -1, -1), known * x0], 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
