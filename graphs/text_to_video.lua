@@ -5,6 +5,7 @@
 -- Time:   the same; every step is stored, so a second run with another prompt pays only for the change.
 
 local tb = require "tubelet"
+local loras = require "loras"
 
 return tb.graph {
   doc = "Text to video.",
@@ -17,11 +18,13 @@ return tb.graph {
     frames = tb.int    { default = 17, min = 1, max = 4097, doc = "4k + 1 frames." },
     out    = tb.path   { default = "out.mp4", doc = "Where the video goes." },
     model  = tb.path   { optional = true, doc = "Model folder; the bundled one without it." },
+    lora   = tb.string { default = "", doc = "LoRAs: FILE or FILE:STRENGTH, several separated by ';'." },
   },
   build = function(p)
     local m = tb.load_model { path = p.model }
+    local model = loras(m.model, p.lora)
     local x = tb.noise_init { model = m.model, seed = p.seed, size = p.size, frames = p.frames }
-    local z = tb.sample { model = m.model, latent = x, steps = p.steps, cfg = p.cfg,
+    local z = tb.sample { model = model, latent = x, steps = p.steps, cfg = p.cfg,
                           positive = tb.text_encode { id = "positive", clip = m.clip, text = p.prompt },
                           negative = tb.text_encode { id = "negative", clip = m.clip, text = "" } }
     return tb.mux { video = tb.vae_decode { vae = m.vae, latent = z }, path = p.out, fps = 8 }

@@ -243,11 +243,25 @@ static tb_status read_time(const params *p, eval *e, tb_err *err)
     return TB_OK;
 }
 
+/* The transformer, with what load_lora put into its record. */
+static tb_wan_dit *find_dit(tb_job *job, tb_compute *c, const tb_value *model, tb_err *err)
+{
+    const tb_value *list = tb_record_get(model, "loras");
+    const int count = list && tb_value_kind(list) == TB_LIST ? tb_list_count(list) : 0;
+    tb_lora_file *loras = tb_xcalloc((size_t)count + 1, sizeof *loras);
+    for (int i = 0; i < count; i++)
+        loras[i] = (tb_lora_file){ tb_record_text(tb_list_at(list, i), "path", ""),
+                                   tb_record_number(tb_list_at(list, i), "strength", 0) };
+    tb_wan_dit *dit = tb_models_dit(tb_job_models(job), c, tb_record_text(model, "path", ""),
+                                    tb_record_text(model, "id", ""), loras, count, err);
+    free(loras);
+    return dit;
+}
+
 static tb_status open_model(tb_job *job, tb_compute *c, const params *p, eval *e, tb_err *err)
 {
     tb_job_make_room(job, p->model, bytes_of(p, &e->shape));
-    e->dit = tb_models_dit(tb_job_models(job), c, tb_record_text(p->model, "path", ""),
-                           tb_record_text(p->model, "id", ""), err);
+    e->dit = find_dit(job, c, p->model, err);
     if (!e->dit)
         return err->status;
     e->k = tb_wan_dit_config_of(e->dit);

@@ -19,11 +19,12 @@ fail() {
 }
 
 # The parts of the bundled model under the names that the workflows ask for.
-mkdir -p models/unet models/text_encoders models/vae input
+mkdir -p models/unet models/text_encoders models/vae models/loras input
 ln -s "$root/examples/tiny/transformer" models/unet/wan2.1_tiny_fp16.safetensors
 ln -s "$root/examples/tiny/text_encoder" models/text_encoders/umt5_tiny.safetensors
 ln -s "$root/examples/tiny/tokenizer" models/text_encoders/tokenizer
 ln -s "$root/examples/tiny/vae" models/vae/wan_tiny_vae.safetensors
+ln -s "$root/examples/tiny/lora/star.safetensors" models/loras/fast.safetensors
 cp "$root/docs/frames.png" input/start.png
 
 runs() { # file, files that are written...
@@ -117,7 +118,13 @@ END
 runs switch.json switched_00001_.webm switched_00002_.webm moving_00001_.png moving_00002_.png
 grep -q acTL moving_00001_.png || fail "moving_00001_.png is not animated"
 sed 's/"value": false/"value": true/' switch.json >lora.json
-refused lora.json "node '3/lora' (unsupported): a LoRA cannot be computed yet; bypass the node, or set strength_model to 0"
+runs lora.json switched_00003_.webm switched_00004_.webm moving_00003_.png moving_00004_.png
+! cmp -s moving_00001_.png moving_00003_.png || fail "the LoRA changes nothing"
+sed -e 's/"strength_model": 1.0/"strength_model": 1.0, "clip": ["5", 0], "strength_clip": 0.5/' \
+    -e 's/LoraLoaderModelOnly/LoraLoader/' lora.json >lora_clip.json
+runs lora_clip.json switched_00005_.webm moving_00005_.png
+sed 's/fast.safetensors/slow.safetensors/' lora.json >no_lora.json
+refused no_lora.json "node '3' (LoraLoaderModelOnly): lora_name: there is no 'slow.safetensors' in models/loras; there are fast.safetensors, tubelet-tiny-star"
 
 # What is wrong is told with the node, what is there, and what to do.
 sed 's/tubelet-tiny/none.safetensors/' switch.json >none.json

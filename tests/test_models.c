@@ -307,7 +307,7 @@ TEST(parts_stay_open_while_memory_allows)
     CHECK(tb_models_umt5(m, c, TINY "/text_encoder", "id-1", &err) ==
           u); /* id-2 was used longest ago */
     CHECK(tb_models_vae(m, c, TINY "/vae", "id-4", &err));
-    CHECK(tb_models_dit(m, c, TINY "/transformer", "id-5", &err));
+    CHECK(tb_models_dit(m, c, TINY "/transformer", "id-5", NULL, 0, &err));
     CHECK(tb_models_tokenizer(m, TINY "/tokenizer", "", &err));
     CHECK_STR(err.message, "");
     const size_t all = tb_models_bytes(m), more = 1000;

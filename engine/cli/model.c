@@ -1,4 +1,4 @@
-/* model.c - `tubelet model show`: what a model folder or file is, without loading it. */
+/* model.c - `tubelet model show`: what a model folder or file, or a LoRA is, without loading it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,7 +167,7 @@ static int run(cli_args *args)
         return cli_fail(&err);
     if (cli_flag(args, "json"))
         cli_print_json(j);
-    else if (cli_flag(args, "all"))
+    else if (cli_flag(args, "all") || !json_object_get(j, "parts"))
         print_pairs(j, 0);
     else
         print_summary(j);
@@ -184,7 +184,7 @@ static const cli_option options[] = {
 const cli_command cli_model = {
     .name = "model",
     .operands = "show PATH",
-    .summary = "Say what a model folder or file is, its size, and what is missing",
+    .summary = "Say what a model folder or file or a LoRA is, its size, and what is missing",
     .options = options,
     .examples = { "tubelet model show examples/tiny", "tubelet model show Wan2.1-T2V-1.3B --json" },
     .words = "show",

@@ -106,37 +106,64 @@ static part *slot_of(tb_models *m, kind k, const char *id)
     return oldest;
 }
 
-static bool open_part(part *p, kind k, tb_compute *c, const char *path, tb_err *err)
+/* The files stay open until they are merged. */
+static tb_wan_dit *open_dit(tb_compute *c, const tb_weights *w, const tb_lora_file *files,
+                            int count, tb_err *err)
+{
+    tb_lora_use *uses = tb_xcalloc((size_t)count + 1, sizeof *uses);
+    tb_lora **loras = tb_xcalloc((size_t)count + 1, sizeof *loras);
+    tb_wan_dit *dit = NULL;
+    int n = 0;
+    while (n < count && (loras[n] = tb_lora_open(files[n].path, err)) != NULL) {
+        uses[n] = (tb_lora_use){ loras[n], files[n].strength };
+        n++;
+    }
+    if (n == count)
+        dit = tb_wan_dit_open_merged(c, w, tb_weights_config(w), uses, count, err);
+    while (n > 0)
+        tb_lora_close(&loras[--n]);
+    free(loras);
+    free(uses);
+    return dit;
+}
+
+/* A part as it is asked for. */
+typedef struct wanted {
+    const char *path, *id;
+    const tb_lora_file *loras;
+    int lora_count;
+} wanted;
+
+static bool open_part(part *p, kind k, tb_compute *c, const wanted *want, tb_err *err)
 {
     if (k == TOKENIZER) {
-        p->tokenizer = tb_tokenizer_open(path, err);
+        p->tokenizer = tb_tokenizer_open(want->path, err);
         return p->tokenizer != NULL;
     }
-    p->weights = tb_weights_open(path, err);
+    p->weights = tb_weights_open(want->path, err);
     if (!p->weights)
         return false;
     if (k == UMT5)
         p->umt5 = tb_umt5_open(c, p->weights, err);
     else if (k == DIT)
-        p->dit = tb_wan_dit_open(c, p->weights, err);
+        p->dit = open_dit(c, p->weights, want->loras, want->lora_count, err);
     else
         p->vae = tb_wan_vae_open(c, p->weights, err);
     return p->umt5 || p->dit || p->vae;
 }
 
 /* An id stands for content; without one, the path is all that is known. */
-static part *find(tb_models *m, kind k, tb_compute *c, const char *path, const char *id,
-                  tb_err *err)
+static part *find(tb_models *m, kind k, tb_compute *c, const wanted *want, tb_err *err)
 {
-    if (!path || !*path) {
+    if (!want->path || !*want->path) {
         tb_err_set(err, TB_ENOTFOUND,
                    "the model has no %s: give load_model the path of one as '%s'", kind_tab[k].what,
                    kind_tab[k].input);
         return NULL;
     }
-    const char *name = id && *id ? id : path;
+    const char *name = want->id && *want->id ? want->id : want->path;
     part *p = slot_of(m, k, name);
-    if (!p->id && !open_part(p, k, c, path, err)) {
+    if (!p->id && !open_part(p, k, c, want, err)) {
         close_part(p);
         return NULL;
     }
@@ -149,27 +176,27 @@ static part *find(tb_models *m, kind k, tb_compute *c, const char *path, const c
 const tb_umt5 *tb_models_umt5(tb_models *m, tb_compute *c, const char *path, const char *id,
                               tb_err *err)
 {
-    const part *p = find(m, UMT5, c, path, id, err);
+    const part *p = find(m, UMT5, c, &(wanted){ path, id, NULL, 0 }, err);
     return p ? p->umt5 : NULL;
 }
 
 const tb_tokenizer *tb_models_tokenizer(tb_models *m, const char *path, const char *id, tb_err *err)
 {
-    const part *p = find(m, TOKENIZER, NULL, path, id, err);
+    const part *p = find(m, TOKENIZER, NULL, &(wanted){ path, id, NULL, 0 }, err);
     return p ? p->tokenizer : NULL;
 }
 
 tb_wan_dit *tb_models_dit(tb_models *m, tb_compute *c, const char *path, const char *id,
-                          tb_err *err)
+                          const tb_lora_file *loras, int lora_count, tb_err *err)
 {
-    const part *p = find(m, DIT, c, path, id, err);
+    const part *p = find(m, DIT, c, &(wanted){ path, id, loras, lora_count }, err);
     return p ? p->dit : NULL;
 }
 
 tb_wan_vae *tb_models_vae(tb_models *m, tb_compute *c, const char *path, const char *id,
                           tb_err *err)
 {
-    const part *p = find(m, VAE, c, path, id, err);
+    const part *p = find(m, VAE, c, &(wanted){ path, id, NULL, 0 }, err);
     return p ? p->vae : NULL;
 }
 

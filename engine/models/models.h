@@ -81,14 +81,15 @@ tb_status tb_model_part_files(const char *part, char ***files, int *count, tb_er
  * "bytes", "tensors", "parameters", "dtypes": {"F16": tensors}, "memory_bytes": as f32, "sizes":
  * {...}, "config": {...} | null } | { "path", "error" }, "tokenizer": { "path", "pieces" } | {
  * "path", "error" } }, "unreadable": a PyTorch or GGUF file that lies there, or null } New
- * reference. */
+ * reference. Of a LoRA: tb_lora_describe. */
 json_t *tb_model_describe(const char *path, tb_err *err);
 
 /* The bundled model: $TUBELET_MODEL, else examples/tiny near the program. TB_ENOTFOUND names the
  * places. *path is freed by free(). */
 tb_status tb_model_bundled(char **path, tb_err *err);
 
-/* The bundled model's parts under the name "tubelet-tiny"; nothing when it is not there. */
+/* The bundled model's parts under the name "tubelet-tiny", its LoRA as "tubelet-tiny-star"; nothing
+ * where they are not there. */
 void tb_model_add_bundled(tb_folders *f);
 
 /* ------------------------------------------------------------------------------- what is open */
@@ -105,8 +106,13 @@ const tb_umt5 *tb_models_umt5(tb_models *m, tb_compute *c, const char *path, con
                               tb_err *err);
 const tb_tokenizer *tb_models_tokenizer(tb_models *m, const char *path, const char *id,
                                         tb_err *err);
+/* With LoRAs merged into the weights, in this order; the id is that of all of them together. */
+typedef struct tb_lora_file {
+    const char *path;
+    double strength;
+} tb_lora_file;
 tb_wan_dit *tb_models_dit(tb_models *m, tb_compute *c, const char *path, const char *id,
-                          tb_err *err);
+                          const tb_lora_file *loras, int lora_count, tb_err *err);
 tb_wan_vae *tb_models_vae(tb_models *m, tb_compute *c, const char *path, const char *id,
                           tb_err *err);
 

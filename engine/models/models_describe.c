@@ -147,6 +147,8 @@ static void add_part(json_t *parts, json_t *missing, const char *name, const cha
 json_t *tb_model_describe(const char *path, tb_err *err)
 {
     tb_model_info info;
+    if (tb_lora_recognise(path))
+        return tb_lora_describe(path, err);
     if (tb_model_probe(path, &info, err) != TB_OK)
         return NULL;
     json_t *parts = json_object(), *missing = json_array();

@@ -115,6 +115,11 @@ static bool has_part(const tb_model_info *i)
 
 static tb_status nothing_here(const char *path, const char *unreadable, tb_err *err)
 {
+    if (tb_lora_recognise(path))
+        return tb_err_set(err, TB_ENOTFOUND,
+                          "'%s' is a LoRA, not a model: load the model it was made for, and give "
+                          "this file to load_lora",
+                          path);
     if (unreadable)
         return tb_err_set(err, TB_ENOTFOUND,
                           "'%s' holds no weights that can be read: '%s' is %s, which is not "
@@ -259,5 +264,9 @@ void tb_model_add_bundled(tb_folders *f)
         return;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         tb_folders_add_model(f, kinds[i], "tubelet-tiny", path);
+    char *lora = there(path, "lora/star.safetensors", tb_fs_is_file);
+    if (lora)
+        tb_folders_add_model(f, "loras", "tubelet-tiny-star", lora);
+    free(lora);
     free(path);
 }

@@ -8,6 +8,7 @@
 
 #include "compute/compute.h"
 #include "formats/weights.h"
+#include "models/lora.h"
 
 typedef struct tb_wan_dit tb_wan_dit;
 typedef struct tb_wan_dit_config {
@@ -22,6 +23,9 @@ tb_wan_dit *tb_wan_dit_open(tb_compute *c, const tb_weights *w, tb_err *err);
 /* The same with a configuration from elsewhere; NULL: shapes alone. */
 tb_wan_dit *tb_wan_dit_open_config(tb_compute *c, const tb_weights *w, const json_t *config,
                                    tb_err *err);
+/* And with LoRAs merged into the weights, in this order; they may be closed afterwards. */
+tb_wan_dit *tb_wan_dit_open_merged(tb_compute *c, const tb_weights *w, const json_t *config,
+                                   const tb_lora_use *loras, int count, tb_err *err);
 void tb_wan_dit_close(tb_wan_dit **m);
 const tb_wan_dit_config *tb_wan_dit_config_of(const tb_wan_dit *m);
 size_t tb_wan_dit_bytes(const tb_wan_dit *m);

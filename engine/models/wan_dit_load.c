@@ -6,80 +6,54 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-enum { ORIGINAL, DIFFUSERS };
+#include "models/wan_dit_names.h"
 
 typedef struct loader {
     tb_compute *c;
     const tb_weights *w;
     tb_wan_dit *m;
-    int naming;
+    dit_naming naming;
     int block; /* -1: names stand alone; else below blocks.<block> */
+    const tb_lora_use *loras;
+    int lora_count;
     tb_err *err;
 } loader;
 
-typedef const char *const pair[2]; /* original, diffusers */
-
-static pair PATCH = { "patch_embedding", "patch_embedding" };
-static pair TEXT_0 = { "text_embedding.0", "condition_embedder.text_embedder.linear_1" };
-static pair TEXT_2 = { "text_embedding.2", "condition_embedder.text_embedder.linear_2" };
-static pair TIME_0 = { "time_embedding.0", "condition_embedder.time_embedder.linear_1" };
-static pair TIME_2 = { "time_embedding.2", "condition_embedder.time_embedder.linear_2" };
-static pair TIME_PROJ = { "time_projection.1", "condition_embedder.time_proj" };
-static pair IMAGE_0 = { "img_emb.proj.0", "condition_embedder.image_embedder.norm1" };
-static pair IMAGE_1 = { "img_emb.proj.1", "condition_embedder.image_embedder.ff.net.0.proj" };
-static pair IMAGE_3 = { "img_emb.proj.3", "condition_embedder.image_embedder.ff.net.2" };
-static pair IMAGE_4 = { "img_emb.proj.4", "condition_embedder.image_embedder.norm2" };
-static pair IMAGE_POS = { "img_emb.emb_pos", "condition_embedder.image_embedder.pos_embed" };
-static pair HEAD = { "head.head", "proj_out" };
-static pair HEAD_MODULATION = { "head.modulation", "scale_shift_table" };
-static pair MODULATION = { "modulation", "scale_shift_table" };
-static pair SELF_Q = { "self_attn.q", "attn1.to_q" };
-static pair SELF_K = { "self_attn.k", "attn1.to_k" };
-static pair SELF_V = { "self_attn.v", "attn1.to_v" };
-static pair SELF_O = { "self_attn.o", "attn1.to_out.0" };
-static pair SELF_NORM_Q = { "self_attn.norm_q", "attn1.norm_q" };
-static pair SELF_NORM_K = { "self_attn.norm_k", "attn1.norm_k" };
-static pair NORM_3 = { "norm3", "norm2" };
-static pair CROSS_Q = { "cross_attn.q", "attn2.to_q" };
-static pair CROSS_K = { "cross_attn.k", "attn2.to_k" };
-static pair CROSS_V = { "cross_attn.v", "attn2.to_v" };
-static pair CROSS_O = { "cross_attn.o", "attn2.to_out.0" };
-static pair CROSS_NORM_Q = { "cross_attn.norm_q", "attn2.norm_q" };
-static pair CROSS_NORM_K = { "cross_attn.norm_k", "attn2.norm_k" };
-static pair IMAGE_K = { "cross_attn.k_img", "attn2.add_k_proj" };
-static pair IMAGE_V = { "cross_attn.v_img", "attn2.add_v_proj" };
-static pair IMAGE_NORM_K = { "cross_attn.norm_k_img", "attn2.norm_added_k" };
-static pair FFN_0 = { "ffn.0", "ffn.net.0.proj" };
-static pair FFN_2 = { "ffn.2", "ffn.net.2" };
-
-#define NAME_SIZE 128
-
-static const char *full_name(const loader *l, pair name, const char *tail, char buf[NAME_SIZE])
+static const char *full_name(const loader *l, dit_name name, const char *tail,
+                             char buf[DIT_NAME_SIZE])
 {
     if (l->block < 0)
-        snprintf(buf, NAME_SIZE, "%s%s", name[l->naming], tail);
+        snprintf(buf, DIT_NAME_SIZE, "%s%s", tbi_dit_name(name, l->naming), tail);
     else
-        snprintf(buf, NAME_SIZE, "blocks.%d.%s%s", l->block, name[l->naming], tail);
+        snprintf(buf, DIT_NAME_SIZE, "blocks.%d.%s%s", l->block, tbi_dit_name(name, l->naming),
+                 tail);
     return buf;
 }
 
-static const tb_tensor *peek(const loader *l, pair name, const char *tail)
+static const tb_tensor *peek(const loader *l, dit_name name, const char *tail)
 {
-    char buf[NAME_SIZE];
+    char buf[DIT_NAME_SIZE];
     full_name(l, name, tail, buf);
     return tb_weights_has(l->w, buf) ? tb_weights_get(l->w, buf, NULL) : NULL;
 }
 
-/* Owned f32 copy of `count` numbers. */
-static tb_status load_vector(loader *l, pair name, const char *tail, int64_t count, float **out)
+/* A tensor of that shape with the LoRAs merged in. New reference. */
+static tb_tensor *take(loader *l, dit_name name, const char *tail, const tb_shape *shape)
 {
-    char buf[NAME_SIZE];
-    const tb_tensor *t =
-        tb_weights_want(l->w, full_name(l, name, tail, buf), &TB_SHAPE(count), l->err);
-    if (!t)
-        return l->err->status;
-    tb_tensor *f = tb_tensor_to_f32(t, l->err);
+    char buf[DIT_NAME_SIZE];
+    const tb_tensor *t = tb_weights_want(l->w, full_name(l, name, tail, buf), shape, l->err);
+    tb_tensor *own = t ? tb_tensor_view(t, shape, l->err) : NULL;
+    if (own && tb_lora_merge(l->loras, l->lora_count, l->c, buf, &own, l->err) != TB_OK)
+        tb_tensor_unref(&own);
+    return own;
+}
+
+/* Owned f32 copy of `count` numbers. */
+static tb_status load_vector(loader *l, dit_name name, const char *tail, int64_t count, float **out)
+{
+    tb_tensor *t = take(l, name, tail, &TB_SHAPE(count));
+    tb_tensor *f = t ? tb_tensor_to_f32(t, l->err) : NULL;
+    tb_tensor_unref(&t);
     if (!f)
         return l->err->status;
     *out = tb_mem_alloc(tb_tensor_bytes(f));
@@ -88,48 +62,44 @@ static tb_status load_vector(loader *l, pair name, const char *tail, int64_t cou
         l->m->bytes += tb_tensor_bytes(f);
     }
     tb_tensor_unref(&f);
-    return *out ? TB_OK : tb_err_set(l->err, TB_ENOMEM, "no memory for the weights of %s", buf);
+    return *out ? TB_OK
+                : tb_err_set(l->err, TB_ENOMEM, "no memory for the weights of %s",
+                             tbi_dit_name(name, l->naming));
 }
 
-static tb_status load_affine(loader *l, pair name, int64_t count, dit_affine *out)
+static tb_status load_affine(loader *l, dit_name name, int64_t count, dit_affine *out)
 {
     TB_TRY(load_vector(l, name, ".weight", count, &out->weight));
     return load_vector(l, name, ".bias", count, &out->bias);
 }
 
 /* One linear layer from `count` of them with the same inputs, each [out][in]. */
-static tb_status load_join(loader *l, int count, const pair *const *names, int64_t out, int64_t in,
+static tb_status load_join(loader *l, int count, const dit_name *names, int64_t out, int64_t in,
                            tb_linear **linear)
 {
     enum { MOST = 3 };
-    tb_tensor *views[MOST] = { 0 };
-    const tb_tensor *weights[MOST], *biases[MOST];
-    tb_status st = TB_OK;
-    for (int i = 0; i < count && st == TB_OK; i++) {
-        char buf[NAME_SIZE];
-        const tb_tensor *w = tb_weights_want(l->w, full_name(l, *names[i], ".weight", buf),
-                                             &TB_SHAPE(out, in), l->err);
-        biases[i] =
-            w ? tb_weights_want(l->w, full_name(l, *names[i], ".bias", buf), &TB_SHAPE(out), l->err)
-              : NULL;
-        views[i] = biases[i] ? tb_tensor_view(w, &TB_SHAPE(out, in), l->err) : NULL;
-        weights[i] = views[i];
-        st = views[i] ? TB_OK : l->err->status;
+    tb_tensor *weights[MOST] = { 0 }, *biases[MOST] = { 0 };
+    bool all = true;
+    for (int i = 0; i < count && all; i++) {
+        weights[i] = take(l, names[i], ".weight", &TB_SHAPE(out, in));
+        biases[i] = weights[i] ? take(l, names[i], ".bias", &TB_SHAPE(out)) : NULL;
+        all = biases[i] != NULL;
     }
-    if (st == TB_OK) {
-        *linear = tb_linear_join(l->c, count, weights, biases, l->err);
-        st = *linear ? TB_OK : l->err->status;
+    if (all) {
+        *linear = tb_linear_join(l->c, count, (const tb_tensor *const *)weights,
+                                 (const tb_tensor *const *)biases, l->err);
         l->m->bytes += *linear ? tb_linear_bytes(*linear) : 0;
     }
-    for (int i = 0; i < count; i++)
-        tb_tensor_unref(&views[i]);
-    return st;
+    for (int i = 0; i < count; i++) {
+        tb_tensor_unref(&weights[i]);
+        tb_tensor_unref(&biases[i]);
+    }
+    return *linear ? TB_OK : l->err->status;
 }
 
-static tb_status load_linear(loader *l, const pair *name, int64_t out, int64_t in,
-                             tb_linear **linear)
+static tb_status load_linear(loader *l, dit_name name, int64_t out, int64_t in, tb_linear **linear)
 {
-    return load_join(l, 1, (const pair *const[]){ name }, out, in, linear);
+    return load_join(l, 1, &name, out, in, linear);
 }
 
 /* ------------------------------------------------------------------------------ configuration */
@@ -151,7 +121,7 @@ static int64_t dim_of(const tb_tensor *t, int i)
 static int64_t count_blocks(const loader *l)
 {
     loader at = *l;
-    for (at.block = 0; peek(&at, SELF_Q, ".weight"); at.block++)
+    for (at.block = 0; peek(&at, DIT_SELF_Q, ".weight"); at.block++)
         ;
     return at.block;
 }
@@ -162,14 +132,14 @@ static void infer_config(const loader *l, tb_wan_dit_config *k)
 {
     loader block = *l;
     block.block = 0;
-    const tb_tensor *patch = peek(l, PATCH, ".weight");
-    k->dim = dim_of(peek(l, HEAD_MODULATION, ""), -1);
+    const tb_tensor *patch = peek(l, DIT_PATCH, ".weight");
+    k->dim = dim_of(peek(l, DIT_HEAD_MODULATION, ""), -1);
     k->in_dim = patch && k->dim > 0 ? tb_tensor_count(patch) / (4 * k->dim) : 0;
-    k->out_dim = dim_of(peek(l, HEAD, ".weight"), 0) / 4;
-    k->ffn_dim = dim_of(peek(&block, FFN_0, ".weight"), 0);
-    k->text_dim = dim_of(peek(l, TEXT_0, ".weight"), -1);
-    k->freq_dim = dim_of(peek(l, TIME_0, ".weight"), -1);
-    k->image_dim = dim_of(peek(l, IMAGE_1, ".weight"), -1);
+    k->out_dim = dim_of(peek(l, DIT_HEAD, ".weight"), 0) / 4;
+    k->ffn_dim = dim_of(peek(&block, DIT_FFN_0, ".weight"), 0);
+    k->text_dim = dim_of(peek(l, DIT_TEXT_0, ".weight"), -1);
+    k->freq_dim = dim_of(peek(l, DIT_TIME_0, ".weight"), -1);
+    k->image_dim = dim_of(peek(l, DIT_IMAGE_1, ".weight"), -1);
     k->layers = count_blocks(l);
     k->heads = k->dim % 128 == 0 ? k->dim / 128 : 0;
     k->text_len = 512;
@@ -213,51 +183,52 @@ static tb_status load_embeddings(loader *l)
     tb_wan_dit *m = l->m;
     const tb_wan_dit_config *k = &m->k;
     const int64_t d = k->dim;
-    TB_TRY(load_linear(l, &PATCH, d, 4 * k->in_dim, &m->patch));
-    TB_TRY(load_linear(l, &TEXT_0, d, k->text_dim, &m->text_0));
-    TB_TRY(load_linear(l, &TEXT_2, d, d, &m->text_2));
-    TB_TRY(load_linear(l, &TIME_0, d, k->freq_dim, &m->time_0));
-    TB_TRY(load_linear(l, &TIME_2, d, d, &m->time_2));
-    TB_TRY(load_linear(l, &TIME_PROJ, 6 * d, d, &m->time_proj));
-    TB_TRY(load_linear(l, &HEAD, 4 * k->out_dim, d, &m->head));
-    return load_vector(l, HEAD_MODULATION, "", 2 * d, &m->head_modulation);
+    TB_TRY(load_linear(l, DIT_PATCH, d, 4 * k->in_dim, &m->patch));
+    TB_TRY(load_linear(l, DIT_TEXT_0, d, k->text_dim, &m->text_0));
+    TB_TRY(load_linear(l, DIT_TEXT_2, d, d, &m->text_2));
+    TB_TRY(load_linear(l, DIT_TIME_0, d, k->freq_dim, &m->time_0));
+    TB_TRY(load_linear(l, DIT_TIME_2, d, d, &m->time_2));
+    TB_TRY(load_linear(l, DIT_TIME_PROJ, 6 * d, d, &m->time_proj));
+    TB_TRY(load_linear(l, DIT_HEAD, 4 * k->out_dim, d, &m->head));
+    return load_vector(l, DIT_HEAD_MODULATION, "", 2 * d, &m->head_modulation);
 }
 
 static tb_status load_image_embedding(loader *l)
 {
     tb_wan_dit *m = l->m;
     const int64_t in = m->k.image_dim, d = m->k.dim;
-    TB_TRY(load_affine(l, IMAGE_0, in, &m->image_norm_in));
-    TB_TRY(load_linear(l, &IMAGE_1, in, in, &m->image_1));
-    TB_TRY(load_linear(l, &IMAGE_3, d, in, &m->image_3));
-    TB_TRY(load_affine(l, IMAGE_4, d, &m->image_norm_out));
-    const tb_tensor *pos = peek(l, IMAGE_POS, "");
+    TB_TRY(load_affine(l, DIT_IMAGE_0, in, &m->image_norm_in));
+    TB_TRY(load_linear(l, DIT_IMAGE_1, in, in, &m->image_1));
+    TB_TRY(load_linear(l, DIT_IMAGE_3, d, in, &m->image_3));
+    TB_TRY(load_affine(l, DIT_IMAGE_4, d, &m->image_norm_out));
+    const tb_tensor *pos = peek(l, DIT_IMAGE_POS, "");
     if (!pos)
         return TB_OK;
     m->image_pos_rows = tb_tensor_count(pos) / in;
-    return load_vector(l, IMAGE_POS, "", m->image_pos_rows * in, &m->image_pos);
+    return load_vector(l, DIT_IMAGE_POS, "", m->image_pos_rows * in, &m->image_pos);
 }
 
 static tb_status load_block(loader *l, dit_block *b)
 {
     const int64_t d = l->m->k.dim, ffn = l->m->k.ffn_dim;
-    TB_TRY(load_vector(l, MODULATION, "", 6 * d, &b->modulation));
-    TB_TRY(load_join(l, 3, (const pair *const[]){ &SELF_Q, &SELF_K, &SELF_V }, d, d, &b->qkv));
-    TB_TRY(load_linear(l, &SELF_O, d, d, &b->o));
-    TB_TRY(load_vector(l, SELF_NORM_Q, ".weight", d, &b->norm_q));
-    TB_TRY(load_vector(l, SELF_NORM_K, ".weight", d, &b->norm_k));
-    TB_TRY(load_affine(l, NORM_3, d, &b->norm3));
-    TB_TRY(load_linear(l, &CROSS_Q, d, d, &b->cross_q));
-    TB_TRY(load_join(l, 2, (const pair *const[]){ &CROSS_K, &CROSS_V }, d, d, &b->cross_kv));
-    TB_TRY(load_linear(l, &CROSS_O, d, d, &b->cross_o));
-    TB_TRY(load_vector(l, CROSS_NORM_Q, ".weight", d, &b->cross_norm_q));
-    TB_TRY(load_vector(l, CROSS_NORM_K, ".weight", d, &b->cross_norm_k));
-    TB_TRY(load_linear(l, &FFN_0, ffn, d, &b->ffn_0));
-    TB_TRY(load_linear(l, &FFN_2, d, ffn, &b->ffn_2));
+    TB_TRY(load_vector(l, DIT_MODULATION, "", 6 * d, &b->modulation));
+    TB_TRY(
+        load_join(l, 3, (const dit_name[]){ DIT_SELF_Q, DIT_SELF_K, DIT_SELF_V }, d, d, &b->qkv));
+    TB_TRY(load_linear(l, DIT_SELF_O, d, d, &b->o));
+    TB_TRY(load_vector(l, DIT_SELF_NORM_Q, ".weight", d, &b->norm_q));
+    TB_TRY(load_vector(l, DIT_SELF_NORM_K, ".weight", d, &b->norm_k));
+    TB_TRY(load_affine(l, DIT_NORM_3, d, &b->norm3));
+    TB_TRY(load_linear(l, DIT_CROSS_Q, d, d, &b->cross_q));
+    TB_TRY(load_join(l, 2, (const dit_name[]){ DIT_CROSS_K, DIT_CROSS_V }, d, d, &b->cross_kv));
+    TB_TRY(load_linear(l, DIT_CROSS_O, d, d, &b->cross_o));
+    TB_TRY(load_vector(l, DIT_CROSS_NORM_Q, ".weight", d, &b->cross_norm_q));
+    TB_TRY(load_vector(l, DIT_CROSS_NORM_K, ".weight", d, &b->cross_norm_k));
+    TB_TRY(load_linear(l, DIT_FFN_0, ffn, d, &b->ffn_0));
+    TB_TRY(load_linear(l, DIT_FFN_2, d, ffn, &b->ffn_2));
     if (!l->m->k.image_dim)
         return TB_OK;
-    TB_TRY(load_join(l, 2, (const pair *const[]){ &IMAGE_K, &IMAGE_V }, d, d, &b->image_kv));
-    return load_vector(l, IMAGE_NORM_K, ".weight", d, &b->image_norm_k);
+    TB_TRY(load_join(l, 2, (const dit_name[]){ DIT_IMAGE_K, DIT_IMAGE_V }, d, d, &b->image_kv));
+    return load_vector(l, DIT_IMAGE_NORM_K, ".weight", d, &b->image_norm_k);
 }
 
 static tb_status load_all(loader *l, const json_t *config)
@@ -274,16 +245,28 @@ static tb_status load_all(loader *l, const json_t *config)
     return TB_OK;
 }
 
+static tb_wan_dit *open_dit(loader *l, const json_t *config)
+{
+    tb_wan_dit *m = l->m = tb_xcalloc(1, sizeof *m);
+    l->block = -1;
+    l->naming = tb_weights_has(l->w, "blocks.0.attn1.to_q.weight") ? DIT_DIFFUSERS : DIT_ORIGINAL;
+    if (load_all(l, config) != TB_OK)
+        tb_wan_dit_close(&m);
+    return m;
+}
+
+tb_wan_dit *tb_wan_dit_open_merged(tb_compute *c, const tb_weights *w, const json_t *config,
+                                   const tb_lora_use *loras, int count, tb_err *err)
+{
+    tb_err own = TB_ERR_INIT;
+    loader l = { .c = c, .w = w, .loras = loras, .lora_count = count, .err = err ? err : &own };
+    return open_dit(&l, config);
+}
+
 tb_wan_dit *tb_wan_dit_open_config(tb_compute *c, const tb_weights *w, const json_t *config,
                                    tb_err *err)
 {
-    tb_err own = TB_ERR_INIT;
-    tb_wan_dit *m = tb_xcalloc(1, sizeof *m);
-    loader l = { .c = c, .w = w, .m = m, .block = -1, .err = err ? err : &own };
-    l.naming = tb_weights_has(w, "blocks.0.attn1.to_q.weight") ? DIFFUSERS : ORIGINAL;
-    if (load_all(&l, config) != TB_OK)
-        tb_wan_dit_close(&m);
-    return m;
+    return tb_wan_dit_open_merged(c, w, config, NULL, 0, err);
 }
 
 tb_wan_dit *tb_wan_dit_open(tb_compute *c, const tb_weights *w, tb_err *err)

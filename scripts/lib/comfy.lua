@@ -99,28 +99,64 @@ return tb.CheckpointLoaderSimple { ckpt_name = "tubelet-tiny" }]],
   end,
 }
 
+local function lora_choice()
+  return tb.choice { files = "loras", doc = "File in loras." }
+end
+
+local function lora_strength()
+  return tb.float { default = 1.0, min = -100, max = 100, literal = true,
+                    doc = "0 leaves the model as it is." }
+end
+
+local function with_lora(inp)
+  if inp.strength_model == 0 then
+    return inp.model
+  end
+  return tb.load_lora { id = "load", model = inp.model, path = "loras:" .. inp.lora_name,
+                        strength = inp.strength_model }
+end
+
+tb.composite {
+  name = "LoraLoader",
+  title = "Load LoRA",
+  category = "comfyui/loaders",
+  doc = "Adds a LoRA from the models' folders to a diffusion transformer.",
+  example = [[
+local m = tb.CheckpointLoaderSimple { ckpt_name = "tubelet-tiny" }
+return tb.LoraLoader {
+  model = m.MODEL, clip = m.CLIP, lora_name = "tubelet-tiny-star", strength_model = 0.8,
+}]],
+  inputs = {
+    model          = tb.port("MODEL", { doc = "The diffusion transformer." }),
+    clip           = tb.port("CLIP", { doc = "Passed on: LoRAs for text encoders are not supported." }),
+    lora_name      = lora_choice(),
+    strength_model = lora_strength(),
+    strength_clip  = tb.float { default = 1.0, min = -100, max = 100, doc = "Without effect." },
+  },
+  outputs = { MODEL = tb.port("MODEL"), CLIP = tb.port("CLIP") },
+  expand = function(_, inp)
+    return with_lora(inp), inp.clip
+  end,
+}
+
 tb.composite {
   name = "LoraLoaderModelOnly",
   title = "Load LoRA (Model Only)",
   category = "comfyui/loaders",
-  doc = "Not supported yet, but with a strength of 0.",
+  doc = "Adds a LoRA from the models' folders to a diffusion transformer.",
   example = [[
 return tb.LoraLoaderModelOnly {
-  model = tb.UNETLoader { unet_name = "tubelet-tiny" }, lora_name = "none", strength_model = 0.0,
+  model = tb.UNETLoader { unet_name = "tubelet-tiny" }, lora_name = "tubelet-tiny-star",
+  strength_model = 0.8,
 }]],
   inputs = {
     model          = tb.port("MODEL", { doc = "The diffusion transformer." }),
-    lora_name      = tb.string { doc = "File in loras." },
-    strength_model = tb.float { default = 1.0, min = -100, max = 100, literal = true,
-                                doc = "0 leaves the model as it is." },
+    lora_name      = lora_choice(),
+    strength_model = lora_strength(),
   },
   outputs = { MODEL = tb.port("MODEL") },
   expand = function(_, inp)
-    if inp.strength_model == 0 then
-      return inp.model
-    end
-    return tb.unsupported { id = "lora", what = "a LoRA",
-                            instead = "bypass the node, or set strength_model to 0" }
+    return with_lora(inp)
   end,
 }
 
