@@ -15,6 +15,7 @@ import wan
 import world
 from clock import Clock
 from latents import Latents
+from team import Team
 
 TEXT_LENGTH = 32
 # latent frames from the clip's start (0: a window of 5 from its middle), share of the steps
@@ -41,7 +42,9 @@ def flow_loss(model, features, x0, known):
     """Flow matching (Lipman et al. 2022): mean squared error of the velocity noise - x0 at
     (1 - s) x0 + s noise, over latents that are not given. x0 [n,16,t,h,w], known [n,1,t,h,w] 0 or 1.
     """
-    sigma = torch.sigmoid(1.2 * torch.randn(len(x0)) + 0.8)  # what is shown is decided at high noise
+    sigma = torch.sigmoid(
+        1.2 * torch.randn(len(x0)) + 0.8
+    )  # what is shown is decided at high noise
     s, noise = sigma.view(-1, 1, 1, 1, 1), torch.randn_like(x0)
     x = torch.cat([(1 - s) * x0 + s * noise, known.expand(-1, 4, -1, -1, -1), known * x0], 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -102,26 +105,43 @@ def batch(rng, data):
     return data.draw(rng, first, frames or 5, TOKENS)
 
 
-def train(a):
-    torch.set_num_threads(1)
-    rng, data = np.random.default_rng(), Latents(a.latents)
-    trainer = Trainer(a, data)
-    clock, step, losses = Clock(a.minutes, 180, trainer.before), 0, []
-    while clock.done() < 1 and (not a.samples or trainer.seen < a.samples):
+def rate(a, trainer, clock, step):
+    """Share of the full rates: warm-up, level, falling at the end; below 0 when the training is over."""
+    done = max(clock.done(), trainer.seen / a.samples if a.samples else 0)
+    return min(1, (step + 1) / 100, max(0.02, (1 - done) / a.cool)) if done < 1 else -1.0
+
+
+def work(a, trainer, data, team, rank):
+    """One process of the team; rank 0 keeps the time, writes the log and the checkpoints."""
+    torch.manual_seed(int.from_bytes(os.urandom(4), "little"))
+    rng, clock, step, losses = np.random.default_rng(), Clock(a.minutes, 180, trainer.before), 0, []
+    while True:
         z, scenes = batch(rng, data)
         loss = trainer.loss(rng, z, scenes)
         loss.backward()
-        done = trainer.seen / a.samples if a.samples else clock.done()
-        trainer.optimiser.step(min(1, (step + 1) / 100, max(0.02, (1 - done) / a.cool)))
+        count, share = team.share(len(z), rate(a, trainer, clock, step))
+        if share < 0:
+            break
+        trainer.optimiser.step(share)
         losses.append(loss.item())
-        step, trainer.seen = step + 1, trainer.seen + len(z)
-        if step % 50 == 0:
+        step, trainer.seen = step + 1, trainer.seen + count
+        if step % 50 == 0 and rank == 0:
             recent = np.mean(losses[-200:])
             print(f"{clock.minutes():.1f} min seen {trainer.seen} loss {recent:.4f}", flush=True)
         if clock.save_is_due():
-            trainer.save(clock.minutes())
             data.look()
-    trainer.save(clock.minutes())
+            if rank == 0:
+                trainer.save(clock.minutes())
+    if rank == 0:
+        trainer.save(clock.minutes())
+
+
+def train(a):
+    torch.set_num_threads(1)
+    data = Latents(a.latents)
+    trainer = Trainer(a, data)
+    team = Team(a.workers, trainer.both.parameters())
+    team.start(lambda rank: work(a, trainer, data, team, rank))
 
 
 def arguments():
@@ -135,6 +155,7 @@ def arguments():
     ap.add_argument(
         "--lr", type=float, default=0.02, help="of matrices; a tenth of it for the rest"
     )
+    ap.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     ap.add_argument("--dim", type=int, default=192)
     ap.add_argument("--layers", type=int, default=8)
     ap.add_argument("--heads", type=int, default=6)

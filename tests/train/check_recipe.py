@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import masks  # noqa: E402
 import ops  # noqa: E402
 import optim  # noqa: E402
+import team  # noqa: E402
 import wan  # noqa: E402
 
 
@@ -89,6 +90,20 @@ def check_optimiser_resumes():
     run(second, o2, 3)
     assert torch.equal(whole.weight, second.weight)
     assert torch.equal(o.average["weight"], o2.average["weight"])
+
+
+def check_team_takes_one_step():
+    """Two processes with different gradients have the mean of them, and the leader's decision."""
+    layer, report = torch.nn.Linear(3, 2), torch.zeros(2, 3).share_memory_()
+    crew = team.Team(2, layer.parameters())
+
+    def work(rank):
+        layer.weight.grad = torch.full((2, 3), 1.0 + rank)  # the bias has none
+        count, order = crew.share(10 + rank, 0.5 - rank)
+        report[rank] = torch.tensor([layer.weight.grad.mean(), count, order])
+
+    crew.start(work)
+    assert torch.equal(report, torch.tensor([[1.5, 21, 0.5], [1.5, 21, 0.5]])), report
 
 
 def check_masks():
