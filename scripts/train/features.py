@@ -3,10 +3,11 @@
 Tubelets of 4x8x8 pixels and a small transformer (as ViViT, arXiv 2103.15691) learn to tell the
 attributes of rendered clips, some of them noisy or blurred. Features are the layer before the answers.
 
-    python3 features.py --minutes 10 --out features.pt
+    python3 features.py --minutes 10 --out features.pt      (goes on from --out when that exists)
 """
 import argparse
 import math
+import os
 import numpy as np
 import torch
 import torch.nn as nn
@@ -113,33 +114,59 @@ def accuracy(model, seed=1, batches=16):
     return {k: float(np.mean(v)) for k, v in right.items()}
 
 
-def train(a):
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(1)
-    rng, model = np.random.default_rng(a.seed), Encoder()
-    optimiser = torch.optim.AdamW(model.parameters(), a.lr, betas=(0.9, 0.98), weight_decay=0.02)
-    clock, step, losses = Clock(a.minutes, 120), 0, []
-    while clock.done() < 1:
-        for g in optimiser.param_groups:
-            g["lr"] = clock.rate(a.lr, step, 100)
+class Trainer:
+    """The encoder and its optimiser; goes on from `path` when that exists."""
+
+    def __init__(self, path, rate):
+        saved = torch.load(path) if os.path.exists(path) else {}
+        self.path, self.minutes, self.steps = path, saved.get("minutes", 0.0), saved.get("steps", 0)
+        self.model = Encoder(**saved.get("config", {}))
+        parameters = self.model.parameters()
+        self.optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.02)
+        if saved:
+            self.model.load_state_dict(saved["model"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+
+    def step(self, rng, rate):
+        """One step on rendered clips; the mean loss of all answers."""
+        for g in self.optimiser.param_groups:
+            g["lr"] = rate
         x, want = batch(rng, 16, world.training_scene)
-        told = model.told(model(worn(x)))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            told = self.model.told(self.model(worn(x)))
+        told = {k: logits.float() for k, logits in told.items()}
         loss = sum(F.cross_entropy(told[k], want[k]) for k in HEADS) / len(HEADS)
-        optimiser.zero_grad()
+        self.optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        losses.append(loss.item())
-        step += 1
-        if step % 100 == 0:
-            print(f"{step} {clock.seconds():.0f}s loss {np.mean(losses[-100:]):.3f}", flush=True)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.steps += 1
+        return loss.item()
+
+    def save(self, minutes, **notes):
+        state = dict(model=self.model.state_dict(), optimiser=self.optimiser.state_dict())
+        state |= dict(config=self.model.config, minutes=minutes, steps=self.steps, **notes)
+        torch.save(state, self.path + ".part")
+        os.replace(self.path + ".part", self.path)
+
+
+def train(a):
+    torch.set_num_threads(1)
+    rng, trainer, losses = np.random.default_rng(), Trainer(a.out, a.lr), []
+    clock = Clock(a.minutes, 120, trainer.minutes)
+    if clock.done() >= 1:
+        return
+    while clock.done() < 1:
+        losses.append(trainer.step(rng, clock.rate(a.lr, trainer.steps, 100)))
+        if trainer.steps % 100 == 0:
+            recent = np.mean(losses[-100:])
+            print(f"{clock.minutes():.1f} min step {trainer.steps} loss {recent:.3f}", flush=True)
         if clock.save_is_due():
-            save(model, a.out)
-    save(model.eval(), a.out, accuracy=accuracy(model))
-
-
-def save(model, path, **notes):
-    torch.save(dict(model=model.state_dict(), config=model.config, **notes), path)
+            trainer.save(clock.minutes())
+    shares = accuracy(trainer.model.eval())
+    trainer.save(clock.minutes(), accuracy=shares)
+    for head, share in shares.items():
+        print(f"{head:10} {share:.3f}")
 
 
 def load(path):
@@ -165,12 +192,8 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--minutes", type=float, default=10)
     ap.add_argument("--lr", type=float, default=1.5e-3)
-    ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--out", default="features.pt")
-    a = ap.parse_args()
-    train(a)
-    for head, share in torch.load(a.out)["accuracy"].items():
-        print(f"{head:10} {share:.3f}")
+    train(ap.parse_args())
 
 
 if __name__ == "__main__":

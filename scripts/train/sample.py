@@ -6,14 +6,13 @@
 import argparse
 import json
 import os
-import struct
-import zlib
 import numpy as np
 import torch
 import export
 import text
 import train_dit
 import wan
+from pictures import png
 
 
 def networks(transformer, text_encoder, vae, weights):
@@ -77,21 +76,6 @@ def sample(model, encoder, prompts, shape, steps=20, cfg=3.0, shift=3.0, seed=0,
         x = x * (1 - mask) + ((1 - b) * known + b * states[0]) * mask
         states.append(x)
     return x, states, ids, both
-
-
-def png(path, a):
-    """a: uint8 [height, width, 3]."""
-
-    def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    raw = b"".join(b"\0" + row.tobytes() for row in a)
-    head = struct.pack(">IIBBBBB", a.shape[1], a.shape[0], 8, 2, 0, 0, 0)
-    with open(path, "wb") as f:
-        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head))
-        f.write(chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b""))
 
 
 def write_sheet(path, video):

@@ -1,0 +1,150 @@
+"""Clips from a trained model: through the engine, as users get them, or through the reference sampler.
+
+Both kinds of sampler have clips(jobs, steps, cfg) and through_vae(clips), with uint8 clips
+[frames, height, width, 3]. A job is a dict of prompt, seed, frames, height, width.
+"""
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import numpy as np
+
+AT_ONCE = 16  # clips in one run of the engine
+
+
+def read_tensor(path):
+    """The only tensor of a safetensors file, which is f32."""
+    with open(path, "rb") as f:
+        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        data = f.read()
+    header.pop("__metadata__", None)
+    ((name, about),) = header.items()
+    if about["dtype"] != "F32":
+        sys.exit(f"{path}: tensor '{name}' is {about['dtype']}, wanted F32")
+    return np.frombuffer(data, np.float32).reshape(about["shape"])
+
+
+def write_tensor(path, x):
+    """One f32 tensor."""
+    x = np.ascontiguousarray(x, np.float32)
+    about = dict(dtype="F32", shape=list(x.shape), data_offsets=[0, x.nbytes])
+    head = json.dumps({"tensor": about}).encode()
+    head += b" " * (-len(head) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(head)) + head + x.tobytes())
+
+
+def to_bytes(x):
+    """Colours 0..1 to uint8."""
+    return np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
+
+
+def pieces(rows, size):
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+class Engine:
+    """The program `tubelet` and an exported model folder."""
+
+    def __init__(self, program, model, threads=1):
+        self.program, self.model = os.path.abspath(program), os.path.abspath(model)
+        self.threads = threads
+
+    def run(self, graph, inputs=()):
+        """Runs a graph that saves tensors 0, 1, ...; `inputs` are clips it loads as in0, in1, ..."""
+        with tempfile.TemporaryDirectory() as folder:
+            for i, clip in enumerate(inputs):
+                write_tensor(f"{folder}/in{i}.safetensors", clip / np.float32(255))
+            with open(f"{folder}/graph.json", "w") as f:
+                json.dump(graph, f)
+            command = [self.program, "run", "graph.json", "--no-store"]
+            command += ["--threads", str(self.threads)]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(f"{self.program} failed:\n{done.stderr[-2000:]}")
+            count = sum(n["class_type"] == "save_tensor" for n in graph.values())
+            return [to_bytes(read_tensor(f"{folder}/{i}.safetensors")) for i in range(count)]
+
+    def graph(self):
+        return {"m": node("load_model", path=self.model)}
+
+    def sampling_graph(self, jobs, steps, cfg):
+        g = self.graph()
+        g["negative"] = node("text_encode", clip=["m", 1], text="")
+        for i, job in enumerate(jobs):
+            size = f"{job['width']}x{job['height']}"
+            g[f"noise{i}"] = node(
+                "noise_init", model=["m", 0], size=size, frames=job["frames"], seed=job["seed"]
+            )
+            g[f"text{i}"] = node("text_encode", clip=["m", 1], text=job["prompt"])
+            g[f"latent{i}"] = node(
+                "sample",
+                model=["m", 0],
+                latent=[f"noise{i}", 0],
+                positive=[f"text{i}", 0],
+                negative=["negative", 0],
+                steps=steps,
+                cfg=cfg,
+            )
+            g[f"video{i}"] = node("vae_decode", vae=["m", 2], latent=[f"latent{i}", 0])
+            g[f"save{i}"] = node("save_tensor", value=[f"video{i}", 0], path=f"{i}.safetensors")
+        return g
+
+    def clips(self, jobs, steps, cfg):
+        parts = pieces(jobs, AT_ONCE)
+        return [c for part in parts for c in self.run(self.sampling_graph(part, steps, cfg))]
+
+    def through_vae(self, clips):
+        made = []
+        for part in pieces(clips, AT_ONCE):
+            g = self.graph()
+            for i in range(len(part)):
+                g[f"in{i}"] = node("load_tensor", path=f"in{i}.safetensors", **{"as": "IMAGE"})
+                g[f"latent{i}"] = node("vae_encode", vae=["m", 2], image=[f"in{i}", 0])
+                g[f"out{i}"] = node("vae_decode", vae=["m", 2], latent=[f"latent{i}", 0])
+                g[f"save{i}"] = node("save_tensor", value=[f"out{i}", 0], path=f"{i}.safetensors")
+            made += self.run(g, part)
+        return made
+
+
+class Reference:
+    """An exported folder, or two checkpoints, and the Euler sampler of sample.py, in PyTorch."""
+
+    def __init__(self, folder, dit, vae, threads=1):
+        import torch
+        import sample
+
+        torch.set_num_threads(threads)
+        self.torch, self.sampler = torch, sample
+        loaded = sample.load_folder(folder) if folder else sample.load(dit, vae)
+        self.model, self.encoder, self.codec, mean, std = loaded
+        self.mean, self.std = mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
+
+    def pixels(self, video):
+        """[1, 3, f, h, w] in -1..1 to a clip."""
+        return to_bytes((video[0].permute(1, 2, 3, 0).numpy() + 1) / 2)
+
+    def clip(self, job, steps, cfg):
+        shape = ((job["frames"] - 1) // 4 + 1, job["height"] // 8, job["width"] // 8)
+        with self.torch.no_grad():
+            x = self.sampler.sample(
+                self.model, self.encoder, [job["prompt"]], shape, steps, cfg, seed=job["seed"]
+            )[0]
+            return self.pixels(self.codec.decode(x * self.std + self.mean))
+
+    def clips(self, jobs, steps, cfg):
+        return [self.clip(job, steps, cfg) for job in jobs]
+
+    def through_vae(self, clips):
+        made = []
+        for clip in clips:
+            x = self.torch.from_numpy(clip).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            with self.torch.no_grad():
+                made.append(self.pixels(self.codec.decode(self.codec.encode(x)[0])))
+        return made
