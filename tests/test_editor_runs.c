@@ -393,6 +393,14 @@ TEST(results_are_listed_shown_and_dropped)
     CHECK_INT(client_call(&v.c, "GET", path, NULL), 200);
     CHECK_STR(client_header(&v.c, "Content-Type"), "image/jpeg");
     CHECK(memcmp(v.c.body.s, "\xff\xd8", 2) == 0);
+    snprintf(path, sizeof path, "/api/tubelet/results/%s/preview?frame=-2&format=gif", key);
+    CHECK_INT(client_call(&v.c, "GET", path, NULL), 200);
+    CHECK_STR(client_header(&v.c, "Content-Type"), "image/gif");
+    CHECK(memcmp(v.c.body.s, "GIF89a", 6) == 0);
+    snprintf(path, sizeof path, "/api/tubelet/results/%s/preview?columns=4&rows=2&format=png", key);
+    CHECK_INT(client_call(&v.c, "GET", path, NULL), 200);
+    CHECK_STR(client_header(&v.c, "Content-Type"), "image/png");
+    CHECK(memcmp(v.c.body.s, "\x89PNG", 4) == 0);
     snprintf(path, sizeof path, "/api/tubelet/results/%s/preview?format=png", key);
     CHECK_INT(client_call(&v.c, "GET", path, NULL), 200);
     char head[400];
@@ -400,9 +408,11 @@ TEST(results_are_listed_shown_and_dropped)
              client_header(&v.c, "ETag"));
     CHECK(client_request(&v.c, head, NULL, 0));
     CHECK_INT(client_read(&v.c, true), 304);
-    snprintf(path, sizeof path, "results/%s/preview?format=gif", key);
+    snprintf(path, sizeof path, "results/%s/preview?format=bmp", key);
     CHECK_REFUSED(&v, "GET", path, NULL, 400, "bad_input",
-                  "format must be jpg, png or webp, got 'gif'");
+                  "format must be jpg, png, webp or gif, got 'bmp'");
+    snprintf(path, sizeof path, "results/%s/preview?columns=65", key);
+    CHECK_REFUSED(&v, "GET", path, NULL, 400, "bad_input", "columns must be 0..64, got 65");
     snprintf(path, sizeof path, "results/%s/preview?frame=99", key);
     json_decref(get(&v, path));
     CHECK(v.c.status >= 400);

@@ -137,7 +137,7 @@ TEST(an_image_is_shown_as_it_is_or_smaller)
     check_colour(&p, 1, 0, 0);
     check_refused(v, 5, "png", "frame must be 0..4, got 5");
     check_refused(v, -3, "png", "frame must be 0..4, got -3");
-    check_refused(v, -2, "png", "only webp shows all frames at once, got format 'png'");
+    check_refused(v, -2, "png", "only webp and gif show all frames at once, got format 'png'");
     tb_value_unref(&v);
 }
 
@@ -345,6 +345,55 @@ TEST(all_frames_make_an_animation)
     tb_value_unref(&v);
 }
 
+/* What a value is as a picture of that format. */
+static tb_tensor *encoded(tb_value *v, const tb_preview_options *o)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *bytes = tb_preview_encode(&v, 1, o, &err);
+    CHECK_STR(err.message, "");
+    REQUIRE(bytes);
+    tb_tensor *t = decode_all(bytes, o->format);
+    tb_tensor_unref(&bytes);
+    return t;
+}
+
+/* Six frames are a page of 2 x 2: the first, the second, the fourth, the last. From a tensor as
+ * from a file. */
+TEST(a_contact_sheet_shows_frames_from_first_to_last)
+{
+    static const double want[] = { 1 / 6.0, 2 / 6.0, 4 / 6.0, 1 };
+    tb_value *values[] = { tensor_list(reds(6, 32, 32)), list_of(file_of("gif", 6)) };
+    for (int k = 0; k < 2; k++) {
+        tb_tensor *t = encoded(
+            values[k], &(tb_preview_options){
+                           .frame = -1, .columns = 2, .rows = 2, .min_side = 64, .format = "png" });
+        CHECK_INT(tb_tensor_dim(t, 1), 128);
+        CHECK_INT(tb_tensor_dim(t, 2), 128);
+        for (int i = 0; i < 4; i++)
+            CHECK_NEAR(tb_tensor_f32(t)[((i / 2 * 64 + 32) * 128 + i % 2 * 64 + 32) * 3], want[i],
+                       0.012);
+        tb_tensor_unref(&t);
+        tb_value_unref(&values[k]);
+    }
+}
+
+TEST(all_frames_make_a_gif)
+{
+    tb_value *r = tb_value_record();
+    tb_record_set_take(r, "images", tb_value_tensor_take(reds(6, 16, 24)));
+    tb_record_set_take(r, "fps", tb_value_float(100));
+    tb_value *v = list_of(r);
+    tb_tensor *t =
+        encoded(v, &(tb_preview_options){ .frame = -2, .min_side = 40, .format = "gif" });
+    CHECK_INT(tb_tensor_dim(t, 0), 3); /* at most 50 a second: every other one */
+    CHECK_INT(tb_tensor_dim(t, 1), 32);
+    CHECK_INT(tb_tensor_dim(t, 2), 48);
+    for (int i = 0; i < 3; i++)
+        CHECK_NEAR(tb_tensor_f32(t)[(i * 32 + 16) * 48 * 3], (2 * i + 1) / 6.0, 0.012);
+    tb_tensor_unref(&t);
+    tb_value_unref(&v);
+}
+
 TEST(an_animated_webp_shows_its_first_frame_or_itself)
 {
     tb_err err = TB_ERR_INIT;
@@ -394,6 +443,8 @@ int main(int argc, char **argv)
         TEST_CASE(the_bundled_models_latents_look_like_their_pictures),
         TEST_CASE(files_are_decoded_in_memory),
         TEST_CASE(all_frames_make_an_animation),
+        TEST_CASE(a_contact_sheet_shows_frames_from_first_to_last),
+        TEST_CASE(all_frames_make_a_gif),
         TEST_CASE(an_animated_webp_shows_its_first_frame_or_itself),
         TEST_CASE(what_has_no_picture_has_no_preview),
     };

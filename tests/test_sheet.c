@@ -113,6 +113,24 @@ TEST(a_sheet_has_a_row_for_each_video)
     tb_tensor_unref(&rows[1]);
 }
 
+TEST(a_grid_is_read_like_a_page)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *all = greys(5, 2, 3), *t = tb_sheet_grid(all, 3, &err);
+    check_size(t, 1, 4, 9);
+    for (int i = 0; i < 5; i++)
+        CHECK_NEAR(pixel(t, 0, i / 3 * 2 + 1, i % 3 * 3 + 2), (i + 1) / 5.0, 1e-6);
+    CHECK_NEAR(pixel(t, 0, 3, 8), 0.1, 1e-6);
+    tb_tensor_unref(&t);
+    t = tb_sheet_grid(all, 9, &err);
+    check_size(t, 1, 2, 15);
+    tb_tensor_unref(&t);
+    t = tb_sheet_grid(all, 4, &err); /* three and two, not four and one */
+    check_size(t, 1, 4, 9);
+    tb_tensor_unref(&t);
+    tb_tensor_unref(&all);
+}
+
 /* 4 frames at 4 a second beside 4 at 8: the second is over after half of the time, and waits. */
 TEST(videos_beside_each_other_keep_their_time)
 {
@@ -150,6 +168,7 @@ int main(int argc, char **argv)
         TEST_CASE(chosen_frames_are_read_from_a_file),
         TEST_CASE(small_pictures_are_enlarged_by_whole_factors),
         TEST_CASE(a_sheet_has_a_row_for_each_video),
+        TEST_CASE(a_grid_is_read_like_a_page),
         TEST_CASE(videos_beside_each_other_keep_their_time),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));

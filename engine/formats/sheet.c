@@ -74,6 +74,16 @@ tb_tensor *tb_sheet_rows(tb_tensor *const *rows, int count, tb_err *err)
     return sheet;
 }
 
+tb_tensor *tb_sheet_grid(const tb_tensor *images, int64_t columns, tb_err *err)
+{
+    const int64_t n = tb_tensor_dim(images, 0), w = columns_of(images), h = rows_of(images);
+    const int64_t down = (n + columns - 1) / columns, across = (n + down - 1) / down;
+    tb_tensor *sheet = new_dark(1, down * h, across * w, err);
+    for (int64_t i = 0; sheet && i < n; i++)
+        put(sheet, 0, i % across * w, i / across * h, images, i);
+    return sheet;
+}
+
 /* ------------------------------------------------------------------------------------- in time */
 
 /* The frame of a video that is seen at a moment. */

@@ -21,6 +21,10 @@ tb_tensor *tb_sheet_scaled(const tb_tensor *images, double scale, tb_err *err);
  */
 tb_tensor *tb_sheet_rows(tb_tensor *const *rows, int count, tb_err *err);
 
+/* One picture [1,H,W,3] of all frames, at most `columns` beside each other, as one reads; all but
+ * the last row are equally long. */
+tb_tensor *tb_sheet_grid(const tb_tensor *images, int64_t columns, tb_err *err);
+
 /* Videos beside each other, as time goes: the shorter ones wait at their last frame. fps: of each,
  * 0 for a picture. *rate: frames a second of the result, the highest of them but at most `limit`.
  */

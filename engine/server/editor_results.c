@@ -233,35 +233,64 @@ static void encode(tbs_task *t)
 static void reply_picture(tb_request *q, tbs_task *t)
 {
     const result_task *r = (result_task *)t;
-    char mime[20], etag[TB_KEY_HEX + 64];
+    const tb_preview_options *o = &r->preview;
+    char mime[20], etag[TB_KEY_HEX + 96];
     snprintf(mime, sizeof mime, "image/%s", strcmp(r->format, "jpg") == 0 ? "jpeg" : r->format);
-    snprintf(etag, sizeof etag, "%s-%lld-%d-%s", r->hex, (long long)r->preview.frame,
-             r->preview.max_side, r->format);
+    snprintf(etag, sizeof etag, "%s-%lld-%dx%d-%d-%d-%s", r->hex, (long long)o->frame, o->columns,
+             o->rows, o->max_side, o->min_side, r->format);
     tb_reply_header(q, "Cache-Control", forever);
     tb_reply_bytes(q, mime, etag, tb_tensor_data(r->picture), tb_tensor_bytes(r->picture));
+}
+
+static bool is_one_of(const char *word, const char *const *words)
+{
+    while (*words && strcmp(*words, word) != 0)
+        words++;
+    return *words != NULL;
+}
+
+/* A number of the query, 0 without it. */
+static int number_of(result_task *r, tb_request *q, const char *name, int most, const char *unit)
+{
+    const int64_t n = tb_request_query_int(q, name, 0);
+    if (n >= 0 && n <= most)
+        return (int)n;
+    tb_err_set(&r->t.err, TB_EINVAL, "%s must be 0..%d%s, got %lld", name, most, unit,
+               (long long)n);
+    return 0;
+}
+
+static void check_preview(result_task *r)
+{
+    static const char *const formats[] = { "jpg", "png", "webp", "gif", NULL };
+    const tb_preview_options *o = &r->preview;
+    tb_err *err = &r->t.err;
+    if (!is_one_of(r->format, formats))
+        tb_err_set(err, TB_EINVAL, "format must be jpg, png, webp or gif, got '%.20s'", r->format);
+    else if (o->frame < -2)
+        tb_err_set(err, TB_EINVAL, "frame must be -2 (all), -1 (the middle) or an index");
+    else if (o->frame == -2 && !o->columns && !is_one_of(r->format, formats + 2))
+        tb_err_set(err, TB_EINVAL, "all frames (frame=-2) come as webp or gif only");
 }
 
 static void get_preview(tb_server *s, tb_request *q)
 {
     result_task *r = new_result(s, q, false, encode);
     const char *format = tb_request_query(q, "format");
-    const int64_t size = tb_request_query_int(q, "size", 0);
-    r->preview.frame = tb_request_query_int(q, "frame", -1);
-    r->preview.max_side = (int)size;
+    r->preview = (tb_preview_options){
+        .frame = tb_request_query_int(q, "frame", -1),
+        .columns = number_of(r, q, "columns", 64, ""),
+        .rows = number_of(r, q, "rows", 64, ""),
+        .max_side = number_of(r, q, "size", 4096, " pixels"),
+        .min_side = number_of(r, q, "enlarge", 4096, " pixels"),
+    };
     snprintf(r->format, sizeof r->format, "%s",
              format && *format        ? format
              : r->preview.frame == -2 ? "webp"
                                       : "jpg");
     r->preview.format = r->format;
     r->t.reply = reply_picture;
-    if (strcmp(r->format, "jpg") && strcmp(r->format, "png") && strcmp(r->format, "webp"))
-        tb_err_set(&r->t.err, TB_EINVAL, "format must be jpg, png or webp, got '%.20s'", format);
-    else if (size < 0 || size > 4096)
-        tb_err_set(&r->t.err, TB_EINVAL, "size must be 0..4096 pixels, got %lld", (long long)size);
-    else if (r->preview.frame < -2)
-        tb_err_set(&r->t.err, TB_EINVAL, "frame must be -2 (all), -1 (the middle) or an index");
-    else if (r->preview.frame == -2 && strcmp(r->format, "webp"))
-        tb_err_set(&r->t.err, TB_EINVAL, "all frames (frame=-2) come as webp only");
+    check_preview(r);
     tbs_task_run(q, &r->t);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "formats/media.h"
+#include "formats/sheet.h"
 #include "models/latent_rgb.h"
 
 #define MAX_SIDE     512 /* pixels, as ComfyUI's previews */
@@ -16,6 +17,7 @@
 #define STILL_FPS    16  /* frames of an IMAGE have no rate of their own */
 #define LATENT_FPS   4   /* a latent frame stands for four of them */
 #define JPEG_QUALITY 90
+#define GIF_RATE     50 /* frames a second: browsers slow down what is faster */
 
 typedef enum kind { NOTHING, LATENT, IMAGE, MASK, MEDIA } kind;
 
@@ -234,14 +236,17 @@ static int64_t media_frames(const tb_tensor *bytes, double *fps)
     return st != TB_OK ? 0 : info.frames > 0 ? info.frames : 1;
 }
 
-static tb_tensor *media_images(const tb_tensor *bytes, int64_t first, int64_t count, tb_err *err)
+/* `spread`: count frames of all, from the first to the last; else those from `first` on. */
+static tb_tensor *media_images(const tb_tensor *bytes, bool spread, int64_t first, int64_t count,
+                               tb_err *err)
 {
     memory_file f;
     size_t size;
     const uint8_t *frame = webp_frame(bytes, &size);
     tb_tensor *file = frame ? webp_still(frame, size, err) : tb_tensor_ref(bytes), *images = NULL;
     if (file && open_memory(file, &f, err) == TB_OK) {
-        images = tb_media_read(f.path, first, count, NULL, NULL, err);
+        images = spread ? tb_media_read_spread(f.path, count, NULL, err)
+                        : tb_media_read(f.path, first, count, NULL, NULL, err);
         close(f.fd);
     }
     tb_tensor_unref(&file);
@@ -291,22 +296,46 @@ static tb_tensor *images_of(const sight *s, int64_t first, int64_t count, tb_err
     case LATENT: return tb_latent_rgb_apply(&s->map, s->tensor, first, count, err);
     case IMAGE: return some_frames(s->tensor, 3, first, count, err);
     case MASK: return some_frames(s->tensor, 1, first, count, err);
-    case MEDIA: return media_images(s->tensor, first, count, err);
+    case MEDIA: return media_images(s->tensor, false, first, count, err);
     }
     return NULL;
 }
 
-/* Within max_side; latents are enlarged to about their pixels. Consumes images. */
-static tb_tensor *fit_take(tb_tensor *images, bool latent, int max_side, tb_err *err)
+/* `count` of all `frames`, from the first to the last. */
+static tb_tensor *spread_of(const sight *s, int64_t frames, int64_t count, tb_err *err)
+{
+    tb_tensor *all = NULL;
+    if (s->kind == MEDIA)
+        return media_images(s->tensor, true, 0, count, err);
+    for (int64_t i = 0; i < count && err->status == TB_OK; i++) {
+        tb_tensor *one = images_of(s, tb_media_spread(frames, count, i), 1, err);
+        if (one && !all)
+            all = tb_tensor_new(
+                TB_F32, &TB_SHAPE(count, tb_tensor_dim(one, 1), tb_tensor_dim(one, 2), 3), err);
+        if (one && all)
+            memcpy(tb_tensor_f32_mut(all) + i * tb_tensor_count(one), tb_tensor_f32(one),
+                   tb_tensor_bytes(one));
+        tb_tensor_unref(&one);
+    }
+    if (err->status != TB_OK)
+        tb_tensor_unref(&all);
+    return all;
+}
+
+/* Within max_side; latents are enlarged to about their pixels, what is small as it is asked for.
+ * Consumes images. */
+static tb_tensor *fit_take(tb_tensor *images, bool latent, const tb_preview_options *o, tb_err *err)
 {
     if (!images)
         return NULL;
     const int64_t h = tb_tensor_dim(images, 1), w = tb_tensor_dim(images, 2), side = h > w ? h : w,
-                  room = max_side > 0 ? max_side : MAX_SIDE,
-                  full = latent ? side * LATENT_SCALE : side, wanted = full < room ? full : room;
+                  room = o->max_side > 0 ? o->max_side : MAX_SIDE,
+                  full = side * (latent ? LATENT_SCALE : tb_sheet_factor(w, h, o->min_side)),
+                  wanted = full < room ? full : room;
     const int64_t width = w * wanted / side, height = h * wanted / side;
-    tb_tensor *fitted = tb_media_resize(images, width > 0 ? width : 1, height > 0 ? height : 1,
-                                        wanted > side ? "bilinear" : "area", err);
+    const char *filter = wanted <= side ? "area" : wanted % side || latent ? "bilinear" : "nearest";
+    tb_tensor *fitted =
+        tb_media_resize(images, width > 0 ? width : 1, height > 0 ? height : 1, filter, err);
     tb_tensor_unref(&images);
     return fitted;
 }
@@ -319,9 +348,9 @@ static tb_status choose(const tb_preview_options *o, int64_t frames, int64_t *fi
     if (o->frame < -2 || o->frame >= frames)
         return tb_err_set(err, TB_EINVAL, "frame must be 0..%lld, got %lld", (long long)frames - 1,
                           (long long)o->frame);
-    if (all && frames > 1 && strcmp(o->format, "webp") != 0)
-        return tb_err_set(err, TB_EINVAL, "only webp shows all frames at once, got format '%s'",
-                          o->format);
+    if (all && frames > 1 && strcmp(o->format, "webp") != 0 && strcmp(o->format, "gif") != 0)
+        return tb_err_set(err, TB_EINVAL,
+                          "only webp and gif show all frames at once, got format '%s'", o->format);
     *first = all ? 0 : o->frame == -1 ? frames / 2 : o->frame;
     *count = all ? frames : 1;
     return TB_OK;
@@ -334,25 +363,42 @@ static bool is_animated(const sight *s)
     return s->kind == MEDIA && webp_frame(s->tensor, &size);
 }
 
+/* What the options ask for, in the size they ask for. *fps falls where the format needs it. */
+static tb_tensor *laid_out(const sight *s, int64_t frames, const tb_preview_options *o, double *fps,
+                           tb_err *err)
+{
+    const int64_t most = (int64_t)o->columns * (o->rows > 0 ? o->rows : 1);
+    int64_t first = 0, n = most < frames ? most : frames;
+    if (!o->columns && choose(o, frames, &first, &n, err) != TB_OK)
+        return NULL;
+    tb_tensor *some = o->columns ? spread_of(s, frames, n, err) : images_of(s, first, n, err);
+    tb_tensor *fitted = fit_take(some, s->kind == LATENT, o, err), *out = fitted;
+    if (fitted && o->columns)
+        out = tb_sheet_grid(fitted, o->columns, err);
+    else if (fitted && strcmp(o->format, "gif") == 0)
+        out = tb_sheet_beside(&fitted, &s->fps, 1, GIF_RATE, fps, err);
+    if (out != fitted)
+        tb_tensor_unref(&fitted);
+    return out;
+}
+
 tb_tensor *tb_preview_encode(tb_value *const *outputs, int count, const tb_preview_options *o,
                              tb_err *err)
 {
     sight s = first_sight(outputs, count);
     const int64_t frames = frames_of(&s);
-    int64_t first = 0, n = 0;
     if (!frames) {
         tb_err_set(err, TB_ENOTFOUND, "there is nothing to see in this result");
         return NULL;
     }
-    if (choose(o, frames, &first, &n, err) != TB_OK)
-        return NULL;
-    if (o->frame == -2 && strcmp(o->format, "webp") == 0 && is_animated(&s))
+    if (o->frame == -2 && !o->columns && strcmp(o->format, "webp") == 0 && is_animated(&s))
         return tb_tensor_ref(s.tensor);
-    tb_tensor *images = fit_take(images_of(&s, first, n, err), s.kind == LATENT, o->max_side, err);
+    double fps = s.fps;
+    tb_tensor *images = laid_out(&s, frames, o, &fps, err);
     if (!images)
         return NULL;
     const tb_media_options media = { .format = o->format,
-                                     .fps = s.fps,
+                                     .fps = fps,
                                      .quality = strcmp(o->format, "jpg") == 0 ? JPEG_QUALITY : 0 };
     tb_tensor *bytes = tb_media_encode(images, &media, NULL, err);
     tb_tensor_unref(&images);

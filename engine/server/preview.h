@@ -9,8 +9,10 @@
 
 typedef struct tb_preview_options {
     int64_t frame;      /* of the video or latent; -1: the middle one; -2: all, as one animation */
-    int max_side;       /* pixels; 0: 512. Never enlarged but for latents, which have few */
-    const char *format; /* "jpg", "png", "webp" (what all frames need) */
+    int columns, rows;  /* > 0: a contact sheet of so many frames, spread from first to last */
+    int max_side;       /* of a frame, in pixels; 0: 512 */
+    int min_side;       /* smaller frames are enlarged by a whole factor; 0: only latents are */
+    const char *format; /* "jpg", "png", "webp", "gif"; all frames need one of the last two */
 } tb_preview_options;
 
 /* Is there something to see in these outputs (LIST values, one an output)? Cheap. */

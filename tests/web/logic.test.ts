@@ -1,10 +1,11 @@
-// logic.test.ts - ports, search, fields and steps.
+// logic.test.ts - ports, search, fields, steps, and the forms of a result.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NodeType } from "../../web/src/api";
 import { findTypes } from "../../web/src/canvas/fuzzy";
 import { fieldKind, limits, parseNumber, randomSeed, stepped } from "../../web/src/fields/value";
+import { formsOf } from "../../web/src/panels/media";
 import { portFits } from "../../web/src/ports";
 import { cardsOf, cardTitle } from "../../web/src/scopes/steps";
 
@@ -102,4 +103,21 @@ test("cards: one a step, in order, columns along the links", () => {
     ],
   );
   assert.equal(cardTitle("step_02"), "step 2");
+});
+
+test("a stored video has other forms, a picture or a file that is not stored has none", () => {
+  const file = { node: "o", filename: "a/my.clip.mp4", subfolder: "", type: "output", kind: "video", url: "/view" };
+  const forms = formsOf({ ...file, key: "k1" });
+  assert.deepEqual(
+    forms.map(({ name, filename }) => [name, filename]),
+    [
+      ["GIF", "a/my.clip.gif"],
+      ["contact sheet", "a/my.clip_sheet.png"],
+    ],
+  );
+  assert.match(forms[0].url, /results\/k1\/preview\?frame=-2.*format=gif/);
+  assert.match(forms[1].url, /columns=4&rows=3/);
+  assert.equal(formsOf({ ...file, filename: "x.webp", kind: "animation", key: "k1" }).length, 2);
+  assert.deepEqual(formsOf(file), []);
+  assert.deepEqual(formsOf({ ...file, filename: "x.png", kind: "image", key: "k1" }), []);
 });

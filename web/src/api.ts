@@ -431,10 +431,24 @@ export const api = {
   evict: (key: string) => request<void>("DELETE", `results/${key}`),
   /** Down to so many bytes; without, to the cap; 0 leaves only what is pinned or in use. */
   gc: (bytes?: number) => request<{ freed: number }>("POST", "gc", { bytes }),
+  /** The bytes of a `previewUrl`. */
+  picture: async (url: string) => (await call("GET", url, undefined, {})).blob(),
 };
 
-/** A picture of a stored result; `frame` -1 is the middle one, -2 all of them, as animated WebP. */
-export function previewUrl(key: string, options: { frame?: number; size?: number; format?: string } = {}): string {
+export type PreviewOptions = {
+  /** -1: the middle one; -2: all of them, as animated WebP or GIF. */
+  frame?: number;
+  /** A contact sheet instead, of frames from the first to the last. */
+  columns?: number;
+  rows?: number;
+  /** The most pixels a side of a frame has; smaller ones are enlarged to `enlarge`. */
+  size?: number;
+  enlarge?: number;
+  format?: string;
+};
+
+/** A picture of a stored result. */
+export function previewUrl(key: string, options: PreviewOptions = {}): string {
   return `${root}results/${key}/preview${query(options)}`;
 }
 

@@ -4,6 +4,7 @@ import { api, ApiError, type GraphDocument, type GraphError, type Json, type Ope
 import { fitView } from "../canvas/viewport";
 import { ask } from "../dialogs/dialogs";
 import { announce, announceError } from "../page/announce";
+import { download } from "../page/download";
 import { dismiss, notify } from "../page/notices";
 import { log } from "../runs/log";
 import { currentDocument, edit, openDocument } from "./actions";
@@ -203,27 +204,20 @@ export async function save(): Promise<void> {
   }
 }
 
-function download(name: string, type: string, text: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
 const stem = () => session.get().origin.name.replace(/\.\w+$/, "");
 
 export async function downloadLua(): Promise<void> {
   try {
     const { source } = await api.lua(currentDocument(), session.get().origin.doc);
-    download(`${stem()}.lua`, "text/x-lua", source);
+    download(`${stem()}.lua`, new Blob([source], { type: "text/x-lua" }));
   } catch (reason) {
     tell("Not exported", reason);
   }
 }
 
 export function downloadApi(): void {
-  download(`${stem()}.json`, "application/json", `${JSON.stringify(toComfyApi(currentDoc()), null, 2)}\n`);
+  const text = `${JSON.stringify(toComfyApi(currentDoc()), null, 2)}\n`;
+  download(`${stem()}.json`, new Blob([text], { type: "application/json" }));
 }
 
 // ------------------------------------------------------------------------------------------------- graphs that are Lua

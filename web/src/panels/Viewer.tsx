@@ -1,5 +1,6 @@
 // Viewer.tsx - one result, large: play it, step through it, and get back to the graph that made it.
 
+import { useState } from "react";
 import type { GraphDocument, OutputFile, Run } from "../api";
 import { nodeType } from "../catalog";
 import { captionOf, reopenRun, runTitle } from "../runs/actions";
@@ -7,10 +8,11 @@ import { age } from "../runs/format";
 import { useHistory } from "../runs/history";
 import { Dialog } from "./Dialog";
 import { Icon } from "../icons";
-import { fileUrl, mainFile, mediaOf, viewable, type Media } from "./media";
+import { fileUrl, formsOf, mainFile, mediaOf, sheetUrl, viewable, type Media } from "./media";
 import { closeOverlay, openOverlay } from "./overlay";
 import { usePlayback } from "./playback";
 import { RunSelect } from "./RunSelect";
+import { SaveAs } from "./SaveAs";
 import { Transport, transportKey } from "./Transport";
 import { useRunDetail } from "./useDetail";
 import { runNodes, runSentence } from "./words";
@@ -74,19 +76,29 @@ function useNeighbours(run: Run, file: OutputFile) {
   return { newer: at > 0 ? items[at - 1] : undefined, older: at >= 0 ? items[at + 1] : undefined };
 }
 
+function Picture({ url, alt }: { url: string; alt: string }) {
+  return (
+    <div className="viewer-stage">
+      <img src={url} alt={alt} />
+    </div>
+  );
+}
+
 export function Viewer({ run, file }: { run: Run; file: OutputFile }) {
   const { value: detail } = useRunDetail(run.prompt_id);
   const { newer, older } = useNeighbours(run, file);
+  const [asSheet, setAsSheet] = useState(false);
   const media = mediaOf(file, detail?.document);
+  const hasForms = formsOf(file).length > 0;
   return (
     <Dialog title={captionOf(run)} className="viewer" onClose={closeOverlay}>
       <div className="viewer-columns">
-        {media.kind === "video" ? (
+        {asSheet && hasForms && file.key ? (
+          <Picture url={sheetUrl(file.key)} alt={`Frames of ${file.filename}, from the first to the last`} />
+        ) : media.kind === "video" ? (
           <Video key={media.url} media={media} />
         ) : (
-          <div className="viewer-stage">
-            <img src={media.url} alt={`${file.filename}, made by ${runTitle(run)}`} />
-          </div>
+          <Picture url={media.url} alt={`${file.filename}, made by ${runTitle(run)}`} />
         )}
         <div className="viewer-side">
           <Facts run={run} document={detail?.document} />
@@ -104,6 +116,13 @@ export function Viewer({ run, file }: { run: Run; file: OutputFile }) {
             <a className="button" href={fileUrl(file)} download={file.filename}>
               <Icon name="download" /> Download {file.filename}
             </a>
+            {hasForms && (
+              <label className="check">
+                <input type="checkbox" checked={asSheet} onChange={(event) => setAsSheet(event.target.checked)} />
+                show as contact sheet
+              </label>
+            )}
+            {hasForms && <SaveAs key={fileUrl(file)} file={file} />}
             <RunSelect
               label="Compare with"
               except={run.prompt_id}

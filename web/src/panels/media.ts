@@ -37,6 +37,28 @@ export function mediaOf(file: OutputFile, document?: GraphDocument): Media {
   };
 }
 
+/** Another form of a stored video. */
+export interface Form {
+  name: string;
+  filename: string;
+  url: string;
+}
+
+/** Frames of the whole video on one page; small ones are enlarged. */
+export const sheetUrl = (key: string) =>
+  previewUrl(key, { columns: 4, rows: 3, size: 480, enlarge: 192, format: "png" });
+
+/** None of a still picture, and none of what the store does not hold. */
+export function formsOf(file: OutputFile): Form[] {
+  if (!file.key || !(isVideo(file) || file.kind === "animation")) return [];
+  const stem = file.filename.replace(/\.\w+$/, "");
+  const gif = previewUrl(file.key, { frame: -2, size: 640, enlarge: 256, format: "gif" });
+  return [
+    { name: "GIF", filename: `${stem}.gif`, url: gif },
+    { name: "contact sheet", filename: `${stem}_sheet.png`, url: sheetUrl(file.key) },
+  ];
+}
+
 /** What there is to see of a run. Of a node that wrote several files, `result_url` and `key` mean the first. */
 export function viewable(run: Run): OutputFile[] {
   const files = run.outputs ?? [];

@@ -87,6 +87,7 @@ export function usePlayback(media: readonly Media[]): Playback {
       const first = videos.current[now.leader];
       if (first) {
         setFrame(Math.min(Math.floor(first.currentTime / now.frameTime(now.leader)), Math.max(now.frames - 1, 0)));
+        first.loop = true;
         for (const other of videos.current) if (other && other !== first) keepUp(other, first);
       }
       request = requestAnimationFrame(follow);
@@ -107,7 +108,11 @@ export function usePlayback(media: readonly Media[]): Playback {
 /** The shorter one waits at its end for the longer one to begin again. */
 function keepUp(video: HTMLVideoElement, leader: HTMLVideoElement): void {
   if (video.seeking || !Number.isFinite(video.duration)) return;
-  const wanted = Math.min(leader.currentTime, Math.max(video.duration - 0.01, 0));
+  video.loop = false;
+  const end = Math.max(video.duration - 0.01, 0);
+  const waits = leader.currentTime >= end;
+  const wanted = waits ? end : leader.currentTime;
   if (Math.abs(video.currentTime - wanted) > 0.06) video.currentTime = wanted;
-  if (video.paused && wanted < video.duration - 0.02) void video.play().catch(() => {});
+  if (waits) video.pause();
+  else if (video.paused) void video.play().catch(() => {});
 }
