@@ -75,6 +75,11 @@ part transformer train_dit.py --latents latents --minutes "$(share 0.65)" --out 
 wait
 
 part export export.py --dit dit.pt --vae decoder.pt --out "$out"
-part evaluation evaluate.py --folder "$out" --features features.pt --out evaluation.json
+# through the engine when it is built: 0.3 s a clip of 17x64x64 at 20 steps, 0.6 s in torch
+engine=()
+[ ! -x "$root/build/release/tubelet" ] || engine=(--tubelet "$root/build/release/tubelet")
+frechet=$(awk -v h="$hours" 'BEGIN { n = int(h * 500); print n < 200 ? 200 : n > 2000 ? 2000 : n }')
+part evaluation evaluate.py --folder "$out" "${engine[@]}" --threads 2 --features features.pt \
+    --frechet-clips "$frechet" --out evaluation.json
 part report report.py --work . --out report.md
 echo "$work/report.md"
