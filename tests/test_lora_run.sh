@@ -73,30 +73,37 @@ test_results_are_stored_by_content_and_strength() {
     differ half.safetensors moved_half.safetensors
 }
 
-# Both transformers are open at once: each step uses its own.
+# Two transformers are open at once, a third closes one of them: each step uses its own.
 test_models_with_and_without_stand_beside_each_other() {
-    cat >both.lua <<'END_LUA'
+    cat >beside.lua <<'END_LUA'
 local tb = require "tubelet"
 return tb.graph { build = function()
   local m = tb.load_model {}
-  local with = tb.load_lora { model = m.model, path = "star.safetensors" }
+  local models = { m.model, tb.load_lora { model = m.model, path = "star.safetensors" },
+                   tb.load_lora { model = m.model, path = "star.safetensors", strength = 0.5 } }
   local noise = tb.noise_init { model = m.model, size = "32x32", frames = 5 }
   local text = tb.text_encode { clip = m.clip, text = "a red ball" }
   local sigmas = tb.schedule { steps = 2 }
-  local function step(model, latent, i)
-    local v = tb.dit_step { model = model, latent = latent, conditioning = text, sigmas = sigmas, step = i }
-    return tb.sampler_step { latent = latent, velocity = v, sigmas = sigmas, step = i }
+  local latents, saved = { noise, noise, noise }, {}
+  for step = 0, 1 do
+    for i, model in ipairs(models) do
+      local v = tb.dit_step { model = model, latent = latents[i], conditioning = text, sigmas = sigmas, step = step }
+      latents[i] = tb.sampler_step { latent = latents[i], velocity = v, sigmas = sigmas, step = step }
+    end
   end
-  local a, b = step(m.model, noise, 0), step(with, noise, 0)
-  a, b = step(m.model, a, 1), step(with, b, 1)
-  return tb.save_tensor { value = a, path = "a.safetensors" }, tb.save_tensor { value = b, path = "b.safetensors" }
+  for i, latent in ipairs(latents) do
+    saved[i] = tb.save_tensor { value = latent, path = "beside_" .. i .. ".safetensors" }
+  end
+  return table.unpack(saved)
 end }
 END_LUA
-    expect 0 run both.lua --no-cache
-    latent one.safetensors "" --no-cache
-    latent two.safetensors "star.safetensors 1" --no-cache
-    same a.safetensors one.safetensors
-    same b.safetensors two.safetensors
+    expect 0 run beside.lua --no-cache
+    latent alone_1.safetensors "" --no-cache
+    latent alone_2.safetensors "star.safetensors 1" --no-cache
+    latent alone_3.safetensors "star.safetensors 0.5" --no-cache
+    for i in 1 2 3; do
+        same "beside_$i.safetensors" "alone_$i.safetensors"
+    done
 }
 
 test_the_graph_takes_several() {
