@@ -1,4 +1,6 @@
 /* test_comfy.c - ComfyUI's routes over HTTP: prompts, errors to the letter, queue and history. */
+#include <time.h>
+
 #include "base/log.h"
 #include "comfy_bench.h"
 #include "formats/media.h"
@@ -131,10 +133,18 @@ TEST(invalid_outputs_are_dropped_and_the_others_run)
     json_decref(j);
 }
 
+/* What this process has computed: others on the machine do not count. */
+static double busy_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 TEST(a_graph_full_of_errors_is_answered_soon)
 {
     tb_str s = TB_STR_INIT;
-    const double start = tb_clock_seconds();
+    const double start = busy_seconds();
     tb_str_add(&s, "{\"prompt\":{\"x\":{\"class_type\":\"t_num\",\"inputs\":{\"value\":-1}}");
     for (int i = 0; i < 3000; i++)
         tb_str_addf(&s,
@@ -145,7 +155,7 @@ TEST(a_graph_full_of_errors_is_answered_soon)
     tb_str_add(&s, "}}");
     CHECK_INT(client_call(&c, "POST", "/prompt", s.s), 400);
     CHECK(strstr(c.body.s, "prompt_outputs_failed_validation"));
-    CHECK(tb_clock_seconds() - start < 20);
+    CHECK(busy_seconds() - start < 20);
     tb_str_free(&s);
 }
 
