@@ -1,6 +1,6 @@
 -- two_stage.lua - two models share a run: the first takes the noisy steps, the second the rest.
 --
--- Makes:  a video, as Wan2.2 A14B's two experts do: --model DIR --model2 DIR/transformer_2 --switch 8.
+-- Makes:  a video. Wan2.2 A14B's two experts: --model DIR --model2 DIR/transformer_2 --steps 40 --switch 26.
 -- Memory: what `tubelet plan graphs/two_stage.lua` says; one model is in memory at a time where both do not fit.
 -- Time:   that of text_to_video, and opening the second model.
 

@@ -113,10 +113,14 @@ test_inpaint() {
         measure "$video" inpainted.png "$part"
         above 90 "the pixels of $part stay"
     done
-    measure "$video" inpainted.png 16,8,16,8
-    below 40 "the box is made anew"
-    measure "$video" inpainted.png 16,8,1,1
+    make inpaint other.png "${args[@]}" --seed 2 "${lossless[@]}"
+    measure other.png inpainted.png 16,8,16,8
+    below 60 "another seed makes something else in the box"
+    make inpaint hard.png "${args[@]}" --edge 0 "${lossless[@]}"
+    measure "$video" hard.png 16,8,16,1
     below 90 "the box grows to whole cells"
+    measure "$video" hard.png 0,0,16,32
+    above 90 "without an edge the next pixel stays"
     again inpaint --out inpainted.png "${args[@]}" "${lossless[@]}"
     make inpaint all.png --video "$video" --steps 2 --x 0 --y 0 --width 32 --height 32 "${lossless[@]}"
 }
@@ -142,6 +146,9 @@ test_outpaint() {
     measure "$video" wide.png 16,8,32,32 0,0
     below 90 "the input's border is mixed"
     again outpaint --out wide.png "${args[@]}" "${lossless[@]}"
+    make outpaint other.png "${args[@]}" --seed 2 "${lossless[@]}"
+    measure other.png wide.png 48,0,16,48
+    below 60 "another seed makes something else beside the input"
     make outpaint corner.png "${args[@]}" --x 0 --y 16 --edge 0 "${lossless[@]}"
     measure "$video" corner.png 0,16,32,32 0,0
     above 90 "the input is where it was placed"
