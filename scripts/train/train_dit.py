@@ -8,12 +8,14 @@ import argparse
 import os
 import numpy as np
 import torch
+import torch.nn.functional as F
 import masks
 import optim
 import text
 import wan
 import world
 from clock import Clock
+from features import HEADS, labels
 from latents import Latents
 from team import Team
 
@@ -38,7 +40,25 @@ def is_matrix(name, p):
     return p.dim() == 2 and "blocks." in name
 
 
-def flow_loss(model, features, x0, known):
+class Teller(torch.nn.Module):
+    """What a clip shows, told from the transformer's middle tokens: a second task, so that the words reach
+    the tokens early (a supervised form of representation alignment, Yu et al. 2024). Not exported.
+    """
+
+    def __init__(self, dim):
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(dim)
+        self.answers = torch.nn.Linear(dim, sum(len(v) for v in HEADS.values()))
+
+    def loss(self, tokens, scenes):
+        """Mean cross-entropy over all attributes; tokens [n,dim]."""
+        rows = [list(labels(s).values()) for s in scenes]
+        parts = self.answers(self.norm(tokens)).split([len(v) for v in HEADS.values()], 1)
+        want = torch.tensor(rows).unbind(1)
+        return sum(F.cross_entropy(p, w) for p, w in zip(parts, want)) / len(parts)
+
+
+def flow_loss(model, features, x0, known, tap=None):
     """Flow matching (Lipman et al. 2022): mean squared error of the velocity noise - x0 at
     (1 - s) x0 + s noise, over latents that are not given. x0 [n,16,t,h,w], known [n,1,t,h,w] 0 or 1.
     """
@@ -48,9 +68,13 @@ def flow_loss(model, features, x0, known):
     s, noise = sigma.view(-1, 1, 1, 1, 1), torch.randn_like(x0)
     x = torch.cat([(1 - s) * x0 + s * noise, known.expand(-1, 4, -1, -1, -1), known * x0], 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        v = model(x, sigma * 1000, features).float()
+        v, middle = (
+            model(x, sigma * 1000, features, tap)
+            if tap
+            else (model(x, sigma * 1000, features), None)
+        )
     wanted = (1 - known).expand_as(x0)
-    return ((v - (noise - x0)) ** 2 * wanted).sum() / wanted.sum().clamp(min=1)
+    return ((v.float() - (noise - x0)) ** 2 * wanted).sum() / wanted.sum().clamp(min=1), middle
 
 
 class Trainer:
@@ -65,21 +89,24 @@ class Trainer:
         self.model, self.encoder = wan.DiT(**self.config), wan.TextEncoder(len(self.tokenizer))
         torch.nn.init.zeros_(self.model.time_projection[1].weight)
         if a.start and not saved:
-            self.begin_with(torch.load(a.start)["model"])
-        self.both = torch.nn.ModuleDict(dict(model=self.model, encoder=self.encoder))
+            self.begin_with(torch.load(a.start))
+        self.teller, self.tell = Teller(self.config["dim"]), a.tell
+        parts = dict(model=self.model, encoder=self.encoder, teller=self.teller)
+        self.parts = torch.nn.ModuleDict(parts)
         if saved:
-            self.both.load_state_dict(saved["weights"])
-        named = list(self.both.named_parameters())
+            self.parts.load_state_dict(saved["weights"])
+        named = list(self.parts.named_parameters())
         self.optimiser = optim.Optimiser(named, is_matrix, a.lr, a.lr / 10, 0.998)
         self.seen, self.before = saved.get("seen", 0), saved.get("minutes", 0.0)
         if saved:
             self.optimiser.load(saved["optimiser"])
 
-    def begin_with(self, weights):
-        """Takes over the weights of another model where names and shapes are the same."""
-        own = self.model.state_dict()
-        own.update({k: w for k, w in weights.items() if k in own and own[k].shape == w.shape})
-        self.model.load_state_dict(own)
+    def begin_with(self, saved):
+        """Takes over the weights of another training where names and shapes are the same."""
+        for module, weights in ((self.model, saved["model"]), (self.encoder, saved["encoder"])):
+            own = module.state_dict()
+            own.update({k: w for k, w in weights.items() if k in own and own[k].shape == w.shape})
+            module.load_state_dict(own)
 
     def loss(self, rng, z, scenes):
         shape = (1, -1, 1, 1, 1)
@@ -87,14 +114,17 @@ class Trainer:
         captions = ["" if rng.random() < 0.1 else world.describe(s, rng)[0] for s in scenes]
         known = np.stack([masks.known(rng, *x0.shape[2:]) for _ in scenes])
         features = self.encoder(*tokens(self.tokenizer, captions))
-        return flow_loss(self.model, features, x0, torch.from_numpy(known)[:, None])
+        known = torch.from_numpy(known)[:, None]
+        tap = len(self.model.blocks) * 5 // 8 if self.tell else None
+        loss, middle = flow_loss(self.model, features, x0, known, tap)
+        return loss, self.tell * self.teller.loss(middle.float(), scenes) if self.tell else 0 * loss
 
     def save(self, minutes):
-        mean = {k: self.optimiser.average.get(k, w) for k, w in self.both.state_dict().items()}
+        mean = {k: self.optimiser.average.get(k, w) for k, w in self.parts.state_dict().items()}
         part = lambda head: {k[len(head) :]: w for k, w in mean.items() if k.startswith(head)}
         state = dict(config=self.config, mean=self.mean, std=self.std, seen=self.seen)
         state |= dict(model=part("model."), encoder=part("encoder."), minutes=minutes)
-        state |= dict(weights=self.both.state_dict(), optimiser=self.optimiser.state())
+        state |= dict(weights=self.parts.state_dict(), optimiser=self.optimiser.state())
         torch.save(state, self.out + ".part")
         os.replace(self.out + ".part", self.out)
 
@@ -117,8 +147,8 @@ def work(a, trainer, data, team, rank):
     rng, clock, step, losses = np.random.default_rng(), Clock(a.minutes, 180, trainer.before), 0, []
     while True:
         z, scenes = batch(rng, data)
-        loss = trainer.loss(rng, z, scenes)
-        loss.backward()
+        loss, told = trainer.loss(rng, z, scenes)
+        (loss + told).backward()
         count, share = team.share(len(z), rate(a, trainer, clock, step))
         if share < 0:
             break
@@ -140,7 +170,7 @@ def train(a):
     torch.set_num_threads(1)
     data = Latents(a.latents)
     trainer = Trainer(a, data)
-    team = Team(a.workers, trainer.both.parameters())
+    team = Team(a.workers, trainer.parts.parameters())
     team.start(lambda rank: work(a, trainer, data, team, rank))
 
 
@@ -155,6 +185,7 @@ def arguments():
     ap.add_argument(
         "--lr", type=float, default=0.02, help="of matrices; a tenth of it for the rest"
     )
+    ap.add_argument("--tell", type=float, default=0.3, help="weight of telling what a clip shows")
     ap.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     ap.add_argument("--dim", type=int, default=192)
     ap.add_argument("--layers", type=int, default=8)

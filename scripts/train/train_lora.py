@@ -50,7 +50,9 @@ class Model:
     def loss(self, rng, z, captions):
         features = self.encoder(*train_dit.tokens(self.tokenizer, captions))
         known = np.stack([masks.known(rng, *z.shape[2:]) for _ in captions])
-        return train_dit.flow_loss(self.dit, features, torch.from_numpy(z), torch.from_numpy(known)[:, None])
+        return train_dit.flow_loss(
+            self.dit, features, torch.from_numpy(z), torch.from_numpy(known)[:, None]
+        )[0]
 
 
 # ----------------------------------------------------------------------------------------- LoRA
@@ -66,7 +68,9 @@ class Adapted(nn.Module):
         self.up = nn.Parameter(torch.zeros(linear.out_features, rank))
 
     def forward(self, x):
-        return self.linear(x) + nn.functional.linear(nn.functional.linear(x, self.down), self.up * self.scale)
+        return self.linear(x) + nn.functional.linear(
+            nn.functional.linear(x, self.down), self.up * self.scale
+        )
 
 
 def adapt(dit, rank, alpha):
@@ -155,7 +159,10 @@ def train(model, adapted, clips, a, clock, rng):
         losses.append(loss.item())
         step, seen = step + 1, seen + len(z)
         if step % 100 == 0:
-            print(f"{clock.minutes():.1f} min seen {seen} loss {np.mean(losses[-100:]):.4f}", flush=True)
+            print(
+                f"{clock.minutes():.1f} min seen {seen} loss {np.mean(losses[-100:]):.4f}",
+                flush=True,
+            )
         if clock.save_is_due():
             write(adapted, a)
     return f"{step} steps, {seen} samples"
@@ -190,7 +197,9 @@ def main():
     seen = train(model, adapted, clips, a, clock, rng)
     write(adapted, a)
     for k, v in kept.items():
-        print(f"loss on {k} clips kept apart: {before[k]:.4f} before, {kept_loss(model, *v):.4f} after")
+        print(
+            f"loss on {k} clips kept apart: {before[k]:.4f} before, {kept_loss(model, *v):.4f} after"
+        )
     print(f"{seen}; {a.out} has {os.path.getsize(a.out)} bytes")
 
 

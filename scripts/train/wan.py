@@ -444,7 +444,8 @@ class DiT(nn.Module):
         self.blocks = nn.ModuleList([Block(dim, ffn, heads) for _ in range(layers)])
         self.head = Head(dim, out_dim * 4)
 
-    def forward(self, x, time, text):
+    def forward(self, x, time, text, tap=None):
+        """With `tap`, also the mean of the tokens behind so many blocks, [b,dim]."""
         b, _, t, h, w = x.shape
         grid = (t, h // 2, w // 2)
         tokens = self.patch_embedding(x).flatten(2).transpose(1, 2)
@@ -453,7 +454,10 @@ class DiT(nn.Module):
         e = self.time_embedding(torch.cat([phase.cos(), phase.sin()], 1)).float()
         e6 = self.time_projection(e).float().unflatten(1, (6, self.dim))
         context, angle = self.text_embedding(text), rope_table(self.dim // self.heads, grid)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             tokens = block(tokens, e6, context, angle)
+            if i + 1 == tap:
+                told = tokens.mean(1)
         y = self.head(tokens, e).reshape(b, *grid, 1, 2, 2, self.out_dim)
-        return y.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(b, self.out_dim, t, h, w)
+        y = y.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(b, self.out_dim, t, h, w)
+        return y if tap is None else (y, told)
