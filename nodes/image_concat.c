@@ -20,16 +20,33 @@ static const tb_output_def outputs[] = {
     { 0 },
 };
 
+static int axis_of(const params *p)
+{
+    return p->axis[0] == 'f' ? 0 : p->axis[0] == 'h' ? 1 : 2;
+}
+
+static tb_status plan(tb_job *job, const void *vp, tb_err *err)
+{
+    const params *p = vp;
+    tb_shape a, b;
+    (void)err;
+    if (!tb_job_plan_known(job, "axis") || !tb_job_plan_shape(job, "a", &a) ||
+        !tb_job_plan_shape(job, "b", &b) || a.n != 4 || b.n != 4)
+        return TB_OK;
+    a.d[axis_of(p)] += b.d[axis_of(p)];
+    tb_job_plan_output(job, 0, TB_F32, &a);
+    return TB_OK;
+}
+
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
-    const int axis = p->axis[0] == 'f' ? 0 : p->axis[0] == 'h' ? 1 : 2;
     const tb_shape any = TB_SHAPE(-1, -1, -1, 3);
     const tb_tensor *both[2] = {
         tb_value_want(p->a, NULL, &any, "a must be IMAGE f32 [frames,height,width,3]", err),
         tb_value_want(p->b, NULL, &any, "b must be IMAGE f32 [frames,height,width,3]", err),
     };
-    tb_tensor *out = both[0] && both[1] ? tb_tensor_concat(both, 2, axis, err) : NULL;
+    tb_tensor *out = both[0] && both[1] ? tb_tensor_concat(both, 2, axis_of(p), err) : NULL;
     if (!out)
         return err->status;
     tb_job_set_take(job, 0, tb_value_tensor_take(out));
@@ -47,6 +64,7 @@ const tb_node_def tb_node_image_concat = {
     .params_size = sizeof(params),
     .inputs = inputs,
     .outputs = outputs,
+    .plan = plan,
     .run = run,
     .example =
         "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"

@@ -22,13 +22,31 @@ static const tb_output_def outputs[] = {
     { 0 },
 };
 
+static int axis_of(const params *p)
+{
+    return p->axis[0] == 'f' ? 0 : p->axis[0] == 'h' ? 1 : 2;
+}
+
+static tb_status plan(tb_job *job, const void *vp, tb_err *err)
+{
+    const params *p = vp;
+    tb_shape shape;
+    if (!tb_job_plan_shape(job, "image", &shape) || shape.n != 4 ||
+        !tb_job_plan_known(job, "axis") || !tb_job_plan_known(job, "start") ||
+        !tb_job_plan_known(job, "count"))
+        return TB_OK;
+    TB_TRY(tb_shape_slice(&shape, axis_of(p), p->axis, p->start, p->count, err));
+    tb_job_plan_output(job, 0, TB_F32, &shape);
+    return TB_OK;
+}
+
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
-    const int axis = p->axis[0] == 'f' ? 0 : p->axis[0] == 'h' ? 1 : 2;
     const tb_tensor *image = tb_value_want(p->image, NULL, &TB_SHAPE(-1, -1, -1, 3),
                                            "image must be IMAGE f32 [frames,height,width,3]", err);
-    tb_tensor *out = image ? tb_tensor_slice(image, axis, p->axis, p->start, p->count, err) : NULL;
+    tb_tensor *out =
+        image ? tb_tensor_slice(image, axis_of(p), p->axis, p->start, p->count, err) : NULL;
     if (!out)
         return err->status;
     tb_job_set_take(job, 0, tb_value_tensor_take(out));
@@ -46,6 +64,7 @@ const tb_node_def tb_node_image_slice = {
     .params_size = sizeof(params),
     .inputs = inputs,
     .outputs = outputs,
+    .plan = plan,
     .run = run,
     .example =
         "local picture = tb.load_image { path = \"docs/frames.png\", width = 32, height = 32 }\n"

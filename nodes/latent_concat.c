@@ -19,11 +19,28 @@ static const tb_output_def outputs[] = {
     { 0 },
 };
 
+static int axis_of(const params *p)
+{
+    return p->axis[0] == 'c' ? 0 : p->axis[0] == 'f' ? 1 : p->axis[0] == 'h' ? 2 : 3;
+}
+
+static tb_status plan(tb_job *job, const void *vp, tb_err *err)
+{
+    const params *p = vp;
+    tb_shape a, b;
+    (void)err;
+    if (!tb_job_plan_known(job, "axis") || !tb_job_plan_shape(job, "a", &a) ||
+        !tb_job_plan_shape(job, "b", &b) || a.n != 4 || b.n != 4)
+        return TB_OK;
+    a.d[axis_of(p)] += b.d[axis_of(p)];
+    tb_job_plan_output(job, 0, TB_F32, &a);
+    return TB_OK;
+}
+
 static tb_tensor *concat(void *ctx, const tb_tensor *const *in, int n, tb_err *err)
 {
     const params *p = ctx;
-    const int axis = p->axis[0] == 'c' ? 0 : p->axis[0] == 'f' ? 1 : p->axis[0] == 'h' ? 2 : 3;
-    return tb_tensor_concat(in, n, axis, err);
+    return tb_tensor_concat(in, n, axis_of(p), err);
 }
 
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
@@ -53,6 +70,7 @@ const tb_node_def tb_node_latent_concat = {
     .params_size = sizeof(params),
     .inputs = inputs,
     .outputs = outputs,
+    .plan = plan,
     .run = run,
     .example =
         "local m = tb.load_model {}\n"

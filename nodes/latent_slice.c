@@ -22,12 +22,29 @@ static const tb_output_def outputs[] = {
     { 0 },
 };
 
+static int axis_of(const params *p)
+{
+    return p->axis[0] == 'c' ? 0 : p->axis[0] == 'f' ? 1 : p->axis[0] == 'h' ? 2 : 3;
+}
+
+static tb_status plan(tb_job *job, const void *vp, tb_err *err)
+{
+    const params *p = vp;
+    tb_shape shape;
+    if (!tb_job_plan_shape(job, "latent", &shape) || shape.n != 4 ||
+        !tb_job_plan_known(job, "axis") || !tb_job_plan_known(job, "start") ||
+        !tb_job_plan_known(job, "count"))
+        return TB_OK;
+    TB_TRY(tb_shape_slice(&shape, axis_of(p), p->axis, p->start, p->count, err));
+    tb_job_plan_output(job, 0, TB_F32, &shape);
+    return TB_OK;
+}
+
 static tb_tensor *slice(void *ctx, const tb_tensor *const *in, int n, tb_err *err)
 {
     const params *p = ctx;
     (void)n;
-    const int axis = p->axis[0] == 'c' ? 0 : p->axis[0] == 'f' ? 1 : p->axis[0] == 'h' ? 2 : 3;
-    return tb_tensor_slice(in[0], axis, p->axis, p->start, p->count, err);
+    return tb_tensor_slice(in[0], axis_of(p), p->axis, p->start, p->count, err);
 }
 
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
@@ -55,6 +72,7 @@ const tb_node_def tb_node_latent_slice = {
     .params_size = sizeof(params),
     .inputs = inputs,
     .outputs = outputs,
+    .plan = plan,
     .run = run,
     .example = "local m = tb.load_model {}\n"
                "local x = tb.noise_init { model = m.model, size = \"32x32\", frames = 5 }\n"

@@ -19,24 +19,30 @@ static split split_at(const tb_tensor *t, int axis)
     return s;
 }
 
+tb_status tb_shape_slice(tb_shape *shape, int axis, const char *axis_name, int64_t start,
+                         int64_t count, tb_err *err)
+{
+    const int64_t size = shape->d[axis];
+    if (start < -size || start >= size)
+        return tb_err_set(err, TB_EINVAL, "start must be %lld..%lld for %lld along %s, got %lld",
+                          -(long long)size, (long long)size - 1, (long long)size, axis_name,
+                          (long long)start);
+    const int64_t from = start < 0 ? start + size : start, left = size - from;
+    if (count < 0 || count > left)
+        return tb_err_set(
+            err, TB_EINVAL, "count must be 0..%lld from %lld of %lld along %s on, got %lld",
+            (long long)left, (long long)from, (long long)size, axis_name, (long long)count);
+    shape->d[axis] = count ? count : left;
+    return TB_OK;
+}
+
 tb_tensor *tb_tensor_slice(const tb_tensor *t, int axis, const char *axis_name, int64_t start,
                            int64_t count, tb_err *err)
 {
-    const int64_t size = tb_tensor_dim(t, axis);
-    if (start < -size || start >= size) {
-        tb_err_set(err, TB_EINVAL, "start must be %lld..%lld for %lld along %s, got %lld",
-                   -(long long)size, (long long)size - 1, (long long)size, axis_name,
-                   (long long)start);
-        return NULL;
-    }
-    const int64_t from = start < 0 ? start + size : start, left = size - from;
-    if (count < 0 || count > left) {
-        tb_err_set(err, TB_EINVAL, "count must be 0..%lld from %lld of %lld along %s on, got %lld",
-                   (long long)left, (long long)from, (long long)size, axis_name, (long long)count);
-        return NULL;
-    }
     tb_shape shape = *tb_tensor_shape(t);
-    shape.d[axis] = count ? count : left;
+    if (tb_shape_slice(&shape, axis, axis_name, start, count, err) != TB_OK)
+        return NULL;
+    const int64_t from = start < 0 ? start + tb_tensor_dim(t, axis) : start;
     tb_tensor *out = tb_tensor_new(tb_tensor_dtype(t), &shape, err);
     if (!out)
         return NULL;

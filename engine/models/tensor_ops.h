@@ -11,6 +11,9 @@
  * means to the end. axis_name is for the message. */
 tb_tensor *tb_tensor_slice(const tb_tensor *t, int axis, const char *axis_name, int64_t start,
                            int64_t count, tb_err *err);
+/* The shape of that slice, or why there is none: for plan functions. */
+tb_status tb_shape_slice(tb_shape *shape, int axis, const char *axis_name, int64_t start,
+                         int64_t count, tb_err *err);
 /* Items start .. start + count - 1 of an axis that runs in a circle: behind its last item comes the
  * first. Any start; count >= 1. */
 tb_tensor *tb_tensor_ring(const tb_tensor *t, int axis, int64_t start, int64_t count, tb_err *err);
