@@ -210,4 +210,23 @@ test_contact_sheet() {
     refuses "the braces of the template do not match at 'a {red ball'" contact_sheet --prompts "a {red ball"
 }
 
+# A model that cannot be shown what is known, as Wan2.1 T2V: the sampler holds it.
+test_a_model_without_channels_for_known_latents() {
+    command -v python3 >/dev/null || return 0
+    cp -r "$tiny" t2v
+    chmod -R u+w t2v
+    python3 "$root/tests/plain_t2v.py" t2v
+    expect 0 model show t2v
+    grep -qE '^family +Wan T2V$' "$out" || fail "the cut model is $(grep family "$out")"
+    local args=(--video "$video" --steps 2 --x 16 --y 8 --width 16 --height 8 --edge 0 --model t2v "${lossless[@]}")
+    make inpaint held.png "${args[@]}"
+    measure "$video" held.png 0,0,16,32
+    above 90 "the pixels beside the box stay"
+    make inpaint held2.png "${args[@]}" --seed 2
+    measure held2.png held.png 16,8,16,8
+    below 60 "another seed makes something else in the box"
+    make video_to_video held.png --video "$video" --steps 2 --model t2v "${lossless[@]}"
+    make outpaint held.png --video "$video" --canvas 48x32 --steps 2 --model t2v "${lossless[@]}"
+}
+
 run_tests
