@@ -1,6 +1,6 @@
 """Trains a LoRA that teaches a finished model a shape it has never seen, and writes it in the public format.
 
-    python3 train_lora.py --model examples/tiny --minutes 6 --out examples/tiny/lora/star.safetensors
+    python3 train_lora.py --model examples/tiny --minutes 12 --out examples/tiny/lora/star.safetensors
 
 The model's own weights stay as they are: each linear layer of its attentions and feed-forwards gets
 scale * B A x beside W x (Hu et al. 2021), and flow matching trains A and B alone, on clips of the new shape
@@ -173,7 +173,7 @@ def arguments():
     ap.add_argument("--model", default="examples/tiny", help="the finished model's folder")
     ap.add_argument("--out", default="star.safetensors")
     ap.add_argument("--shape", default="star", choices=world.EXTRA_SHAPES)
-    ap.add_argument("--minutes", type=float, default=6)
+    ap.add_argument("--minutes", type=float, default=12)
     ap.add_argument("--rank", type=int, default=8)
     ap.add_argument("--alpha", type=float, default=8.0)
     ap.add_argument("--lr", type=float, default=3e-3)
