@@ -153,7 +153,7 @@ for pan in "a 0 9" "b 2 12" "short 0 4"; do
     expect 0 run --no-store pan.lua --picture "$name.png" --frames "$frames" --out "$name.mp4"
 done
 small=(--size 32x32 --steps 2)
-moving=(--steps 4 --cfg 1 --prompt "a small blue cube moves left on the snow at sunset")
+moving=(--steps 4 --cfg 1 --prompt "a large red ball on the grass by day, the camera zooms in")
 turning=(--steps 4 --cfg 1 --prompt "a large yellow cone spins on the sand by day" --frames 37 --window 17)
 story=("${small[@]}" --frames 33 --window 17 --overlap 4)
 make forward.mp4 "21 32x32" extend_forward --video a.mp4 "${small[@]}"
@@ -194,7 +194,7 @@ test_known_frames_are_seen() {
         read -r name at beside <<<"$pair"
         near=$(measure psnr "$name.mp4" "$at" plain.mp4.safetensors "$beside" 1)
         far=$(measure psnr "$name.mp4" "$at" long.mp4.safetensors "$beside" 1)
-        [ "$near" -gt $((far + 3)) ] || fail "$name: the new frame is $near dB from the known one beside it, $far dB from another video's"
+        [ "$near" -gt $((far + 1)) ] || fail "$name: the new frame is $near dB from the known one beside it, $far dB from another video's"
     done
 }
 
@@ -203,7 +203,7 @@ test_loop() {
     local seam plain
     seam=$(measure seam loop.mp4 0)
     plain=$(measure seam plain.mp4 0)
-    [ "$seam" -le 250 ] || fail "the step from the last frame to the first is $seam % of the usual one"
+    [ "$seam" -le 200 ] || fail "the step from the last frame to the first is $seam % of the usual one"
     [ "$plain" -gt "$seam" ] || fail "a video that is no loop has a step of $plain %, the loop one of $seam %"
 }
 
