@@ -20,15 +20,13 @@ OF_SCENES = {
     "camera": world.CAMERAS,
     "relation": list(world.RELATIONS),
 }
-# the order in which what is open is found: what fills the picture first
 ORDER = "camera ground sky relation motion colour colour2 shape shape2 size size2".split()
+# what is open is found in this order, the values of one group together: what fills the picture first
+GROUPS = [("ground",), ("sky",), ("relation",), ("motion", "size"), ("colour",), ("shape", "size")]
+GROUPS += [("colour2",), ("shape2", "size2")]
 IN_TIME = {"motion", "camera"}  # not to be told from one frame
-TURNS = {
-    "motion",
-    "shape",
-    "shape2",
-    "relation",
-}  # the phase of the best rendering differs with these
+# the phase of the best rendering differs with these
+TURNS = {"motion", "shape", "shape2", "relation"}
 COUPLED = {"motion": ["size"], "shape": ["size"], "shape2": ["size2"], "size": ["motion"]}
 COARSE_PHASES = (np.arange(12) + 0.5) / 12
 SAME = 8 * 12.0  # renderings that differ by less (root of the sum of squares) count as the same
@@ -139,13 +137,18 @@ class Judge:
 
     def __init__(self, clip, scene, mentioned):
         frames = len(clip)
-        self.clip, self.scene, self.single = clip, scene, frames == 1
+        self.clip, self.single = clip, frames == 1
         self.coarse = Sight(clip, max(1, (frames - 1) // 4), half=True)
         self.fine = Sight(clip, max(1, (frames - 1) // 8), half=False)
         self.open = [k for k in attributes(scene) if k not in mentioned]
         self.asked = [k for k in attributes(scene) if k in mentioned]
         if self.single:
             self.asked = [k for k in self.asked if k not in IN_TIME]
+        # nothing is known but what the caption told
+        self.scene = dict(scene, phase=0.5)
+        for key in self.open:
+            self.scene = with_value(self.scene, key, options(scene, key)[0])
+        self.found = self.scene
 
     def sweep(self, scene, phases=COARSE_PHASES):
         """The scene at the best of some phases, seen coarsely."""
@@ -165,19 +168,22 @@ class Judge:
             scene = self.sweep(scene)
         return self.refine(scene, self.coarse, (1 / 24, 1 / 48))
 
-    def choose(self, scene, key):
-        """The scene with the value of `key` that looks nearest coarsely."""
-        tried = (with_value(scene, key, v) for v in options(scene, key))
-        turned = (self.settle(s, key in TURNS) for s in tried)
+    def choose(self, scene, *keys):
+        """The scene with the values of `keys`, together, that look nearest coarsely."""
+        tried = [scene]
+        for key in keys:
+            tried = [with_value(s, key, v) for s in tried for v in options(s, key)]
+        turned = (self.settle(s, not TURNS.isdisjoint(keys)) for s in tried)
         return min(turned, key=self.coarse.distance)
 
     def start(self):
         """What the caption says, and the nearest of what it leaves open."""
         scene = self.open_start()
+        groups = [[k for k in g if k in self.open] for g in GROUPS]
         for _ in range(3):
             before = name_of(scene)
-            for key in self.open:
-                scene = self.choose(scene, key)
+            for group in filter(None, groups):
+                scene = self.choose(scene, *group)
             if name_of(scene)[:-1] == before[:-1]:
                 break
         return self.refine(scene, self.fine, (1 / 64, 1 / 128))
@@ -219,11 +225,12 @@ class Judge:
         close = [self.refine(s, self.fine, steps) for s in mine + rivals]
         return min(close, key=self.fine.distance), close[0]
 
-    def alike(self, a, b):
-        """Whether two scenes give the same pixels at this size and length, but for what noise hides."""
-        frames, height, width = self.clip.shape[:3]
-        a, b = (world.clip(s, frames, height, width).astype(np.float64) for s in (a, b))
-        return np.sqrt(np.sum((a - b) ** 2)) < SAME
+    def alike(self, a, b, only=None):
+        """Whether two scenes (of the second perhaps one object only) give the same pixels at this size
+        and length, but for what noise hides."""
+        shape = self.clip.shape[:3]
+        difference = world.clip(a, *shape).astype(np.float64) - world.clip(b, *shape, only=only)
+        return np.sqrt(np.sum(difference**2)) < SAME
 
     def verdicts(self):
         """{attribute: the value seen}; the prompted value where it gives the same pixels."""
@@ -247,12 +254,11 @@ class Judge:
     # -------------------------------------------------------------------------- one object or two
 
     def count(self, scene):
-        if len(scene["objects"]) == 2:
-            both, single = self.fine.distance(scene), [
-                self.fine.distance(scene, only=i) for i in (0, 1)
-            ]
-            return 2 if both <= min(single) else 1
-        return 2 if self.fine.distance(self.with_second(scene)) < self.fine.distance(scene) else 1
+        both = self.fine.distance(scene)
+        if len(scene["objects"]) == 1:
+            return 2 if self.fine.distance(self.with_second(scene)) < both else 1
+        nearer = [i for i in (0, 1) if self.fine.distance(scene, only=i) < both]
+        return 2 if all(self.alike(scene, scene, only=i) for i in nearer) else 1
 
     def with_second(self, scene):
         """The nearest scene with a second object beside the one there is."""
