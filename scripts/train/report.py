@@ -1,6 +1,6 @@
 """Writes a page about a training: what evaluate.py measured, curves of the logs, sample frames.
 
-    python3 report.py --work build/train/work --out report.md
+    python3 report.py --work build/train/run --out report.md
     python3 report.py --scaling small.json medium.json large.json --out report.md
 
 --work holds evaluation.json and the logs of train.sh; pictures go beside the page. --scaling takes

@@ -1,7 +1,8 @@
 """Samples clips from a trained model with plain Euler steps.
 
     python3 sample.py --sheet sheet.png --prompt "a large red ball bounces on the grass by day" ...
-    python3 sample.py --reference reference.safetensors    (everything of one run, to compare with)
+    python3 sample.py --reference reference.safetensors    (everything of one run, to compare with;
+                                                            with --known 1, of one that goes on)
 """
 import argparse
 import json
@@ -12,6 +13,7 @@ import export
 import text
 import train_dit
 import wan
+import world
 from pictures import png
 
 
@@ -86,12 +88,24 @@ def write_sheet(path, video):
     png(path, np.ascontiguousarray(rows.repeat(2, 0).repeat(2, 1)))
 
 
-def write_reference(path, a, states, ids, features, video):
+def write_reference(path, a, states, ids, features, video, given):
     latents = {f"latent.{i}": s for i, s in enumerate(states)}
     schedule = sigmas(a.steps, a.shift)
     tensors = dict(ids=ids.int(), text=features, sigmas=schedule, video=video, **latents)
+    if given:
+        tensors |= dict(mask=given[0], known=given[0].view(1, -1, 1, 1) * given[1])
     meta = dict(prompt=a.prompt[0], steps=a.steps, cfg=a.cfg, shift=a.shift, sampler="euler")
     export.write(path, tensors, meta)
+
+
+def given_frames(codec, mean, std, a, shape):
+    """(mask [t], known [16,t,h,w]): the first a.known latent frames of a rendered clip."""
+    scene = world.random_scene(np.random.default_rng(a.seed))
+    clip = world.clip(scene, 4 * shape[0] - 3, 8 * shape[1], 8 * shape[2])
+    x = torch.from_numpy(clip).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    axes = (1, -1, 1, 1, 1)
+    z = (codec.encode(x)[0] - mean.view(axes)) / std.view(axes)
+    return (torch.arange(shape[0]) < a.known).float(), z[0]
 
 
 def arguments():
@@ -106,6 +120,9 @@ def arguments():
     ap.add_argument("--cfg", type=float, default=3.0)
     ap.add_argument("--shift", type=float, default=3.0)
     ap.add_argument("--seed", type=int, default=0)
+    ap.add_argument(
+        "--known", type=int, default=0, help="latent frames given, from a rendered clip"
+    )
     ap.add_argument("--sheet", help="write frames of every prompt to this PNG")
     ap.add_argument(
         "--reference", help="write the first prompt's whole run to this safetensors file"
@@ -121,12 +138,13 @@ def main():
     prompts = a.prompt[:1] if a.reference else a.prompt
     axes = (1, -1, 1, 1, 1)
     with torch.no_grad():
+        given = given_frames(codec, mean, std, a, shape) if a.known else None
         x, states, ids, both = sample(
-            model, encoder, prompts, shape, a.steps, a.cfg, a.shift, a.seed
+            model, encoder, prompts, shape, a.steps, a.cfg, a.shift, a.seed, given
         )
         video = codec.decode(x * std.view(axes) + mean.view(axes)).clamp(-1, 1)
     if a.reference:
-        write_reference(a.reference, a, states, ids, both, video)
+        write_reference(a.reference, a, states, ids, both, video, given)
     if a.sheet:
         write_sheet(a.sheet, video)
 

@@ -4,14 +4,14 @@
 #   scripts/train/train.sh --hours N [--work DIR] [--out DIR]
 #
 # May be stopped at any time and started again: each part goes on from its checkpoint in --work
-# (build/train/work), losing three minutes at most; what has had its time is not trained again. More
+# (build/train/run), losing three minutes at most; what has had its time is not trained again. More
 # hours than before train further. Two cores are used: one for what the next part waits for, one for
 # what can be made beside it. Progress is in the logs of --work; the report is --work/report.md.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-hours='' work=$root/build/train/work out=$root/examples/tiny
+hours='' work=$root/build/train/run out=$root/examples/tiny
 
 fail() {
     echo "train.sh: $1" >&2
@@ -56,25 +56,20 @@ share() {
     awk -v h="$hours" -v s="$1" 'BEGIN { print h * 60 * s }'
 }
 
-# clips P: clips to encode, that part of 3,000 an hour
-clips() {
-    awk -v h="$hours" -v p="$1" 'BEGIN { n = int(h * 3000 * p / 100) * 100; print n < 200 ? 200 : n }'
-}
-
 part features features.py --minutes "$(share 0.1)" --out features.pt &
-part vae train_vae.py --minutes "$(share 0.2)" --out vae.pt
+part vae train_vae.py --minutes "$(share 0.25)" --out vae.pt
 wait
-part latents latents.py --vae vae.pt --out latents --clips "$(clips 0.2)"
-
-beside() {
-    part latents latents.py --vae vae.pt --out latents --clips "$(clips 1)"
-    part decoder train_vae.py --decoder --start vae.pt --minutes "$(share 0.2)" --lr 0.004 --out decoder.pt
-}
-beside &
-part transformer train_dit.py --latents latents --minutes "$(share 0.65)" --out dit.pt
+part decoder train_vae.py --decoder --start vae.pt --minutes "$(share 0.1)" --lr 0.004 --out decoder.pt &
+clips=$(awk -v h="$hours" 'BEGIN { n = int(h * 30) * 100; print n < 200 ? 200 : n }')
+part latents latents.py --vae vae.pt --out latents --clips "$clips"
 wait
+part transformer train_dit.py --workers 2 --latents latents --minutes "$(share 0.5)" --out dit.pt
 
 part export export.py --dit dit.pt --vae decoder.pt --out "$out"
+mkdir -p "$out/lora"
+part lora train_lora.py --model "$out" --minutes "$(share 0.05)" --out "$out/lora/star.safetensors"
+[ ! -x "$root/build/release/tubelet" ] ||
+    part previews fit_latent_rgb.py --tubelet "$root/build/release/tubelet" --model "$out"
 # through the engine when it is built: 0.3 s a clip of 17x64x64 at 20 steps, 0.6 s in torch
 engine=()
 [ ! -x "$root/build/release/tubelet" ] || engine=(--tubelet "$root/build/release/tubelet")
