@@ -145,7 +145,7 @@ static void check_extra(const scene *s, bool keep, float time)
 
 TEST(a_model_with_channels_for_them_sees_known_latents)
 {
-    scene s = new_scene("examples/tiny/transformer", 16, 64);
+    scene s = new_scene("examples/tiny/transformer", 16, 128);
     const float time = time_of_step();
     check_extra(&s, false, time);
     check_extra(&s, true, time);
