@@ -417,7 +417,7 @@ See 'tubelet nodes --help'."
     expect 20 nodes sampel
     says "tubelet: there is no node 'sampel', did you mean 'sample'?"
     expect 0 model show examples/tiny
-    grep -qE '^  transformer +5\.16 M +F16 ' "$out" || fail "$(cat "$out")"
+    grep -qE '^  transformer +5\.17 M +F16 ' "$out" || fail "$(cat "$out")"
     expect 0 model show examples/tiny --json
     expect 20 model show "$work"
     expect 0 doctor

@@ -53,7 +53,7 @@ test_missing_model() {
 test_damaged_weights() {
     local file=m/transformer/model.safetensors
     copy_model && truncate -s 5000000 $file
-    refuses "video.lua:10: node 'load_model' (load_model): '$work/$file' is cut short: tensor 'blocks.3.ffn.0.weight' ends at byte 5232384 of the data, which has 4976552" \
+    refuses "video.lua:10: node 'load_model' (load_model): '$work/$file' is cut short: tensor 'blocks.3.ffn.0.weight' ends at byte 5256960 of the data, which has 4976544" \
         20 --model m
     copy_model && : >$file
     refuses "video.lua:10: node 'load_model' (load_model): '$work/$file' is not a safetensors file: it has 0 bytes, fewer than 8" \
@@ -81,7 +81,7 @@ test_wrong_tensors() {
 
 test_parts_that_do_not_fit() {
     local golden=$root/tests/golden
-    refuses "video.lua:10: node 'load_model' (load_model): the transformer wants text features of 64 numbers, the text encoder '$golden/umt5_a_hf.safetensors' gives 48: they belong to different models" \
+    refuses "video.lua:10: node 'load_model' (load_model): the transformer wants text features of 128 numbers, the text encoder '$golden/umt5_a_hf.safetensors' gives 48: they belong to different models" \
         20 --model "$tiny" --text_encoder "$golden/umt5_a_hf.safetensors"
     refuses "video.lua:10: node 'load_model' (load_model): the transformer makes latents of 16 channels, the VAE '$golden/vae22_a_decoder_orig.safetensors' has 8: they belong to different models" \
         20 --model "$tiny" --vae "$golden/vae22_a_decoder_orig.safetensors"

@@ -60,7 +60,7 @@ test_full_disk() {
     has "$err" "Everything is stored already; nothing will run."
     fill_disk
     expect 30 run "$graph" "${small[@]}" --store "$work/elsewhere" --out disk/o.mp4
-    has "$err" "$graph:27: node 'mux' (mux): cannot write '$work/disk/o.mp4': No space left on device"
+    has "$err" "$graph:30: node 'mux' (mux): cannot write '$work/disk/o.mp4': No space left on device"
     grep -qxE "[0-9]+ finished nodes are stored; 'tubelet resume 1' goes on from there\." "$err" || fail "$(cat "$err")"
     [ "$(ls disk)" = $'fill\nstore' ] || fail "left behind: $(ls disk)"
     rm -f disk/fill
@@ -73,7 +73,7 @@ test_limit_on_file_sizes() {
     code=0
     (ulimit -f 2 && exec "$bin" run "$graph" "${small[@]}" --no-store --out big.mp4) >"$out" 2>"$err" || code=$?
     [ $code -eq 30 ] || fail "exit code $code, wanted 30"
-    says "$graph:27: node 'mux' (mux): cannot write '$work/big.mp4': File too large"
+    says "$graph:30: node 'mux' (mux): cannot write '$work/big.mp4': File too large"
     nothing_half_written
 }
 

@@ -144,8 +144,8 @@ static void give_small(void)
     set_take(latent, "noise", tb_tensor_ref(noise));
     set_take(latent, "samples", noise);
     tb_record_set_take(latent, "state", tb_value_string("noise"));
-    set_take(positive, "text", waves(&TB_SHAPE(6, 64), 0.9f));
-    set_take(negative, "text", waves(&TB_SHAPE(1, 64), 0.3f));
+    set_take(positive, "text", waves(&TB_SHAPE(6, 128), 0.9f));
+    set_take(negative, "text", waves(&TB_SHAPE(1, 128), 0.3f));
     give_take("l", latent);
     give_take("p", positive);
     give_take("n", negative);
