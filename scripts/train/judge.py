@@ -11,8 +11,7 @@ import time
 import numpy as np
 import world
 
-SIZES = [(64, 64), (64, 96), (96, 64), (64, 128), (80, 48), (96, 96)]  # height, width
-LENGTHS = [1, 9, 17, 33]
+SIZES, LENGTHS = world.CLIP_SIZES, world.CLIP_LENGTHS
 OF_OBJECTS = {"size": list(world.SIZES), "colour": list(world.COLOURS), "shape": world.SHAPES}
 OF_SCENES = {
     "ground": list(world.GROUNDS),

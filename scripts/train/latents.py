@@ -41,9 +41,15 @@ def encode(vae, clips):
         return vae.encode(x)[0].float()
 
 
+def draw_size(rng, sizes):
+    """One of these sizes, as often as SIZES has it."""
+    sizes = list(sizes)
+    share = np.array([SIZES[s] for s in sizes])
+    return sizes[rng.choice(len(sizes), p=share / share.sum())]
+
+
 def write_shard(vae, folder, number, rng):
-    sizes = list(SIZES)
-    height, width = sizes[rng.choice(len(sizes), p=list(SIZES.values()))]
+    height, width = draw_size(rng, SIZES)
     scenes = [world.training_scene(rng) for _ in range(SHARD)]
     z = [encode(vae, world.clip(s, FRAMES, height, width)[None])[0].half().numpy() for s in scenes]
     path = os.path.join(folder, f"{number:05d}.npz")
@@ -84,9 +90,7 @@ class Latents:
     def draw(self, rng, first, frames, tokens):
         """(latents [n, 16, frames, h, w], their scenes) from latent frame `first` on, of one size, of
         about `tokens` tokens in all."""
-        keys = [k for k in SIZES if k in self.z]
-        share = np.array([SIZES[k] for k in keys])
-        key = keys[rng.choice(len(keys), p=share / share.sum())]
+        key = draw_size(rng, [k for k in SIZES if k in self.z])
         count = max(1, min(192, tokens // (frames * key[0] * key[1] // 256)))
         picks = rng.integers(len(self.z[key]), size=count)
         return self.z[key][picks, :, first : first + frames], [self.scenes[key][i] for i in picks]

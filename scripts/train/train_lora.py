@@ -112,9 +112,9 @@ class Clips(latents.Latents):
 
     def __init__(self, model, rng, a, seconds):
         self.z, self.scenes = {}, {}
-        sizes, start = list(latents.SIZES), time.time()
-        while time.time() - start < seconds or len(self.z) < len(sizes):
-            size = sizes[rng.choice(len(sizes), p=list(latents.SIZES.values()))]
+        start = time.time()
+        while time.time() - start < seconds or len(self.z) < len(latents.SIZES):
+            size = latents.draw_size(rng, latents.SIZES)
             scene = draw_scene(rng, a.shape, a.share)
             clip = world.clip(scene, latents.FRAMES, *size)
             self.z.setdefault(size, []).append(model.latent(clip).numpy())

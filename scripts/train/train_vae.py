@@ -19,7 +19,6 @@ import wan
 import world
 from clock import Clock
 
-SIZES = [(64, 64), (64, 96), (96, 64), (64, 128), (80, 48), (96, 96)]  # height, width
 # frames, side of the window (0: whole frames), clips a batch
 SHAPES = [
     (1, 64, 16),
@@ -51,7 +50,7 @@ def render(rng, frames, height, width, side):
 
 def batch(rng, frames, side, count):
     """[count, 3, frames, rows, columns] in -1..1; all of one size."""
-    height, width = SIZES[rng.integers(len(SIZES))]
+    height, width = world.CLIP_SIZES[rng.integers(len(world.CLIP_SIZES))]
     side = min(side, height, width) if side else 0
     clips = [render(rng, frames, height, width, side) for _ in range(count)]
     return torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1

@@ -11,6 +11,9 @@ from build import library
 from captions import describe, full_caption  # noqa: F401 (part of this module's face)
 
 UNIT = 16  # frames
+# what is trained and measured: height and width, frames
+CLIP_SIZES = [(64, 64), (64, 96), (96, 64), (64, 128), (80, 48), (96, 96)]
+CLIP_LENGTHS = [1, 9, 17, 33]
 
 COLOURS = {
     "red": (0.9, 0.12, 0.1),
