@@ -63,6 +63,17 @@ describe('the keyboard alone', () => {
     assert.match(bench.server.read('keys.lua'), /keys\.safetensors/);
   });
 
+  bench.test('a search opened before the new node is drawn stays open', async () => {
+    const editor = await bench.open('latents.lua');
+    await editor.press('Control+a', 'Delete', 'Shift+A');
+    await editor.search.getByRole('combobox').fill('empty latent');
+    await editor.search.getByRole('option').first().waitFor();
+    await Promise.all([editor.press('Enter'), editor.press('Shift+A')]);
+    await editor.node('Empty latent').waitFor();
+    await editor.page.evaluate(() => new Promise((drawn) => setTimeout(drawn, 500)));
+    assert.ok(await editor.search.getByRole('combobox').isVisible());
+  });
+
   bench.test('walks the nodes and along their links', async () => {
     const editor = await bench.open('latents.lua');
     await editor.select('Empty latent');

@@ -79,7 +79,7 @@ export function NodeSearch({ at, end, place }: { at: XYPosition; end?: LooseEnd;
             id={`${listId}-${i}`}
             role="option"
             aria-selected={i === current}
-            onPointerEnter={() => setCurrent(i)}
+            onPointerMove={() => setCurrent(i)} // a list that comes under a resting pointer keeps its first row
             onPointerDown={(event) => event.preventDefault()}
             onClick={() => choose(i)}
           >

@@ -57,12 +57,14 @@ export function isInView(id: string): boolean {
 }
 
 /**
- * Keyboard focus on a node. One that was just added is waited for, up to a second; one that React Flow has and does not
- * draw is far away, and comes into view.
+ * Keyboard focus on a node. One that was just added is waited for, up to a second, unless the user goes on to something
+ * else meanwhile; one that React Flow has and does not draw is far away, and comes into view.
  */
-export function focusNode(id: string, patience = 60): void {
+export function focusNode(id: string, patience = 60, before = document.activeElement): void {
+  const now = document.activeElement;
+  if (now !== before && now !== document.body) return;
   const element = nodeElement(id);
   if (element) element.focus({ preventScroll: true });
   else if (patience <= 0) fitView([id]);
-  else requestAnimationFrame(() => focusNode(id, patience - (instance?.getNode(id) ? 20 : 1)));
+  else requestAnimationFrame(() => focusNode(id, patience - (instance?.getNode(id) ? 20 : 1), before));
 }
