@@ -55,6 +55,7 @@ RELATIONS = {
     "in front of": ["in front of"],
 }
 PHRASES = (SIZES, COLOURS, SHAPES, GROUNDS, SKIES, MOTIONS, CAMERAS, RELATIONS)
+MARKS = "\1\2"
 OPENINGS = ["a video of", "there is"]
 
 
@@ -99,12 +100,23 @@ class Writer:
         size = self.tell("size" + suffix, SIZES, obj["size"], 0.6)
         colour = self.tell("colour" + suffix, COLOURS, obj["colour"], 0.92)
         shape = self.tell("shape" + suffix, SHAPES, obj["shape"], 0.92) or self.pick(SOMETHING)
-        return with_article(join(size, colour, shape))
+        mark = MARKS[suffix == "2"]
+        return " ".join(w + mark for w in with_article(join(size, colour, shape)).split())
 
 
 def describe(scene, rng):
     """(caption, mentioned): one English caption, and the set of what it fixes, of size, colour, shape,
     motion, ground, sky, camera, count and, with two objects, relation, size2, colour2, shape2."""
+    marked, mentioned = describe_marked(scene, rng)
+    return unmarked(marked), mentioned
+
+
+def unmarked(marked):
+    return "".join(c for c in marked if c not in MARKS)
+
+
+def describe_marked(scene, rng):
+    """The same, with one of MARKS after each word of the first and of the second object's name."""
     w = Writer(rng)
     w.mentioned |= {"camera", "count"}
     first = w.thing(scene["objects"][0], "")

@@ -48,13 +48,27 @@ def draw_size(rng, sizes):
     return sizes[rng.choice(len(sizes), p=share / share.sum())]
 
 
+def shown(scene, clip):
+    """bool [t, h/8, w/8]: the latent cells of a clip [frames, h, w, 3] in which objects are seen."""
+    empty = world.clip(scene, *clip.shape[:3], only=-1)
+    seen = (np.abs(clip.astype(np.int16) - empty).max(3) > 16).astype(np.float32)
+    seen = torch.from_numpy(seen)[None]
+    first, rest = (
+        torch.nn.functional.max_pool3d(x, k)
+        for x, k in ((seen[:, :1], (1, 8, 8)), (seen[:, 1:], (4, 8, 8)))
+    )
+    return torch.cat([first, rest], 1)[0].bool().numpy()
+
+
 def write_shard(vae, folder, number, rng):
     height, width = draw_size(rng, SIZES)
     scenes = [world.training_scene(rng) for _ in range(SHARD)]
-    z = [encode(vae, world.clip(s, FRAMES, height, width)[None])[0].half().numpy() for s in scenes]
+    clips = [world.clip(s, FRAMES, height, width) for s in scenes]
+    z = np.stack([encode(vae, c[None])[0].half().numpy() for c in clips])
+    objects = np.stack([shown(s, c) for s, c in zip(scenes, clips)])
     path = os.path.join(folder, f"{number:05d}.npz")
     with open(path + ".part", "wb") as f:
-        np.savez(f, z=np.stack(z), scenes=json.dumps(scenes))
+        np.savez(f, z=z, objects=objects, scenes=json.dumps(scenes))
     os.replace(path + ".part", path)
 
 
@@ -62,7 +76,8 @@ class Latents:
     """All shards of a folder, by size; look() takes up shards written since."""
 
     def __init__(self, folder):
-        self.folder, self.seen, self.z, self.scenes = folder, set(), {}, {}
+        self.folder, self.seen = folder, set()
+        self.z, self.objects, self.scenes = {}, {}, {}
         self.look()
 
     def look(self):
@@ -70,10 +85,10 @@ class Latents:
             if path in self.seen:
                 continue
             shard = np.load(path)
-            z, scenes = shard["z"], json.loads(str(shard["scenes"]))
-            key = tuple(8 * n for n in z.shape[3:])
-            self.z[key] = np.concatenate([self.z[key], z]) if key in self.z else z
-            self.scenes.setdefault(key, []).extend(scenes)
+            key = tuple(8 * n for n in shard["z"].shape[3:])
+            for table, rows in ((self.z, shard["z"]), (self.objects, shard["objects"])):
+                table[key] = np.concatenate([table[key], rows]) if key in table else rows
+            self.scenes.setdefault(key, []).extend(json.loads(str(shard["scenes"])))
             self.seen.add(path)
 
     def count(self):
@@ -88,12 +103,14 @@ class Latents:
         return torch.tensor(every.mean(0)), torch.tensor(every.std(0))
 
     def draw(self, rng, first, frames, tokens):
-        """(latents [n, 16, frames, h, w], their scenes) from latent frame `first` on, of one size, of
-        about `tokens` tokens in all."""
+        """(latents [n, 16, frames, h, w], cells with objects [n, frames, h, w], their scenes) from latent
+        frame `first` on, of one size, of about `tokens` tokens in all."""
         key = draw_size(rng, [k for k in SIZES if k in self.z])
         count = max(1, min(192, tokens // (frames * key[0] * key[1] // 256)))
         picks = rng.integers(len(self.z[key]), size=count)
-        return self.z[key][picks, :, first : first + frames], [self.scenes[key][i] for i in picks]
+        span = slice(first, first + frames)
+        scenes = [self.scenes[key][i] for i in picks]
+        return self.z[key][picks, :, span], self.objects[key][picks, span], scenes
 
 
 def main():

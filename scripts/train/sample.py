@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import export
 import text
-import train_dit
+import train_text
 import wan
 import world
 from pictures import png
@@ -57,23 +57,28 @@ def sigmas(steps, shift):
 
 
 def features(encoder, prompts):
-    ids, mask = train_dit.tokens(text.Tokenizer(), prompts)
+    ids, mask = train_text.tokens(text.Tokenizer(), prompts)
     return ids, encoder(ids, mask)
 
 
-def sample(model, encoder, prompts, shape, steps=20, cfg=3.0, shift=3.0, seed=0, given=None):
-    """Latents [n,16,t,h,w] and all states; given: (mask [t], known [16,t,h,w])."""
-    n = len(prompts)
-    x = torch.randn(n, 16, *shape, generator=torch.Generator().manual_seed(seed))
+def noise_of(seed, n, shape):
+    return torch.randn(n, 16, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+def sample(model, encoder, prompts, noise, steps=20, cfg=3.0, shift=3.0, given=None):
+    """Latents [n,16,t,h,w] and all states, from the noise; given: (mask [t], known [16,t,h,w])."""
+    n, x, shape = len(prompts), noise, noise.shape[2:]
     mask = torch.zeros(1, 1, shape[0], 1, 1) if given is None else given[0].reshape(1, 1, -1, 1, 1)
     known = torch.zeros(1, 16, *shape) if given is None else mask * given[1][None]
     extra = torch.cat([mask.expand(n, 4, -1, *shape[1:]), known.expand(n, -1, -1, -1, -1)], 1)
-    ids, both = features(encoder, list(prompts) + [""] * n)
+    guided = cfg != 1
+    ids, both = features(encoder, list(prompts) + [""] * n * guided)
     s, states = sigmas(steps, shift), [x]
     for a, b in zip(s[:-1], s[1:]):
         inp = torch.cat([x, extra], 1)
-        v = model(torch.cat([inp, inp]), torch.full((2 * n,), float(a) * 1000), both)
-        cond, uncond = v.chunk(2)
+        inp = torch.cat([inp, inp]) if guided else inp
+        v = model(inp, torch.full((len(inp),), float(a) * 1000), both)
+        cond, uncond = v[:n], v[-n:]
         x = x + (b - a) * (uncond + cfg * (cond - uncond))
         x = x * (1 - mask) + ((1 - b) * known + b * states[0]) * mask
         states.append(x)
@@ -139,8 +144,9 @@ def main():
     axes = (1, -1, 1, 1, 1)
     with torch.no_grad():
         given = given_frames(codec, mean, std, a, shape) if a.known else None
+        noise = noise_of(a.seed, len(prompts), shape)
         x, states, ids, both = sample(
-            model, encoder, prompts, shape, a.steps, a.cfg, a.shift, a.seed, given
+            model, encoder, prompts, noise, a.steps, a.cfg, a.shift, given
         )
         video = codec.decode(x * std.view(axes) + mean.view(axes)).clamp(-1, 1)
     if a.reference:

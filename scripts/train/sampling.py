@@ -12,6 +12,7 @@ import tempfile
 import numpy as np
 
 AT_ONCE = 16  # clips in one run of the engine
+BATCH = 48  # clips at once in PyTorch
 
 
 def read_tensor(path):
@@ -127,24 +128,32 @@ class Reference:
         self.mean, self.std = mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
 
     def pixels(self, video):
-        """[1, 3, f, h, w] in -1..1 to a clip."""
-        return to_bytes((video[0].permute(1, 2, 3, 0).numpy() + 1) / 2)
+        """[3, f, h, w] in -1..1 to a clip."""
+        return to_bytes((video.permute(1, 2, 3, 0).numpy() + 1) / 2)
 
-    def clip(self, job, steps, cfg):
+    def batch(self, jobs, steps, cfg):
+        """Clips of jobs of one shape, at once; each has the noise of its own seed."""
+        job = jobs[0]
         shape = ((job["frames"] - 1) // 4 + 1, job["height"] // 8, job["width"] // 8)
-        with self.torch.no_grad():
-            x = self.sampler.sample(
-                self.model, self.encoder, [job["prompt"]], shape, steps, cfg, seed=job["seed"]
-            )[0]
-            return self.pixels(self.codec.decode(x * self.std + self.mean))
+        noise = self.torch.cat([self.sampler.noise_of(j["seed"], 1, shape) for j in jobs])
+        with self.torch.no_grad(), self.torch.autocast("cpu", dtype=self.torch.bfloat16):
+            prompts = [j["prompt"] for j in jobs]
+            x = self.sampler.sample(self.model, self.encoder, prompts, noise, steps, cfg)[0].float()
+            return [self.pixels(v) for v in self.codec.decode(x * self.std + self.mean).float()]
 
     def clips(self, jobs, steps, cfg):
-        return [self.clip(job, steps, cfg) for job in jobs]
+        made = [None] * len(jobs)
+        for shape in {(j["frames"], j["height"], j["width"]) for j in jobs}:
+            at = [i for i, j in enumerate(jobs) if (j["frames"], j["height"], j["width"]) == shape]
+            for part in pieces(at, BATCH):
+                for i, clip in zip(part, self.batch([jobs[i] for i in part], steps, cfg)):
+                    made[i] = clip
+        return made
 
     def through_vae(self, clips):
         made = []
         for clip in clips:
             x = self.torch.from_numpy(clip).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
             with self.torch.no_grad():
-                made.append(self.pixels(self.codec.decode(self.codec.encode(x)[0])))
+                made.append(self.pixels(self.codec.decode(self.codec.encode(x)[0])[0]))
         return made

@@ -56,14 +56,18 @@ share() {
     awk -v h="$hours" -v s="$1" 'BEGIN { print h * 60 * s }'
 }
 
-part features features.py --minutes "$(share 0.1)" --out features.pt &
+text_minutes=$(awk -v m="$(share 0.02)" 'BEGIN { print m < 6 ? m : 6 }')
+{
+    part text train_text.py --minutes "$text_minutes" --out text.pt
+    part features features.py --minutes "$(share 0.1)" --out features.pt
+} &
 part vae train_vae.py --minutes "$(share 0.25)" --out vae.pt
 wait
 part decoder train_vae.py --decoder --start vae.pt --minutes "$(share 0.1)" --lr 0.004 --out decoder.pt &
 clips=$(awk -v h="$hours" 'BEGIN { n = int(h * 30) * 100; print n < 200 ? 200 : n }')
 part latents latents.py --vae vae.pt --out latents --clips "$clips"
 wait
-part transformer train_dit.py --workers 2 --latents latents --minutes "$(share 0.5)" --out dit.pt
+part transformer train_dit.py --workers 2 --latents latents --text text.pt --minutes "$(share 0.5)" --out dit.pt
 
 part export export.py --dit dit.pt --vae decoder.pt --out "$out"
 mkdir -p "$out/lora"

@@ -1,6 +1,6 @@
-"""Trains the video diffusion transformer and its text encoder by flow matching on latents.
+"""Trains the video diffusion transformer by flow matching on latents.
 
-    python3 train_dit.py --latents latents --minutes 60 --out dit.pt
+    python3 train_dit.py --latents latents --text text.pt --minutes 60 --out dit.pt
 
 Goes on from --out when that exists, the optimiser's state included, until --minutes in all; latents
 written meanwhile are taken up. The rate stays level and falls over the last part (--cool) of the time given."""
@@ -8,31 +8,20 @@ import argparse
 import os
 import numpy as np
 import torch
-import torch.nn.functional as F
 import masks
 import optim
+import telling
 import text
 import wan
 import world
 from clock import Clock
-from features import HEADS, labels
 from latents import Latents
 from team import Team
+from train_text import tokens
 
-TEXT_LENGTH = 32
 # latent frames from the clip's start (0: a window of 5 from its middle), share of the steps
 LENGTHS = {1: 0.2, 3: 0.22, 5: 0.36, 9: 0.14, 0: 0.08}
 TOKENS = 5120  # of a step
-
-
-def tokens(tokenizer, captions):
-    """(ids, mask) [n, TEXT_LENGTH]. As in Wan, padded rows are zero features, attended as well."""
-    rows = [tokenizer(c)[:TEXT_LENGTH] for c in captions]
-    ids = torch.zeros(len(rows), TEXT_LENGTH, dtype=torch.long)
-    for row, r in zip(ids, rows):
-        row[: len(r)] = torch.tensor(r)
-    mask = torch.arange(ids.shape[1])[None] < torch.tensor([len(r) for r in rows])[:, None]
-    return ids, mask
 
 
 def is_matrix(name, p):
@@ -40,27 +29,10 @@ def is_matrix(name, p):
     return p.dim() == 2 and "blocks." in name
 
 
-class Teller(torch.nn.Module):
-    """What a clip shows, told from the transformer's middle tokens: a second task, so that the words reach
-    the tokens early (a supervised form of representation alignment, Yu et al. 2024). Not exported.
-    """
-
-    def __init__(self, dim):
-        super().__init__()
-        self.norm = torch.nn.LayerNorm(dim)
-        self.answers = torch.nn.Linear(dim, sum(len(v) for v in HEADS.values()))
-
-    def loss(self, tokens, scenes):
-        """Mean cross-entropy over all attributes; tokens [n,dim]."""
-        rows = [list(labels(s).values()) for s in scenes]
-        parts = self.answers(self.norm(tokens)).split([len(v) for v in HEADS.values()], 1)
-        want = torch.tensor(rows).unbind(1)
-        return sum(F.cross_entropy(p, w) for p, w in zip(parts, want)) / len(parts)
-
-
-def flow_loss(model, features, x0, known, tap=None):
+def flow_loss(model, features, x0, known, weight, tap=None):
     """Flow matching (Lipman et al. 2022): mean squared error of the velocity noise - x0 at
-    (1 - s) x0 + s noise, over latents that are not given. x0 [n,16,t,h,w], known [n,1,t,h,w] 0 or 1.
+    (1 - s) x0 + s noise, over latents that are not given. x0 [n,16,t,h,w], known [n,1,t,h,w] 0 or 1,
+    weight [n,1,t,h,w] of each cell.
     """
     sigma = torch.sigmoid(
         1.2 * torch.randn(len(x0)) + 0.8
@@ -73,7 +45,7 @@ def flow_loss(model, features, x0, known, tap=None):
             if tap
             else (model(x, sigma * 1000, features), None)
         )
-    wanted = (1 - known).expand_as(x0)
+    wanted = ((1 - known) * weight).expand_as(x0)
     return ((v.float() - (noise - x0)) ** 2 * wanted).sum() / wanted.sum().clamp(min=1), middle
 
 
@@ -86,13 +58,14 @@ class Trainer:
         self.config, self.out = saved.get("config", shape), a.out
         self.mean, self.std = (saved["mean"], saved["std"]) if saved else data.moments()
         self.tokenizer = text.Tokenizer()
-        self.model, self.encoder = wan.DiT(**self.config), wan.TextEncoder(len(self.tokenizer))
+        self.encoder = wan.TextEncoder(len(self.tokenizer)).requires_grad_(False)
+        self.encoder.load_state_dict((saved or torch.load(a.text))["encoder"])
+        self.model = wan.DiT(**self.config)
         torch.nn.init.zeros_(self.model.time_projection[1].weight)
         if a.start and not saved:
-            self.begin_with(torch.load(a.start))
-        self.teller, self.tell = Teller(self.config["dim"]), a.tell
-        parts = dict(model=self.model, encoder=self.encoder, teller=self.teller)
-        self.parts = torch.nn.ModuleDict(parts)
+            self.begin_with(torch.load(a.start)["model"])
+        self.teller, self.tell = telling.Teller(self.config["dim"]), a.tell
+        self.parts = torch.nn.ModuleDict(dict(model=self.model, teller=self.teller))
         if saved:
             self.parts.load_state_dict(saved["weights"])
         named = list(self.parts.named_parameters())
@@ -101,29 +74,32 @@ class Trainer:
         if saved:
             self.optimiser.load(saved["optimiser"])
 
-    def begin_with(self, saved):
-        """Takes over the weights of another training where names and shapes are the same."""
-        for module, weights in ((self.model, saved["model"]), (self.encoder, saved["encoder"])):
-            own = module.state_dict()
-            own.update({k: w for k, w in weights.items() if k in own and own[k].shape == w.shape})
-            module.load_state_dict(own)
+    def begin_with(self, weights):
+        """Takes over the weights of another transformer where names and shapes are the same."""
+        own = self.model.state_dict()
+        own.update({k: w for k, w in weights.items() if k in own and own[k].shape == w.shape})
+        self.model.load_state_dict(own)
 
-    def loss(self, rng, z, scenes):
+    def loss(self, rng, z, objects, scenes, care):
         shape = (1, -1, 1, 1, 1)
         x0 = (torch.from_numpy(z).float() - self.mean.view(shape)) / self.std.view(shape)
         captions = ["" if rng.random() < 0.1 else world.describe(s, rng)[0] for s in scenes]
-        known = np.stack([masks.known(rng, *x0.shape[2:]) for _ in scenes])
         features = self.encoder(*tokens(self.tokenizer, captions))
+        known = np.stack([masks.known(rng, *x0.shape[2:]) for _ in scenes])
         known = torch.from_numpy(known)[:, None]
+        weight = 1 + care * torch.from_numpy(objects)[:, None].float()
         tap = len(self.model.blocks) * 5 // 8 if self.tell else None
-        loss, middle = flow_loss(self.model, features, x0, known, tap)
-        return loss, self.tell * self.teller.loss(middle.float(), scenes) if self.tell else 0 * loss
+        loss, middle = flow_loss(self.model, features, x0, known, weight, tap)
+        if not self.tell:
+            return loss, 0 * loss
+        rows = [telling.answers(s) for s in scenes]
+        return loss, self.tell * self.teller.loss(middle.float(), rows)
 
     def save(self, minutes):
         mean = {k: self.optimiser.average.get(k, w) for k, w in self.parts.state_dict().items()}
         part = lambda head: {k[len(head) :]: w for k, w in mean.items() if k.startswith(head)}
         state = dict(config=self.config, mean=self.mean, std=self.std, seen=self.seen)
-        state |= dict(model=part("model."), encoder=part("encoder."), minutes=minutes)
+        state |= dict(model=part("model."), encoder=self.encoder.state_dict(), minutes=minutes)
         state |= dict(weights=self.parts.state_dict(), optimiser=self.optimiser.state())
         torch.save(state, self.out + ".part")
         os.replace(self.out + ".part", self.out)
@@ -146,10 +122,11 @@ def work(a, trainer, data, team, rank):
     torch.manual_seed(int.from_bytes(os.urandom(4), "little"))
     rng, clock, step, losses = np.random.default_rng(), Clock(a.minutes, 180, trainer.before), 0, []
     while True:
-        z, scenes = batch(rng, data)
-        loss, told = trainer.loss(rng, z, scenes)
+        share = rate(a, trainer, clock, step)
+        z, objects, scenes = batch(rng, data)
+        loss, told = trainer.loss(rng, z, objects, scenes, a.care * max(0, share))
         (loss + told).backward()
-        count, share = team.share(len(z), rate(a, trainer, clock, step))
+        count, share = team.share(len(z), share)
         if share < 0:
             break
         trainer.optimiser.step(share)
@@ -177,6 +154,7 @@ def train(a):
 def arguments():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--latents", default="latents", help="folder of latents.py")
+    ap.add_argument("--text", default="text.pt", help="text encoder made by train_text.py")
     ap.add_argument("--minutes", type=float, default=60)
     ap.add_argument(
         "--samples", type=int, default=0, help="stop after so many; 0: by the time alone"
@@ -186,6 +164,12 @@ def arguments():
         "--lr", type=float, default=0.02, help="of matrices; a tenth of it for the rest"
     )
     ap.add_argument("--tell", type=float, default=0.3, help="weight of telling what a clip shows")
+    ap.add_argument(
+        "--care",
+        type=float,
+        default=4,
+        help="further weight of cells with objects; falls with the rate",
+    )
     ap.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     ap.add_argument("--dim", type=int, default=192)
     ap.add_argument("--layers", type=int, default=8)

@@ -19,6 +19,7 @@ import masks
 import sample
 import text
 import train_dit
+import train_text
 import world
 from clock import Clock
 
@@ -47,12 +48,13 @@ class Model:
         """Normalised, [16, t, h, w], of a uint8 clip."""
         return (latents.encode(self.vae, clip[None])[0] - self.mean) / self.std
 
-    def loss(self, rng, z, captions):
-        features = self.encoder(*train_dit.tokens(self.tokenizer, captions))
+    def loss(self, rng, z, objects, captions, care):
+        """As train_dit.flow_loss; cells with objects weigh 1 + care."""
+        features = self.encoder(*train_text.tokens(self.tokenizer, captions))
         known = np.stack([masks.known(rng, *z.shape[2:]) for _ in captions])
-        return train_dit.flow_loss(
-            self.dit, features, torch.from_numpy(z), torch.from_numpy(known)[:, None]
-        )[0]
+        known, objects = (torch.from_numpy(m)[:, None] for m in (known, objects))
+        weight = 1 + care * objects.float()
+        return train_dit.flow_loss(self.dit, features, torch.from_numpy(z), known, weight)[0]
 
 
 # ----------------------------------------------------------------------------------------- LoRA
@@ -111,31 +113,37 @@ class Clips(latents.Latents):
     """As many clips as can be rendered and encoded in the time, at least one of each size."""
 
     def __init__(self, model, rng, a, seconds):
-        self.z, self.scenes = {}, {}
+        self.z, self.objects, self.scenes = {}, {}, {}
         start = time.time()
         while time.time() - start < seconds or len(self.z) < len(latents.SIZES):
             size = latents.draw_size(rng, latents.SIZES)
             scene = draw_scene(rng, a.shape, a.share)
             clip = world.clip(scene, latents.FRAMES, *size)
             self.z.setdefault(size, []).append(model.latent(clip).numpy())
+            self.objects.setdefault(size, []).append(latents.shown(scene, clip))
             self.scenes.setdefault(size, []).append(scene)
         self.z = {size: np.stack(z) for size, z in self.z.items()}
+        self.objects = {size: np.stack(m) for size, m in self.objects.items()}
 
 
 def keep_apart(model, a, share):
-    """(latents of 17 frames of 64x64, their captions) that are never trained on."""
+    """(latents of 17 frames of 64x64, their cells with objects, their captions), never trained on."""
     rng = np.random.default_rng(12345)
     scenes = [draw_scene(rng, a.shape, share) for _ in range(a.kept)]
-    z = np.stack([model.latent(world.clip(s, 17, 64, 64)).numpy() for s in scenes])
-    return z, [world.full_caption(s) for s in scenes]
+    clips = [world.clip(s, 17, 64, 64) for s in scenes]
+    z = np.stack([model.latent(c).numpy() for c in clips])
+    objects = np.stack([latents.shown(s, c) for s, c in zip(scenes, clips)])
+    return z, objects, [world.full_caption(s) for s in scenes]
 
 
-def kept_loss(model, z, captions):
+def kept_loss(model, z, objects, captions):
     """The mean over ten draws of noise, levels and masks, the same ones each time."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
     with torch.no_grad():
-        return float(torch.stack([model.loss(rng, z, captions) for _ in range(10)]).mean())
+        return float(
+            torch.stack([model.loss(rng, z, objects, captions, 0) for _ in range(10)]).mean()
+        )
 
 
 # -------------------------------------------------------------------------------------- training
@@ -149,9 +157,9 @@ def train(model, adapted, clips, a, clock, rng):
         for g in optimiser.param_groups:
             g["lr"] = clock.rate(a.lr, step, 30)
         frames = list(LENGTHS)[rng.choice(len(LENGTHS), p=list(LENGTHS.values()))]
-        z, scenes = clips.draw(rng, 0, frames, a.tokens)
+        z, objects, scenes = clips.draw(rng, 0, frames, a.tokens)
         captions = ["" if rng.random() < 0.1 else world.describe(s, rng)[0] for s in scenes]
-        loss = model.loss(rng, z, captions)
+        loss = model.loss(rng, z, objects, captions, a.care)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -179,6 +187,7 @@ def arguments():
     ap.add_argument("--lr", type=float, default=3e-3)
     ap.add_argument("--tokens", type=int, default=1536, help="of a step")
     ap.add_argument("--share", type=float, default=0.75, help="of clips with the new shape")
+    ap.add_argument("--care", type=float, default=4, help="further weight of cells with objects")
     ap.add_argument("--kept", type=int, default=16, help="clips kept apart to measure the loss")
     return ap.parse_args()
 

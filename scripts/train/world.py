@@ -26,7 +26,7 @@ COLOURS = {
 }
 SHAPES = ["ball", "cube", "cylinder", "cone"]
 EXTRA_SHAPES = ["star"]  # rendered, and never part of a random scene
-SIZES = {"small": 0.5, "large": 0.9}
+SIZES = {"small": 0.6, "large": 0.95}
 GROUNDS = {
     "grass": ((0.25, 0.5, 0.18), (0.32, 0.6, 0.24)),
     "sand": ((0.76, 0.66, 0.42), (0.84, 0.74, 0.5)),
@@ -36,7 +36,7 @@ GROUNDS = {
 # horizon, zenith, light
 DAY = np.array((0.75, 0.86, 0.95, 0.3, 0.55, 0.9, 1.0))
 SUNSET = np.array((0.98, 0.6, 0.35, 0.45, 0.3, 0.5, 0.8))
-NIGHT = np.array((0.1, 0.12, 0.22, 0.02, 0.02, 0.08, 0.55))
+NIGHT = np.array((0.1, 0.12, 0.22, 0.02, 0.02, 0.08, 0.7))
 FOG = np.array((0.72, 0.74, 0.76, 0.66, 0.68, 0.7, 0.85))
 SKIES = {  # passed through evenly within one unit of time
     "by day": (DAY,),
@@ -46,7 +46,7 @@ SKIES = {  # passed through evenly within one unit of time
     "as night falls": (DAY, SUNSET, NIGHT),
     "as the sun rises": (NIGHT, SUNSET, DAY),
 }
-CLEAR_AIR, FOGGY_AIR = 0.04, 0.13  # haze for each metre
+CLEAR_AIR, FOGGY_AIR = 0.04, 0.1  # haze for each metre
 IN_PLACE = ["bounces", "spins", "stays still", "grows", "shrinks"]
 MOTIONS = ["moves left", "moves right", "comes closer", "moves away", "circles", "falls"] + IN_PLACE
 CAMERAS = ["", "orbits left", "orbits right", "zooms in", "zooms out", "pans left", "pans right"]
@@ -89,7 +89,7 @@ def random_scene(rng, shapes=tuple(SHAPES)):
     pick = lambda options: options[rng.integers(len(options))]
     thing = lambda: dict(size=pick(list(SIZES)), colour=pick(list(COLOURS)), shape=pick(shapes))
     objects = [thing()]
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         objects.append(thing())
         while all(objects[0][k] == objects[1][k] for k in ("colour", "shape")):
             objects[1] = thing()
@@ -181,7 +181,7 @@ def put_objects(row, scene, t):
     row.count, share = len(objects), 1.0
     if row.count == 2:
         (x, z), (x2, z2) = RELATIONS[scene["relation"]]
-        share, jitter = 0.95, 0.3 * (p - 0.5)
+        share, jitter = 0.85, 0.3 * (p - 0.5)
         x += jitter
         second = objects[1]
         put_object(
@@ -195,14 +195,15 @@ def put_objects(row, scene, t):
 def clip(scene, frames, height, width, every=1, only=None, window=None):
     """Renders a scene: uint8 array [frames, height, width, 3].
 
-    Of `every` so many frames one, from the first on; `only` (0 or 1) hides the other of two objects;
+    Of `every` so many frames one, from the first on; `only` (0 or 1) hides the other of two objects, -1
+    all of them;
     `window` (top, left, rows, columns) is the part to render."""
     times = range(0, frames, every)
     rows = (Frame * len(times))()
     for f, row in zip(times, rows):
         put_objects(row, scene, f / UNIT)
         if only is not None:
-            row.object[0], row.count = row.object[only], 1
+            row.object[0], row.count = row.object[max(only, 0)], int(only >= 0)
         sky = blend(SKIES[scene["sky"]], f / UNIT)
         for i in range(2):
             row.ground[i][:] = GROUNDS[scene["ground"]][i]

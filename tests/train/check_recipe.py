@@ -11,8 +11,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import masks  # noqa: E402
 import ops  # noqa: E402
 import optim  # noqa: E402
+import captions  # noqa: E402
 import team  # noqa: E402
+import telling  # noqa: E402
+import text  # noqa: E402
+import train_text  # noqa: E402
 import wan  # noqa: E402
+import world  # noqa: E402
 
 
 def gradients(model, inputs, weight, fused):
@@ -116,6 +121,57 @@ def check_masks():
     assert max(shares) < 1 and min(shares) == 0
     assert len(set(shares)) > 20
     assert masks.known(rng, 1, 8, 8).shape == (1, 8, 8)
+
+
+def two_objects():
+    thing = lambda size, colour, shape: dict(size=size, colour=colour, shape=shape)
+    objects = [thing("small", "red", "cone"), thing("large", "blue", "star")]
+    scene = dict(objects=objects, relation="right of", motion="grows", camera="", phase=0.3)
+    return dict(scene, ground="sand", sky="by day")
+
+
+def check_captions_bind_words_to_objects():
+    """Of each word: its object and where that stands; nothing of an object whose place is not told."""
+    scene = two_objects()
+    marked = "a\1 cone\1 grows right of a\2 star\2, by day"
+    told = train_text.roles(marked, scene, {"relation"})
+    want = [(1, 2, 0)] * 2 + [(0, 0, 0)] * 3 + [(2, 1, 0)] * 2 + [(0, 0, 0)] * 4
+    assert told[: len(want)] == want and told[len(want)][0] == telling.UNTOLD, told
+    assert train_text.roles(marked, scene, set())[0] == (1, 0, 0)
+    rng, tokenizer = np.random.default_rng(1), text.Tokenizer()
+    for _ in range(200):
+        marked, mentioned = captions.describe_marked(scene, rng)
+        count = min(train_text.TEXT_LENGTH, len(tokenizer(captions.unmarked(marked))))
+        rows = train_text.roles(marked, scene, mentioned)
+        assert sum(r[0] != telling.UNTOLD for r in rows) == count, marked
+
+
+def check_questions_follow_what_is_mentioned():
+    """A scene answers all, a caption what it mentions alone."""
+    scene, names = two_objects(), list(telling.QUESTIONS)
+    said = lambda mentioned: dict(zip(names, telling.answers(scene, mentioned)))
+    word = lambda q, mentioned=None: telling.QUESTIONS[q][said(mentioned)[q]]
+    assert telling.UNTOLD not in telling.answers(scene)
+    assert word("shape left") == "star" and word("shape right") == "cone"
+    assert word("motion left") == "stays still" and word("motion right") == "grows"
+    assert word("shape back") == telling.NONE
+    assert said({"shape2"})["shape left"] == telling.UNTOLD
+    assert word("shape left", {"shape2", "relation"}) == "star"
+
+
+def check_text_encoder_learns_to_read():
+    """In a hundred small steps it knows the sky; a word's neighbours are near from the start."""
+    heads = wan.TextEncoder(10).encoder.block[0].layer[0].SelfAttention.bias(8)
+    assert heads[0, 4, 3] > heads[0, 4, 5] and heads[1, 4, 5] > heads[1, 4, 3]
+    rng, tokenizer = np.random.default_rng(2), text.Tokenizer()
+    reader = train_text.Reader(len(tokenizer))
+    optimiser = train_text.optimiser_of(reader, 2e-3)
+    for _ in range(100):
+        optimiser.zero_grad()
+        reader.loss(tokenizer, rng, [world.training_scene(rng) for _ in range(64)]).backward()
+        optimiser.step()
+    share = reader.accuracy(tokenizer, train_text.held_out_scenes(rng, 60))["sky"]
+    assert share > 0.5, share  # one in six by chance
 
 
 def main():
