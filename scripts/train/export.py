@@ -5,47 +5,18 @@
 import argparse
 import json
 import os
-import struct
 import numpy as np
 import torch
+import latents
+import tensors
 import text
-
-NAMES = {torch.float32: "F32", torch.float16: "F16", torch.int32: "I32"}
-
-
-def write(path, tensors, meta=None):
-    """One safetensors file."""
-    header, at = {"__metadata__": {k: str(v) for k, v in meta.items()}} if meta else {}, 0
-    tensors = {k: v.detach().contiguous() for k, v in tensors.items()}
-    for name, t in tensors.items():
-        size = t.numel() * t.element_size()
-        header[name] = dict(dtype=NAMES[t.dtype], shape=list(t.shape), data_offsets=[at, at + size])
-        at += size
-    head = json.dumps(header).encode()
-    head += b" " * (-len(head) % 8)
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(head)) + head)
-        for t in tensors.values():
-            f.write(t.numpy().tobytes())
-
-
-def read(path):
-    """All tensors of a safetensors file, as f32."""
-    with open(path, "rb") as f:
-        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
-        data = f.read()
-    kinds = {"F32": np.float32, "F16": np.float16}
-    tensors = {}
-    for name, t in header.items():
-        if name != "__metadata__":
-            rows = np.frombuffer(data[slice(*t["data_offsets"])], kinds[t["dtype"]])
-            tensors[name] = torch.from_numpy(rows.reshape(t["shape"]).astype(np.float32))
-    return tensors
+import world
 
 
 def write_json(path, value):
-    with open(path, "w") as f:
+    with open(path + ".part", "w") as f:
         json.dump(value, f, indent=1)
+    os.replace(path + ".part", path)
 
 
 def transformer_config(d):
@@ -70,7 +41,28 @@ def transformer_config(d):
     )
 
 
+def latent_rgb(vae, mean, std, clips=48):
+    """How a latent is shown without decoding it: the linear map (factors [16][3], bias [3]) from normalised
+    latents to the mean colour, -1..1, of the pixels under them, by least squares over rendered clips.
+    """
+    rng, cells, colours = np.random.default_rng(0), [], []
+    for i in range(clips):
+        clip = world.clip(world.random_scene(rng), 17, *world.CLIP_SIZES[i % len(world.CLIP_SIZES)])
+        z = (latents.encode(vae, clip[None])[0] - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)
+        x = torch.from_numpy(clip).permute(3, 0, 1, 2).float() / 127.5 - 1
+        x = torch.nn.functional.avg_pool2d(x, 8)
+        x = torch.cat([x[:, :1], x[:, 1:].unflatten(1, (-1, 4)).mean(2)], 1)
+        cells.append(z.flatten(1).t())
+        colours.append(x.flatten(1).t())
+    cells = torch.cat(cells)
+    inputs = torch.cat([cells, torch.ones(len(cells), 1)], 1)
+    fit = torch.linalg.lstsq(inputs.double(), torch.cat(colours).double()).solution
+    rounded = [[round(x, 4) for x in row] for row in fit.tolist()]
+    return rounded[:-1], rounded[-1]
+
+
 def vae_config(v, d):
+    factors, bias = latent_rgb(latents.vae_of(v), d["mean"], d["std"])
     return dict(
         _class_name="AutoencoderKLWan",
         base_dim=v["config"]["dim"],
@@ -85,6 +77,8 @@ def vae_config(v, d):
         scale_factor_temporal=4,
         latents_mean=d["mean"].tolist(),
         latents_std=d["std"].tolist(),
+        latent_rgb_factors=factors,
+        latent_rgb_bias=bias,
     )
 
 
@@ -130,6 +124,7 @@ def main():
     ap.add_argument("--vae", default="vae.pt")
     ap.add_argument("--out", default="tiny")
     a = ap.parse_args()
+    torch.set_num_threads(1)
     d, v = torch.load(a.dit), torch.load(a.vae)
     folder = lambda name: os.path.join(a.out, name)
     for name in ("transformer", "vae", "text_encoder", "tokenizer", "scheduler"):
@@ -140,7 +135,7 @@ def main():
         ("text_encoder", d["encoder"], text_encoder_config(d)),
     ):
         half = {k: t.half() for k, t in weights.items()}
-        write(os.path.join(folder(name), "model.safetensors"), half, {"format": "pt"})
+        tensors.write(os.path.join(folder(name), "model.safetensors"), half, {"format": "pt"})
         write_json(os.path.join(folder(name), "config.json"), config)
     text.Tokenizer().write(os.path.join(folder("tokenizer"), "tokenizer.json"))
     write_json(os.path.join(folder("scheduler"), "scheduler_config.json"), SCHEDULER)

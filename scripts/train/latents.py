@@ -28,7 +28,11 @@ SHARD = 100  # clips
 
 
 def load_vae(path):
-    saved = torch.load(path)
+    return vae_of(torch.load(path))
+
+
+def vae_of(saved):
+    """The network of a checkpoint."""
     vae = wan.VAE(**saved["config"])
     vae.load_state_dict(saved["model"])
     return vae.eval()

@@ -9,7 +9,7 @@ import json
 import os
 import numpy as np
 import torch
-import export
+import tensors
 import text
 import train_text
 import wan
@@ -21,7 +21,9 @@ def networks(transformer, text_encoder, vae, weights):
     """The three networks of these configurations, with the three tables of weights, in f32."""
     made = wan.DiT(**transformer), wan.TextEncoder(**text_encoder), wan.VAE(**vae)
     for module, table in zip(made, weights):
-        module.load_state_dict({k: w.half().float() for k, w in table.items()})  # as exported
+        module.load_state_dict(
+            {k: torch.as_tensor(w).half().float() for k, w in table.items()}
+        )  # as exported
     return [m.eval() for m in made]
 
 
@@ -47,7 +49,7 @@ def load_folder(path):
     files = [
         os.path.join(path, p, "model.safetensors") for p in ("transformer", "text_encoder", "vae")
     ]
-    made = networks(transformer, encoder, codec, [export.read(f) for f in files])
+    made = networks(transformer, encoder, codec, [tensors.read(f) for f in files])
     return *made, torch.tensor(v["latents_mean"]), torch.tensor(v["latents_std"])
 
 
@@ -96,11 +98,11 @@ def write_sheet(path, video):
 def write_reference(path, a, states, ids, features, video, given):
     latents = {f"latent.{i}": s for i, s in enumerate(states)}
     schedule = sigmas(a.steps, a.shift)
-    tensors = dict(ids=ids.int(), text=features, sigmas=schedule, video=video, **latents)
+    found = dict(ids=ids.int(), text=features, sigmas=schedule, video=video, **latents)
     if given:
-        tensors |= dict(mask=given[0], known=given[0].view(1, -1, 1, 1) * given[1])
+        found |= dict(mask=given[0], known=given[0].view(1, -1, 1, 1) * given[1])
     meta = dict(prompt=a.prompt[0], steps=a.steps, cfg=a.cfg, shift=a.shift, sampler="euler")
-    export.write(path, tensors, meta)
+    tensors.write(path, found, meta)
 
 
 def given_frames(codec, mean, std, a, shape):

@@ -5,41 +5,24 @@ Both kinds of sampler have clips(jobs, steps, cfg) and through_vae(clips), with 
 """
 import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
 import numpy as np
+import tensors
 
 AT_ONCE = 16  # clips in one run of the engine
 BATCH = 48  # clips at once in PyTorch
 
 
-def read_tensor(path):
-    """The only tensor of a safetensors file, which is f32."""
-    with open(path, "rb") as f:
-        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
-        data = f.read()
-    header.pop("__metadata__", None)
-    ((name, about),) = header.items()
-    if about["dtype"] != "F32":
-        sys.exit(f"{path}: tensor '{name}' is {about['dtype']}, wanted F32")
-    return np.frombuffer(data, np.float32).reshape(about["shape"])
-
-
-def write_tensor(path, x):
-    """One f32 tensor."""
-    x = np.ascontiguousarray(x, np.float32)
-    about = dict(dtype="F32", shape=list(x.shape), data_offsets=[0, x.nbytes])
-    head = json.dumps({"tensor": about}).encode()
-    head += b" " * (-len(head) % 8)
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(head)) + head + x.tobytes())
-
-
 def to_bytes(x):
     """Colours 0..1 to uint8."""
     return np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)
+
+
+def only(table):
+    (value,) = table.values()
+    return value
 
 
 def node(kind, **inputs):
@@ -61,7 +44,7 @@ class Engine:
         """Runs a graph that saves tensors 0, 1, ...; `inputs` are clips it loads as in0, in1, ..."""
         with tempfile.TemporaryDirectory() as folder:
             for i, clip in enumerate(inputs):
-                write_tensor(f"{folder}/in{i}.safetensors", clip / np.float32(255))
+                tensors.write(f"{folder}/in{i}.safetensors", dict(tensor=clip / np.float32(255)))
             with open(f"{folder}/graph.json", "w") as f:
                 json.dump(graph, f)
             command = [self.program, "run", "graph.json", "--no-store"]
@@ -70,7 +53,7 @@ class Engine:
             if done.returncode:
                 sys.exit(f"{self.program} failed:\n{done.stderr[-2000:]}")
             count = sum(n["class_type"] == "save_tensor" for n in graph.values())
-            return [to_bytes(read_tensor(f"{folder}/{i}.safetensors")) for i in range(count)]
+            return [to_bytes(only(tensors.read(f"{folder}/{i}.safetensors"))) for i in range(count)]
 
     def graph(self):
         return {"m": node("load_model", path=self.model)}

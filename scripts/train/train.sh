@@ -56,29 +56,31 @@ share() {
     awk -v h="$hours" -v s="$1" 'BEGIN { print h * 60 * s }'
 }
 
-text_minutes=$(awk -v m="$(share 0.02)" 'BEGIN { print m < 6 ? m : 6 }')
+# within LEAST MOST EACH: so many for each hour, within these bounds
+within() {
+    awk -v h="$hours" -v a="$1" -v b="$2" -v n="$3" 'BEGIN { n = int(h * n); print (n < a ? a : n > b ? b : n) }'
+}
+
+text_minutes=$(awk -v m="$(share 0.02)" 'BEGIN { print (m < 6 ? m : 6) }')
 {
     part text train_text.py --minutes "$text_minutes" --out text.pt
     part features features.py --minutes "$(share 0.1)" --out features.pt
 } &
 part vae train_vae.py --minutes "$(share 0.25)" --out vae.pt
-wait
+wait $!
 part decoder train_vae.py --decoder --start vae.pt --minutes "$(share 0.1)" --lr 0.004 --out decoder.pt &
-clips=$(awk -v h="$hours" 'BEGIN { n = int(h * 30) * 100; print n < 200 ? 200 : n }')
-part latents latents.py --vae vae.pt --out latents --clips "$clips"
-wait
+part latents latents.py --vae vae.pt --out latents --clips "$(within 200 24000 3000)"
+wait $!
 part transformer train_dit.py --workers 2 --latents latents --text text.pt --minutes "$(share 0.5)" --out dit.pt
 
 part export export.py --dit dit.pt --vae decoder.pt --out "$out"
 mkdir -p "$out/lora"
 part lora train_lora.py --model "$out" --minutes "$(share 0.05)" --out "$out/lora/star.safetensors"
-[ ! -x "$root/build/release/tubelet" ] ||
-    part previews fit_latent_rgb.py --tubelet "$root/build/release/tubelet" --model "$out"
 # through the engine when it is built: 0.3 s a clip of 17x64x64 at 20 steps, 0.6 s in torch
 engine=()
 [ ! -x "$root/build/release/tubelet" ] || engine=(--tubelet "$root/build/release/tubelet")
-frechet=$(awk -v h="$hours" 'BEGIN { n = int(h * 500); print n < 200 ? 200 : n > 2000 ? 2000 : n }')
 part evaluation evaluate.py --folder "$out" "${engine[@]}" --threads 2 --features features.pt \
-    --frechet-clips "$frechet" --out evaluation.json
+    --prompts "$(within 8 200 200)" --vae-clips "$(within 24 96 96)" --camera-clips "$(within 4 24 24)" \
+    --frechet-clips "$(within 128 2000 500)" --out evaluation.json
 part report report.py --work . --out report.md
 echo "$work/report.md"

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import torch
 import torch.nn as nn
-import export
+import tensors
 import latents
 import masks
 import sample
@@ -88,14 +88,13 @@ def adapt(dit, rank, alpha):
 
 
 def write(adapted, a):
-    tensors = {}
+    found = {}
     for name, layer in adapted.items():
-        tensors[name + ".lora_A.weight"] = layer.down.half()
-        tensors[name + ".lora_B.weight"] = layer.up.half()
-        tensors[name + ".alpha"] = torch.tensor(a.alpha).half()
+        found[name + ".lora_A.weight"] = layer.down.half()
+        found[name + ".lora_B.weight"] = layer.up.half()
+        found[name + ".alpha"] = torch.tensor(a.alpha).half()
     os.makedirs(os.path.dirname(a.out) or ".", exist_ok=True)
-    export.write(a.out + ".part", tensors, dict(format="pt", subject=a.shape, rank=a.rank))
-    os.replace(a.out + ".part", a.out)
+    tensors.write(a.out, found, dict(format="pt", subject=a.shape, rank=a.rank))
 
 
 # --------------------------------------------------------------------------------------- clips
