@@ -23,6 +23,7 @@ SIZES = {  # height, width: share of the clips
     (80, 48): 0.12,
     (96, 96): 0.14,
 }
+OFTEN = {"spins": 2.5}  # motions drawn more often than others: what moves there is small
 FRAMES = 33
 SHARD = 100  # clips
 
@@ -111,7 +112,8 @@ class Latents:
         frame `first` on, of one size, of about `tokens` tokens in all."""
         key = draw_size(rng, [k for k in SIZES if k in self.z])
         count = max(1, min(192, tokens // (frames * key[0] * key[1] // 256)))
-        picks = rng.integers(len(self.z[key]), size=count)
+        share = np.array([OFTEN.get(s["motion"], 1.0) for s in self.scenes[key]])
+        picks = rng.choice(len(share), size=count, p=share / share.sum())
         span = slice(first, first + frames)
         scenes = [self.scenes[key][i] for i in picks]
         return self.z[key][picks, :, span], self.objects[key][picks, span], scenes

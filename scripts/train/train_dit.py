@@ -34,9 +34,8 @@ def flow_loss(model, features, x0, known, weight, tap=None):
     (1 - s) x0 + s noise, over latents that are not given. x0 [n,16,t,h,w], known [n,1,t,h,w] 0 or 1,
     weight [n,1,t,h,w] of each cell.
     """
-    sigma = torch.sigmoid(
-        1.2 * torch.randn(len(x0)) + 0.8
-    )  # what is shown is decided at high noise
+    # what is shown is decided at high noise
+    sigma = torch.sigmoid(1.2 * torch.randn(len(x0)) + 0.8)
     s, noise = sigma.view(-1, 1, 1, 1, 1), torch.randn_like(x0)
     x = torch.cat([(1 - s) * x0 + s * noise, known.expand(-1, 4, -1, -1, -1), known * x0], 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -128,10 +128,10 @@ def blend(keys, t):
 def place(scene, t):
     """(x, height above the ground, z, scale, turn) of the first object at time t."""
     m, p = scene["motion"], scene["phase"]
-    x = {"moves left": 1.2 + 0.4 * p - 2 * t, "moves right": -1.2 - 0.4 * p + 2 * t}.get(m, 0.0)
-    z = {"comes closer": -3.8 - 0.4 * p + 3.2 * t, "moves away": 1.2 + 0.4 * p - 3.2 * t}.get(
-        m, 0.0
-    )
+    across = 1.2 + 0.4 * p - 2 * t
+    x = {"moves left": across, "moves right": -across}.get(m, 0.0)
+    near, far = -3.8 - 0.4 * p + 3.2 * t, 1.2 + 0.4 * p - 3.2 * t
+    z = {"comes closer": near, "moves away": far}.get(m, 0.0)
     height, scale = 0.0, 1.0
     if m == "circles":
         x, z = (1.2 * f(2 * math.pi * (0.6 * t + p)) for f in (math.cos, math.sin))
@@ -151,25 +151,20 @@ def camera(scene, frame):
     t, c = frame / UNIT, scene["camera"]
     azimuth = {"orbits left": 0.6 - 1.2 * t, "orbits right": -0.6 + 1.2 * t}.get(c, 0.0)
     distance = {"zooms in": max(3.2, 6.8 - 2.6 * t), "zooms out": 3.6 + 2.6 * t}.get(c, 5.0)
-    height = {"cranes up": min(4.2, 0.7 + 2.2 * t), "cranes down": max(0.6, 3.6 - 2.2 * t)}.get(
-        c, 1.7
-    )
+    up, down = min(4.2, 0.7 + 2.2 * t), max(0.6, 3.6 - 2.2 * t)
+    height = {"cranes up": up, "cranes down": down}.get(c, 1.7)
     turn = max(-0.45, 0.35 - 0.5 * t)
     turn = {"pans left": -turn, "pans right": turn}.get(c, 0.0)
     eye = np.array((distance * math.sin(azimuth), height, distance * math.cos(azimuth)))
     to = np.array((0, 0.8, 0)) - eye
     # a pan turns the view about the vertical; negative is to the right
-    x, z = to[0] * math.cos(turn) + to[2] * math.sin(turn), to[2] * math.cos(turn) - to[
-        0
-    ] * math.sin(turn)
-    return eye, eye + np.array((x, to[1], z)), 0.8
+    cos, sin = math.cos(turn), math.sin(turn)
+    return eye, eye + np.array((to[0] * cos + to[2] * sin, to[1], to[2] * cos - to[0] * sin)), 0.8
 
 
 def put_object(row, thing, x, height, z, scale, yaw, radius):
     r = radius * scale
-    foot = {"cube": 0.82, "star": 0.809}.get(
-        thing["shape"], 1.0
-    )  # centre above the ground, in radii
+    foot = {"cube": 0.82, "star": 0.809}.get(thing["shape"], 1.0)  # centre above the ground, radii
     row.shape, row.radius, row.yaw = (SHAPES + EXTRA_SHAPES).index(thing["shape"]), r, yaw
     row.centre[:] = (x, foot * r + height, z)
     row.colour[:] = COLOURS[thing["colour"]]
@@ -183,10 +178,8 @@ def put_objects(row, scene, t):
         (x, z), (x2, z2) = RELATIONS[scene["relation"]]
         share, jitter = 0.85, 0.3 * (p - 0.5)
         x += jitter
-        second = objects[1]
-        put_object(
-            row.object[1], second, x2 - jitter, 0, z2, 1, 2.1 + 4 * p, share * SIZES[second["size"]]
-        )
+        radius = share * SIZES[objects[1]["size"]]
+        put_object(row.object[1], objects[1], x2 - jitter, 0, z2, 1, 2.1 + 4 * p, radius)
     first = objects[0]
     yaw = 0.5 + 6 * p + turn
     put_object(row.object[0], first, x, height, z, scale, yaw, share * SIZES[first["size"]])
