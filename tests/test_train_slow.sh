@@ -20,7 +20,7 @@ train() {
 }
 
 train || fail "train.sh does not run through"
-for made in report.md curve_vae.svg evaluation.json; do
+for made in report.md evaluation.json; do
     [ -s "$work/run/$made" ] || fail "there is no $made"
 done
 size=$(du -sk "$work/tiny" | cut -f1)

@@ -73,11 +73,21 @@ def differences(x):
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :], x[:, :, 1:] - x[:, :, :-1]
 
 
-def sharpness(x):
-    """Root mean square of the gradient over 4x4 pixels."""
+def energy(x, side):
+    """Mean squared gradient of side x side pixels."""
     across, down = x[..., :-1, 1:] - x[..., :-1, :-1], x[..., 1:, :-1] - x[..., :-1, :-1]
-    energy = (across.square() + down.square()).mean(1)
-    return (F.avg_pool2d(energy.flatten(0, 1)[:, None], 4) + 1e-4).sqrt()
+    squares = (across.square() + down.square()).mean(1)
+    return F.avg_pool2d(squares.flatten(0, 1)[:, None], side)
+
+
+def blur(y, x):
+    """How much less sharp y is, or more, than x: place by place, where faint edges count as much as strong ones,
+    and over wider places in all."""
+    faint = lambda z: (energy(z, 4) + 1e-4).sqrt()
+    wide = energy(x, 12)
+    return F.l1_loss(faint(y), faint(x)) + 0.3 * F.l1_loss(energy(y, 12), wide) / (
+        wide.mean() + 1e-3
+    )
 
 
 def distance(y, x):
@@ -87,8 +97,7 @@ def distance(y, x):
     contrast = x.std((1, 2, 3, 4), keepdim=True) + 0.05
     p, q = y / contrast, x / contrast
     edges = sum((a - b).abs().mean() for a, b in zip(differences(p), differences(q)) if a.numel())
-    blur = F.l1_loss(sharpness(p), sharpness(q))
-    loss = 0.3 * F.mse_loss(p, q) + 0.3 * F.l1_loss(p, q) + 0.5 * edges + blur
+    loss = 0.3 * F.mse_loss(p, q) + 0.3 * F.l1_loss(p, q) + 0.5 * edges + blur(p, q)
     return loss, F.mse_loss(y, x).item()
 
 
