@@ -10,8 +10,8 @@ local strip, grid, size = require "strip", require "prompt_grid", require "size"
 return tb.graph {
   doc = "A picture with one row of frames for each prompt.",
   params = {
-    prompts = tb.string { default = "a large red ball bounces on the grass by day; a small blue cube moves left "
-                          .. "on the snow by day; a large yellow cone spins on the sand at sunset",
+    prompts = tb.string { default = "a large red ball bounces on the grass by day; a small blue cube moves left on snow;"
+                          .. " a small purple ball rests in front of a large yellow cone at sunset, slow zoom in",
                           doc = "Prompts, separated by ';'; {a|b} stands for each of its choices." },
     seed    = tb.int    { default = 1, min = 0, doc = "The same noise for every row." },
     steps   = tb.int    { default = 20, min = 1, max = 1000, doc = "Denoising steps." },

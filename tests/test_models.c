@@ -116,7 +116,7 @@ TEST(sizes_come_from_names_and_shapes)
     CHECK_INT(tb_model_recognise(w), TB_HAS_TEXT_ENCODER);
     tb_weights_close(&w);
     CHECK_INT(t.dim, 128);
-    CHECK_INT(t.layers, 2);
+    CHECK_INT(t.layers, 3);
 }
 
 static void check_vae(char letter, const char *stem, const char *tail, int z, int stride_hw)
