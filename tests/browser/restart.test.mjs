@@ -5,13 +5,13 @@ import { latents, quickVideo } from './graphs.mjs';
 import { workbench } from './harness.mjs';
 
 describe('a server that is killed', () => {
-  const bench = workbench({ 'slow.lua': quickVideo.replace('default = 4, min', 'default = 40, min'), 'latents.lua': latents });
+  const bench = workbench({ 'slow.lua': quickVideo.replace('default = 4, min', 'default = 400, min'), 'latents.lua': latents });
 
   bench.test('comes back with its queue, and the page with it', async () => {
     bench.expectComplaints(/ERR_CONNECTION|ERR_EMPTY_RESPONSE|WebSocket connection/);
     const editor = await bench.open('slow.lua');
-    await editor.run();
     const other = await bench.open('latents.lua');
+    await editor.run();
     await other.run();
     await other.reaches('Save tensor', 'queued, 1st');
     await editor.reaches('Sample', 'running');
@@ -27,7 +27,7 @@ describe('a server that is killed', () => {
     await bench.server.start();
     await banner.getByRole('button', { name: 'Try now' }).click({ timeout: 2000 }).catch(() => {}); // or it was quicker
     await banner.waitFor({ state: 'detached' });
-    await editor.reaches('Save video', 'done');
+    await editor.node('Save video', 'done').waitFor({ timeout: 120_000 });
     await other.reaches('Save tensor', 'done');
     await editor.planned('Nothing to compute');
   });
