@@ -49,8 +49,7 @@ def latent_rgb(vae, mean, std, clips=48):
     for i in range(clips):
         clip = world.clip(world.random_scene(rng), 17, *world.CLIP_SIZES[i % len(world.CLIP_SIZES)])
         z = (latents.encode(vae, clip[None])[0] - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)
-        x = torch.from_numpy(clip).permute(3, 0, 1, 2).float() / 127.5 - 1
-        x = torch.nn.functional.avg_pool2d(x, 8)
+        x = torch.nn.functional.avg_pool2d(latents.pixels([clip])[0], 8)
         x = torch.cat([x[:, :1], x[:, 1:].unflatten(1, (-1, 4)).mean(2)], 1)
         cells.append(z.flatten(1).t())
         colours.append(x.flatten(1).t())

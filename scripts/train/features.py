@@ -13,6 +13,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import judge
+import latents
+import telling
 import world
 from clock import Clock
 
@@ -24,20 +26,12 @@ BUCKETS = [
     (33, 64, 64, 0.1),
     (1, 64, 64, 0.1),
 ]
-NONE = "none"
-HEADS = {
-    **{k: v for k, v in judge.OF_OBJECTS.items()},
-    **{k + "2": v + [NONE] for k, v in judge.OF_OBJECTS.items()},
-    **{k: v for k, v in judge.OF_SCENES.items()},
-    "relation": judge.OF_SCENES["relation"] + [NONE],
-    "motion": world.MOTIONS,
-}
+HEADS = {k: v for k, v in telling.QUESTIONS.items() if k not in telling.AT_PLACES}
 
 
 def labels(scene):
     """The index of each head's answer."""
-    has = set(judge.attributes(scene))
-    return {k: v.index(judge.value(scene, k) if k in has else NONE) for k, v in HEADS.items()}
+    return {k: v.index(telling.answer(scene, k)[0]) for k, v in HEADS.items()}
 
 
 def waves(n, dim):
@@ -81,11 +75,6 @@ class Encoder(nn.Module):
         return {k: head(features) for k, head in self.answers.items()}
 
 
-def tensor(clips):
-    """uint8 clips of one shape [n, f, h, w, 3] to the encoder's input."""
-    return torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-
-
 def worn(x):
     """Half of a batch blurred or noisy, as generated clips may be."""
     kind = torch.rand(len(x), 1, 1, 1, 1)
@@ -98,7 +87,7 @@ def batch(rng, size, draw=world.random_scene):
     """(clips, {head: answers})."""
     frames, height, width, _ = BUCKETS[rng.choice(len(BUCKETS), p=[b[3] for b in BUCKETS])]
     scenes = [draw(rng) for _ in range(size)]
-    x = tensor([world.clip(s, frames, height, width) for s in scenes])
+    x = latents.pixels([world.clip(s, frames, height, width) for s in scenes])
     rows = [labels(s) for s in scenes]
     return x, {k: torch.tensor([r[k] for r in rows]) for k in HEADS}
 
@@ -184,7 +173,7 @@ def extract(model, clips, size=16):
         for i in range(0, len(at), size):
             part = at[i : i + size]
             with torch.no_grad():
-                out[part] = model(tensor([clips[j] for j in part])).numpy()
+                out[part] = model(latents.pixels([clips[j] for j in part])).numpy()
     return out
 
 

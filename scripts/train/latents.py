@@ -39,9 +39,14 @@ def vae_of(saved):
     return vae.eval()
 
 
+def pixels(clips):
+    """uint8 clips of one shape, [n, frames, h, w, 3] or a list, to f32 [n, 3, frames, h, w] in -1..1."""
+    return torch.from_numpy(np.asarray(clips)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+
+
 def encode(vae, clips):
     """uint8 [n, frames, h, w, 3] to latents [n, 16, t, h/8, w/8], the means."""
-    x = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    x = pixels(clips)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         return vae.encode(x)[0].float()
 

@@ -9,6 +9,7 @@ import json
 import os
 import numpy as np
 import torch
+import latents
 import tensors
 import text
 import train_text
@@ -96,9 +97,9 @@ def write_sheet(path, video):
 
 
 def write_reference(path, a, states, ids, features, video, given):
-    latents = {f"latent.{i}": s for i, s in enumerate(states)}
+    steps = {f"latent.{i}": s for i, s in enumerate(states)}
     schedule = sigmas(a.steps, a.shift)
-    found = dict(ids=ids.int(), text=features, sigmas=schedule, video=video, **latents)
+    found = dict(ids=ids.int(), text=features, sigmas=schedule, video=video, **steps)
     if given:
         found |= dict(mask=given[0], known=given[0].view(1, -1, 1, 1) * given[1])
     meta = dict(prompt=a.prompt[0], steps=a.steps, cfg=a.cfg, shift=a.shift, sampler="euler")
@@ -109,9 +110,8 @@ def given_frames(codec, mean, std, a, shape):
     """(mask [t], known [16,t,h,w]): the first a.known latent frames of a rendered clip."""
     scene = world.random_scene(np.random.default_rng(a.seed))
     clip = world.clip(scene, 4 * shape[0] - 3, 8 * shape[1], 8 * shape[2])
-    x = torch.from_numpy(clip).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
     axes = (1, -1, 1, 1, 1)
-    z = (codec.encode(x)[0] - mean.view(axes)) / std.view(axes)
+    z = (codec.encode(latents.pixels([clip]))[0] - mean.view(axes)) / std.view(axes)
     return (torch.arange(shape[0]) < a.known).float(), z[0]
 
 

@@ -102,10 +102,11 @@ class Reference:
 
     def __init__(self, folder, dit, vae, threads=1):
         import torch
+        import latents
         import sample
 
         torch.set_num_threads(threads)
-        self.torch, self.sampler = torch, sample
+        self.torch, self.sampler, self.to_tensor = torch, sample, latents.pixels
         loaded = sample.load_folder(folder) if folder else sample.load(dit, vae)
         self.model, self.encoder, self.codec, mean, std = loaded
         self.mean, self.std = mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
@@ -136,7 +137,7 @@ class Reference:
     def through_vae(self, clips):
         made = []
         for clip in clips:
-            x = self.torch.from_numpy(clip).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            x = self.to_tensor([clip])
             with self.torch.no_grad():
                 made.append(self.pixels(self.codec.decode(self.codec.encode(x)[0])[0]))
         return made

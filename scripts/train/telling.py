@@ -24,7 +24,7 @@ QUESTIONS = {
     **{k + "2": v + [NONE] for k, v in OF_OBJECTS.items()},
 }
 AT_PLACES = {
-    f"{k} {place}": (QUESTIONS[k] + [NONE])
+    f"{k} {place}": QUESTIONS[k] + [NONE]
     for place in SIDES + DEPTHS
     for k in ("size", "colour", "shape", "motion")
 }

@@ -25,7 +25,7 @@ TOKENS = 5120  # of a step
 
 
 def is_matrix(name, p):
-    """The matrices of the blocks; embeddings, the head, norms and the text encoder are Adam's."""
+    """The matrices of the blocks; embeddings, the head and norms are Adam's."""
     return p.dim() == 2 and "blocks." in name
 
 
@@ -96,9 +96,9 @@ class Trainer:
 
     def save(self, minutes):
         mean = {k: self.optimiser.average.get(k, w) for k, w in self.parts.state_dict().items()}
-        part = lambda head: {k[len(head) :]: w for k, w in mean.items() if k.startswith(head)}
+        model = {k[len("model.") :]: w for k, w in mean.items() if k.startswith("model.")}
         state = dict(config=self.config, mean=self.mean, std=self.std, seen=self.seen)
-        state |= dict(model=part("model."), encoder=self.encoder.state_dict(), minutes=minutes)
+        state |= dict(model=model, encoder=self.encoder.state_dict(), minutes=minutes)
         state |= dict(weights=self.parts.state_dict(), optimiser=self.optimiser.state())
         torch.save(state, self.out + ".part")
         os.replace(self.out + ".part", self.out)

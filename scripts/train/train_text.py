@@ -13,6 +13,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import captions
+import judge
 import telling
 import text
 import wan
@@ -81,14 +82,6 @@ class Reader(nn.Module):
         return dict(zip(telling.QUESTIONS, shares))
 
 
-def held_out_scenes(rng, count):
-    scenes = []
-    while len(scenes) < count:
-        scene = world.random_scene(rng)
-        scenes += [scene] if world.held_out(scene) else []
-    return scenes
-
-
 def optimiser_of(reader, rate):
     """Positions have few and large weights: they move ten times as fast."""
     named = list(reader.named_parameters())
@@ -131,7 +124,8 @@ def train(a):
             save()
     if step or not saved:
         save()
-    for question, share in reader.accuracy(tokenizer, held_out_scenes(rng, 500)).items():
+    scenes = [judge.held_out_scene(rng) for _ in range(500)]
+    for question, share in reader.accuracy(tokenizer, scenes).items():
         print(f"{question:14} {share:.3f}")
 
 

@@ -10,10 +10,10 @@ import math
 import os
 import queue
 import threading
-import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+import latents
 import optim
 import wan
 import world
@@ -53,7 +53,7 @@ def batch(rng, frames, side, count):
     height, width = world.CLIP_SIZES[rng.integers(len(world.CLIP_SIZES))]
     side = min(side, height, width) if side else 0
     clips = [render(rng, frames, height, width, side) for _ in range(count)]
-    return torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    return latents.pixels(clips)
 
 
 class Renderer(threading.Thread):
