@@ -61,12 +61,20 @@ class Renderer(threading.Thread):
 
     def __init__(self, shapes):
         super().__init__(daemon=True)
-        self.shapes, self.ready = shapes, queue.Queue(4)
+        self.shapes, self.ready, self.over = shapes, queue.Queue(4), False
 
     def run(self):
         rng = np.random.default_rng()
-        while True:
+        while not self.over:
             self.ready.put(batch(rng, *self.shapes[rng.integers(len(self.shapes))]))
+
+    def end(self):
+        """Waits for the thread, if it was started: Python aborts when it exits under one that is in torch."""
+        self.over = True
+        while self.is_alive():
+            while not self.ready.empty():
+                self.ready.get()
+            self.join(0.05)
 
 
 def differences(x):
@@ -180,6 +188,8 @@ def train(a):
         if clock.save_is_due():
             trainer.save(clock.minutes())
     trainer.save(clock.minutes())
+    clips.end()
+    images.end()
 
 
 def arguments():
