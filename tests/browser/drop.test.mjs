@@ -39,6 +39,15 @@ describe('a dropped file', () => {
     await editor.node('Save image').waitFor();
   });
 
+  bench.test('is fitted into the view under a menu opened meanwhile', async () => {
+    const editor = await bench.open('latents.lua');
+    await editor.drop('mine.lua', picture);
+    await editor.node('Save image').waitFor();
+    await editor.page.getByRole('banner').locator('[aria-haspopup=menu]').click();
+    await editor.page.evaluate(() => new Promise((fitted) => setTimeout(fitted, 500)));
+    assert.ok(await editor.page.getByRole('menu', { name: 'File' }).isVisible());
+  });
+
   bench.test("may be a workflow of ComfyUI's editor", async (t) => {
     const files = existsSync(workflows) ? readdirSync(workflows).filter((name) => name.endsWith('.json')) : [];
     assert.ok(files.length > 0, 'there are workflows to drop');

@@ -145,7 +145,7 @@ export function Canvas() {
         onReconnectEnd={onReconnectEnd}
         isValidConnection={isValid}
         onPaneClick={closePopup}
-        onMoveStart={closePopup}
+        onMoveStart={(event) => event && closePopup()} // not when the view is fitted to a graph just opened
         onNodeContextMenu={onMenu}
         onEdgeContextMenu={onMenu}
         onPaneContextMenu={(event) => onMenu(event)}
