@@ -17,6 +17,7 @@ import latents
 import telling
 import world
 from clock import Clock
+from sampling import alike
 
 # frames, height, width and how often
 BUCKETS = [
@@ -168,12 +169,9 @@ def load(path):
 def extract(model, clips, size=16):
     """Features [n, dim] of uint8 clips of any shapes, in their order."""
     out = np.empty((len(clips), model.config["dim"]), np.float32)
-    for shape in {c.shape for c in clips}:
-        at = [i for i, c in enumerate(clips) if c.shape == shape]
-        for i in range(0, len(at), size):
-            part = at[i : i + size]
-            with torch.no_grad():
-                out[part] = model(latents.pixels([clips[j] for j in part])).numpy()
+    for part in alike([c.shape for c in clips], size):
+        with torch.no_grad():
+            out[part] = model(latents.pixels([clips[i] for i in part])).numpy()
     return out
 
 

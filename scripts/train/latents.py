@@ -60,13 +60,9 @@ def draw_size(rng, sizes):
 
 def shown(scene, clip):
     """bool [t, h/8, w/8]: the latent cells of a clip [frames, h, w, 3] in which objects are seen."""
-    empty = world.clip(scene, *clip.shape[:3], only=-1)
-    seen = (np.abs(clip.astype(np.int16) - empty).max(3) > 16).astype(np.float32)
-    seen = torch.from_numpy(seen)[None]
-    first, rest = (
-        torch.nn.functional.max_pool3d(x, k)
-        for x, k in ((seen[:, :1], (1, 8, 8)), (seen[:, 1:], (4, 8, 8)))
-    )
+    seen = torch.from_numpy(world.shown(scene, clip, *clip.shape[1:3])).float()[None]
+    pool = torch.nn.functional.max_pool3d
+    first, rest = pool(seen[:, :1], (1, 8, 8)), pool(seen[:, 1:], (4, 8, 8))
     return torch.cat([first, rest], 1)[0].bool().numpy()
 
 
@@ -87,7 +83,7 @@ class Latents:
 
     def __init__(self, folder):
         self.folder, self.seen = folder, set()
-        self.z, self.objects, self.scenes = {}, {}, {}
+        self.z, self.objects, self.scenes, self.often = {}, {}, {}, {}
         self.look()
 
     def look(self):
@@ -98,7 +94,9 @@ class Latents:
             key = tuple(8 * n for n in shard["z"].shape[3:])
             for table, rows in ((self.z, shard["z"]), (self.objects, shard["objects"])):
                 table[key] = np.concatenate([table[key], rows]) if key in table else rows
-            self.scenes.setdefault(key, []).extend(json.loads(str(shard["scenes"])))
+            scenes = json.loads(str(shard["scenes"]))
+            self.scenes.setdefault(key, []).extend(scenes)
+            self.often.setdefault(key, []).extend(OFTEN.get(s["motion"], 1.0) for s in scenes)
             self.seen.add(path)
 
     def count(self):
@@ -117,7 +115,7 @@ class Latents:
         frame `first` on, of one size, of about `tokens` tokens in all."""
         key = draw_size(rng, [k for k in SIZES if k in self.z])
         count = max(1, min(192, tokens // (frames * key[0] * key[1] // 256)))
-        share = np.array([OFTEN.get(s["motion"], 1.0) for s in self.scenes[key]])
+        share = np.array(self.often[key])
         picks = rng.choice(len(share), size=count, p=share / share.sum())
         span = slice(first, first + frames)
         scenes = [self.scenes[key][i] for i in picks]

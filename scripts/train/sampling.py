@@ -33,6 +33,14 @@ def pieces(rows, size):
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
+def alike(keys, size):
+    """Places of keys, at most `size` together, and those all of one key."""
+    places = {}
+    for i, key in enumerate(keys):
+        places.setdefault(key, []).append(i)
+    return [part for rows in places.values() for part in pieces(rows, size)]
+
+
 class Engine:
     """The program `tubelet` and an exported model folder."""
 
@@ -127,11 +135,9 @@ class Reference:
 
     def clips(self, jobs, steps, cfg):
         made = [None] * len(jobs)
-        for shape in {(j["frames"], j["height"], j["width"]) for j in jobs}:
-            at = [i for i, j in enumerate(jobs) if (j["frames"], j["height"], j["width"]) == shape]
-            for part in pieces(at, BATCH):
-                for i, clip in zip(part, self.batch([jobs[i] for i in part], steps, cfg)):
-                    made[i] = clip
+        for part in alike([(j["frames"], j["height"], j["width"]) for j in jobs], BATCH):
+            for i, clip in zip(part, self.batch([jobs[i] for i in part], steps, cfg)):
+                made[i] = clip
         return made
 
     def through_vae(self, clips):

@@ -31,6 +31,7 @@ SHAPES = [
     (17, 0, 1),
 ]
 IMAGES, CLIPS = SHAPES[:1], SHAPES[1:]
+CARE = 4  # further weight of pixels of objects
 
 
 def window(rng, height, width, side):
@@ -44,16 +45,20 @@ def window(rng, height, width, side):
 
 
 def render(rng, frames, height, width, side):
-    where = window(rng, height, width, side)
-    return world.clip(world.training_scene(rng), frames, height, width, window=where)
+    """(a clip's window, where objects are seen in it)."""
+    scene, where = world.training_scene(rng), window(rng, height, width, side)
+    clip = world.clip(scene, frames, height, width, window=where)
+    return clip, world.shown(scene, clip, height, width, where)
 
 
 def batch(rng, frames, side, count):
-    """[count, 3, frames, rows, columns] in -1..1; all of one size."""
+    """([count, 3, frames, rows, columns] in -1..1, weights [count, 1, frames, rows, columns] of the pixels);
+    all of one size. Objects are small, and what they are shows in few pixels."""
     height, width = world.CLIP_SIZES[rng.integers(len(world.CLIP_SIZES))]
     side = min(side, height, width) if side else 0
-    clips = [render(rng, frames, height, width, side) for _ in range(count)]
-    return latents.pixels(clips)
+    clips, shown = zip(*(render(rng, frames, height, width, side) for _ in range(count)))
+    weight = 1 + CARE * torch.from_numpy(np.stack(shown))[:, None].float()
+    return latents.pixels(clips), weight / weight.mean()
 
 
 class Renderer(threading.Thread):
@@ -77,8 +82,10 @@ class Renderer(threading.Thread):
             self.join(0.05)
 
 
-def differences(x):
-    return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :], x[:, :, 1:] - x[:, :, :-1]
+def differences(x, of=torch.sub):
+    """Of neighbours: across, down, in time."""
+    across, down = of(x[..., 1:], x[..., :-1]), of(x[..., 1:, :], x[..., :-1, :])
+    return across, down, of(x[:, :, 1:], x[:, :, :-1])
 
 
 def energy(x, side):
@@ -98,28 +105,29 @@ def blur(y, x):
     )
 
 
-def distance(y, x):
+def distance(y, x, weight):
     """(loss, mean squared error) of a reconstruction. Edges count on their own, and how sharp each place
     is, else they blur. All is measured in the clip's own contrast: what happens at night and in fog is
     to be seen as well."""
     contrast = x.std((1, 2, 3, 4), keepdim=True) + 0.05
     p, q = y / contrast, x / contrast
-    edges = sum((a - b).abs().mean() for a, b in zip(differences(p), differences(q)) if a.numel())
-    loss = 0.3 * F.mse_loss(p, q) + 0.3 * F.l1_loss(p, q) + 0.5 * edges + blur(p, q)
-    return loss, F.mse_loss(y, x).item()
+    apart = zip(differences(p), differences(q), differences(weight, torch.maximum))
+    edges = sum(((a - b).abs() * w).mean() for a, b, w in apart if a.numel())
+    pixels = 0.3 * ((p - q).square() + (p - q).abs()) * weight
+    return pixels.mean() + 0.5 * edges + blur(p, q), F.mse_loss(y, x).item()
 
 
-def whole_loss(model, x, kl_weight):
+def whole_loss(model, x, weight, kl_weight):
     """Of encoder and decoder: reconstruction, and divergence from a standard normal."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mean, log_var = (y.float() for y in model.encode(x))
         y = model.decode(mean + torch.randn_like(mean) * (0.5 * log_var).exp()).float()
     kl = 0.5 * (mean.pow(2) + log_var.exp() - 1 - log_var).mean()
-    loss, mse = distance(y, x)
+    loss, mse = distance(y, x, weight)
     return loss + kl_weight * kl, mse
 
 
-def decoder_loss(model, x, noise):
+def decoder_loss(model, x, weight, noise):
     """Of the decoder alone, from latents with up to `noise` of their deviation added: what the
     transformer makes is never exact, and a decoder that knows it draws sharper."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -128,7 +136,7 @@ def decoder_loss(model, x, noise):
         level = noise * torch.rand(len(x), 1, 1, 1, 1) * (torch.rand(len(x), 1, 1, 1, 1) < 0.7)
         deviation = mean.std((0, 2, 3, 4), keepdim=True)
         y = model.decode(mean + level * deviation * torch.randn_like(mean)).float()
-    return distance(y, x)
+    return distance(y, x, weight)
 
 
 def is_matrix(name, p):
@@ -152,11 +160,10 @@ class Trainer:
             self.optimiser.load(saved["optimiser"])
         self.before = saved["minutes"] if path == a.out else 0.0
 
-    def loss(self, x):
-        a = self.a
-        return (
-            decoder_loss(self.model, x, a.noise) if a.decoder else whole_loss(self.model, x, a.kl)
-        )
+    def loss(self, x, weight):
+        if self.a.decoder:
+            return decoder_loss(self.model, x, weight, self.a.noise)
+        return whole_loss(self.model, x, weight, self.a.kl)
 
     def save(self, minutes):
         weights = self.model.state_dict()
@@ -176,8 +183,8 @@ def train(a):
     if clock.done() < a.images:
         images.start()
     while clock.done() < 1:
-        x = (images if clock.done() < a.images else clips).ready.get()
-        loss, mse = trainer.loss(x)
+        x, weight = (images if clock.done() < a.images else clips).ready.get()
+        loss, mse = trainer.loss(x, weight)
         loss.backward()
         step += 1
         trainer.optimiser.step(clock.rate(1.0, step, 50))

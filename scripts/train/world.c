@@ -230,12 +230,17 @@ static void into(const struct object *a, vec eye, vec dir, vec *o, vec *d)
     *d = turn(dir, a->yaw);
 }
 
-/* The object's colour where it is hit; a darker quarter shows how it turns. */
+/* The object's colour where it is hit; two of its four quarters are paler (of a white one: grey), so that
+ * it is seen to turn. */
 static vec shade_object(const struct scene *s, const struct object *a, vec local, vec normal)
 {
-    const float az = atan2f(local.z, local.x), band = az > 0 && az < 1.6f ? 0.45f : 1.0f;
+    const vec colour = of(a->colour);
+    const float towards = colour.x + colour.y + colour.z > 2.7f ? 0.3f : 1.0f;
+    const float quarter = cosf(2 * atan2f(local.z, local.x));
+    const float paler = 0.2f - 0.2f * fmaxf(-1, fminf(1, 4 * quarter));
     const float lit = 0.35f + 0.65f * fmaxf(0, dot(turn(normal, -a->yaw), SUN));
-    return mul(of(a->colour), band * lit * s->light);
+    const vec painted = add(mul(colour, 1 - paler), mul(v(towards, towards, towards), paler));
+    return mul(painted, lit * s->light);
 }
 
 static bool in_shadow(const struct scene *s, vec p)

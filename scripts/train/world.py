@@ -210,4 +210,10 @@ def clip(scene, frames, height, width, every=1, only=None, window=None):
     return out
 
 
+def shown(scene, pixels, height, width, window=None):
+    """bool [frames, rows, columns]: where objects are seen in a clip, or in a window of it."""
+    empty = clip(scene, len(pixels), height, width, only=-1, window=window)
+    return np.abs(pixels.astype(np.int16) - empty).max(3) > 16
+
+
 _LIB = library("world")
