@@ -128,6 +128,16 @@ enum {
                                  its  inputs are known */
 };
 
+enum { TB_PACK_CALLS = 16 };
+
+/* One of several calls that run together. The node sets status, and err when it is not TB_OK. */
+typedef struct tb_call {
+    tb_job *job;
+    const void *params;
+    tb_status status;
+    tb_err *err;
+} tb_call;
+
 typedef struct tb_node_def {
     int abi;     /* TB_NODE_ABI */
     int version; /* raise when the output bytes change */
@@ -139,6 +149,11 @@ typedef struct tb_node_def {
     const tb_output_def *outputs; /* ends with { 0 }; may be NULL */
     tb_status (*plan)(tb_job *job, const void *params, tb_err *err);
     tb_status (*run)(tb_job *job, const void *params, tb_err *err);
+    /* Optional, for nodes of the compute worker: several ready calls of one run at once, where that
+     * is cheaper than one after the other and gives the same bytes. At most TB_PACK_CALLS run
+     * together, with at most pack_limit numbers in their main outputs (from plan()) in all. */
+    void (*run_pack)(tb_call *calls, int count);
+    int64_t pack_limit;
     /* Bit i: input i of the table is wanted. `have`: bit i is set when input i has its value.
      * Called again after each answer until nothing new is asked for. Without it all lazy inputs are
      * wanted. */

@@ -72,6 +72,10 @@ static size_t bytes_of(const params *p, const tb_shape *s)
            (size_t)(read * s->d[1] * s->d[2] * s->d[3]) * sizeof(float);
 }
 
+/* Small evaluations run together (NaViT's packing): up to 4096 tokens of 16 channels, beyond which
+ * the products of matrices gain nothing. */
+enum { PACK_LIMIT = 4096 * 4 * 16 };
+
 static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
@@ -80,7 +84,9 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
         return TB_OK;
     if (p->model) {
         TB_TRY(check_latent(p, &shape, err));
-        tb_job_plan_scratch(job, bytes_of(p, &shape));
+        tb_shape pair = shape; /* with and without the prompt */
+        pair.d[1] *= 2 * tb_shape_count(&shape) <= PACK_LIMIT ? 2 : 1;
+        tb_job_plan_scratch(job, bytes_of(p, &pair));
     }
     tb_job_plan_output(job, 0, TB_F32, &shape);
     return TB_OK;
@@ -88,7 +94,6 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 
 /* Everything one evaluation reads. Buffers are NULL where not wanted. */
 typedef struct eval {
-    tb_wan_dit *dit;
     const tb_wan_dit_config *k;
     tb_shape shape;
     const float *x;
@@ -100,6 +105,7 @@ typedef struct eval {
     float *scaled; /* the state in the model's scale, with known frames where it wants them clean */
     float *extra;
     float *times; /* one for each token */
+    tb_tensor *out;
 } eval;
 
 static int64_t cells_of(const eval *e)
@@ -176,11 +182,6 @@ static tb_status prepare(eval *e, tb_err *err)
     return e->k->out_dim == 48 ? set_clean(e, err) : TB_OK;
 }
 
-static void show_progress(void *job, double share)
-{
-    tb_job_progress(job, share);
-}
-
 /* A text encoder that came without its transformer (ComfyUI's loaders) does not know how much of a
  * prompt that one reads. */
 static int64_t text_rows(const params *p, const eval *e)
@@ -194,10 +195,9 @@ static int64_t text_rows(const params *p, const eval *e)
     return most;
 }
 
-static tb_status evaluate(tb_job *job, tb_compute *c, const params *p, const eval *e, float *out,
-                          tb_err *err)
+static tb_wan_dit_input input_of(const params *p, const eval *e)
 {
-    const tb_wan_dit_input in = {
+    return (tb_wan_dit_input){
         .f = e->shape.d[1],
         .h = e->shape.d[2],
         .w = e->shape.d[3],
@@ -210,8 +210,6 @@ static tb_status evaluate(tb_job *job, tb_compute *c, const params *p, const eva
         .image = e->image ? tb_tensor_f32(e->image) : NULL,
         .image_rows = e->image ? tb_tensor_dim(e->image, 0) : 0,
     };
-    return tb_wan_dit_run(e->dit, c, 1, &in, &out, tb_job_cancel_flag(job), show_progress, job,
-                          err);
 }
 
 static tb_status read_conditioning(const params *p, eval *e, tb_err *err)
@@ -258,13 +256,8 @@ static tb_wan_dit *find_dit(tb_job *job, tb_compute *c, const tb_value *model, t
     return dit;
 }
 
-static tb_status open_model(tb_job *job, tb_compute *c, const params *p, eval *e, tb_err *err)
+static tb_status check_conditioning(const eval *e, tb_err *err)
 {
-    tb_job_make_room(job, p->model, bytes_of(p, &e->shape));
-    e->dit = find_dit(job, c, p->model, err);
-    if (!e->dit)
-        return err->status;
-    e->k = tb_wan_dit_config_of(e->dit);
     if (tb_tensor_dim(e->text, 1) != e->k->text_dim)
         return tb_err_set(
             err, TB_EINVAL,
@@ -285,44 +278,157 @@ static void to_noise(const eval *e, float *v)
         v[i] = (float)((double)e->x[i] * e->flow_scale + (1 - e->flow_sigma) * (double)v[i]);
 }
 
-static tb_status answer(tb_job *job, tb_compute *c, const params *p, eval *e, tb_err *err)
+/* ------------------------------------------------------------------------------- calls together */
+
+/* What a call reads, without the model. */
+static tb_status read_inputs(const params *p, eval *e, tb_err *err)
 {
+    const tb_tensor *samples = tb_record_f32(p->latent, "the latent", "samples", 4, err);
+    if (!samples)
+        return TB_EINVAL;
+    e->shape = *tb_tensor_shape(samples);
+    e->x = tb_tensor_f32(samples);
+    TB_TRY(check_latent(p, &e->shape, err));
     TB_TRY(read_conditioning(p, e, err));
-    TB_TRY(read_time(p, e, err));
-    TB_TRY(open_model(job, c, p, e, err));
+    return read_time(p, e, err);
+}
+
+/* It in the model's form, and where the answer goes. */
+static tb_status make_ready(tb_wan_dit *dit, eval *e, tb_err *err)
+{
+    e->k = tb_wan_dit_config_of(dit);
+    TB_TRY(check_conditioning(e, err));
     TB_TRY(prepare(e, err));
-    tb_tensor *out = tb_tensor_new(TB_F32, &e->shape, err);
-    if (!out)
-        return TB_ENOMEM;
-    const tb_status st = evaluate(job, c, p, e, tb_tensor_f32_mut(out), err);
-    if (st != TB_OK) {
-        tb_tensor_unref(&out);
-        return st;
+    e->out = tb_tensor_new(TB_F32, &e->shape, err);
+    return e->out ? TB_OK : TB_ENOMEM;
+}
+
+static void finish(const tb_call *call, eval *e)
+{
+    if (call->status == TB_OK) {
+        if (e->betas)
+            to_noise(e, tb_tensor_f32_mut(e->out));
+        tb_job_set_take(call->job, 0, tb_value_tensor_take(e->out));
+        e->out = NULL;
     }
-    if (e->betas)
-        to_noise(e, tb_tensor_f32_mut(out));
-    tb_job_set_take(job, 0, tb_value_tensor_take(out));
-    return TB_OK;
+    tb_tensor_unref(&e->out);
+    tb_mem_free(e->scaled);
+    tb_mem_free(e->extra);
+    tb_mem_free(e->times);
+}
+
+/* Calls of one model; those that fail drop out. */
+typedef struct group {
+    tb_call *calls[TB_PACK_CALLS];
+    eval evals[TB_PACK_CALLS];
+    int count;
+} group;
+
+static void drop_failed(group *g)
+{
+    int n = 0;
+    for (int i = 0; i < g->count; i++) {
+        if (g->calls[i]->status != TB_OK) {
+            finish(g->calls[i], &g->evals[i]);
+            continue;
+        }
+        g->calls[n] = g->calls[i];
+        g->evals[n++] = g->evals[i];
+    }
+    g->count = n;
+}
+
+static void fail_all(group *g, tb_status st, const tb_err *err)
+{
+    for (int i = 0; i < g->count; i++) {
+        g->calls[i]->status = st;
+        *g->calls[i]->err = *err;
+    }
+    drop_failed(g);
+}
+
+static void show_progress(void *ctx, double share)
+{
+    const group *g = ctx;
+    for (int i = 0; i < g->count; i++)
+        tb_job_progress(g->calls[i]->job, share);
+}
+
+static tb_wan_dit *open_model(const group *g, tb_compute **c, tb_err *err)
+{
+    tb_job *job = g->calls[0]->job;
+    const tb_value *model = ((const params *)g->calls[0]->params)->model;
+    size_t bytes = 0;
+    for (int i = 0; i < g->count; i++) {
+        tb_shape none = g->evals[i].shape;
+        none.d[1] = 0;
+        bytes += bytes_of(g->calls[i]->params, &g->evals[i].shape);
+        bytes -= i ? bytes_of(g->calls[i]->params, &none) : 0; /* the weights are there once */
+    }
+    *c = tb_job_compute(job, err);
+    if (!*c)
+        return NULL;
+    tb_job_make_room(job, model, bytes);
+    return find_dit(job, *c, model, err);
+}
+
+static tb_status evaluate(group *g, tb_wan_dit *dit, tb_compute *c, tb_err *err)
+{
+    tb_wan_dit_input in[TB_PACK_CALLS];
+    float *out[TB_PACK_CALLS];
+    for (int i = 0; i < g->count; i++) {
+        in[i] = input_of(g->calls[i]->params, &g->evals[i]);
+        out[i] = tb_tensor_f32_mut(g->evals[i].out);
+    }
+    return tb_wan_dit_run(dit, c, g->count, in, out, tb_job_cancel_flag(g->calls[0]->job),
+                          show_progress, g, err);
+}
+
+static void run_group(group *g)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_compute *c = NULL;
+    for (int i = 0; i < g->count; i++)
+        g->calls[i]->status = read_inputs(g->calls[i]->params, &g->evals[i], g->calls[i]->err);
+    drop_failed(g);
+    tb_wan_dit *dit = g->count ? open_model(g, &c, &err) : NULL;
+    if (!dit) {
+        fail_all(g, err.status, &err);
+        return;
+    }
+    for (int i = 0; i < g->count; i++)
+        g->calls[i]->status = make_ready(dit, &g->evals[i], g->calls[i]->err);
+    drop_failed(g);
+    const tb_status st = g->count ? evaluate(g, dit, c, &err) : TB_OK;
+    if (st != TB_OK)
+        fail_all(g, st, &err);
+    for (int i = 0; i < g->count; i++)
+        finish(g->calls[i], &g->evals[i]);
+}
+
+static void run_pack(tb_call *calls, int count)
+{
+    bool ran[TB_PACK_CALLS] = { false };
+    group *g = tb_xcalloc(1, sizeof *g);
+    for (int i = 0; i < count; i++) {
+        const tb_value *model = ((const params *)calls[i].params)->model;
+        *g = (group){ 0 };
+        for (int k = i; k < count; k++)
+            if (!ran[k] && ((const params *)calls[k].params)->model == model) {
+                ran[k] = true;
+                g->calls[g->count++] = &calls[k];
+            }
+        if (g->count)
+            run_group(g);
+    }
+    free(g);
 }
 
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
 {
-    const params *p = vp;
-    eval e = { 0 };
-    const tb_tensor *samples = tb_record_f32(p->latent, "the latent", "samples", 4, err);
-    if (!samples)
-        return TB_EINVAL;
-    e.shape = *tb_tensor_shape(samples);
-    e.x = tb_tensor_f32(samples);
-    TB_TRY(check_latent(p, &e.shape, err));
-    tb_compute *c = tb_job_compute(job, err);
-    if (!c)
-        return err->status;
-    const tb_status st = answer(job, c, p, &e, err);
-    tb_mem_free(e.scaled);
-    tb_mem_free(e.extra);
-    tb_mem_free(e.times);
-    return st;
+    tb_call call = { job, vp, TB_OK, err };
+    run_pack(&call, 1);
+    return call.status;
 }
 
 const tb_node_def tb_node_dit_step = {
@@ -338,6 +444,8 @@ const tb_node_def tb_node_dit_step = {
     .outputs = outputs,
     .plan = plan,
     .run = run,
+    .run_pack = run_pack,
+    .pack_limit = PACK_LIMIT,
     .example = "local m = tb.load_model {}\n"
                "return tb.dit_step {\n"
                "  model = m.model,\n"

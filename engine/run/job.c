@@ -196,17 +196,22 @@ static tb_status need_of_call(tb_job *j, int c, tb_err *err)
     return ask_need(j, err);
 }
 
-static tb_status run_call(tb_job *j, int c, tb_err *err)
+static tb_status check_outputs(const tb_job *j, int c, tb_err *err)
 {
-    TB_TRY(tb_job_check(j, err));
-    TB_TRY(tbi_job_bind(j, c, err));
-    TB_TRY(j->type->kind == TB_LUA ? run_lua(j, err) : j->type->def->run(j, j->params, err));
     for (int k = 0; k < j->type->output_count && !j->expand_graph; k++)
         if (!j->type->def->outputs[k].is_list && tb_list_count(j->out[k]) != c + 1)
             return tb_err_set(err, TB_EINTERNAL,
                               "the node did not set its output '%s'; please report this",
                               j->type->def->outputs[k].name);
     return TB_OK;
+}
+
+static tb_status run_call(tb_job *j, int c, tb_err *err)
+{
+    TB_TRY(tb_job_check(j, err));
+    TB_TRY(tbi_job_bind(j, c, err));
+    TB_TRY(j->type->kind == TB_LUA ? run_lua(j, err) : j->type->def->run(j, j->params, err));
+    return check_outputs(j, c, err);
 }
 
 void tbi_job_execute(tb_job *j)
@@ -224,6 +229,49 @@ void tbi_job_execute(tb_job *j)
         tbi_job_unbind(j);
     }
     j->ms = 1000 * (tb_clock_seconds() - start);
+}
+
+/* Those that could be bound run together; each has its share of the time, by the size of its
+ * output. */
+static void run_bound(tb_job *const *jobs, int count)
+{
+    const double start = tb_clock_seconds();
+    tb_call calls[TB_PACK_CALLS];
+    double sizes = 0;
+    for (int i = 0; i < count; i++)
+        calls[i] = (tb_call){ jobs[i], jobs[i]->params, TB_OK, &jobs[i]->err };
+    jobs[0]->type->def->run_pack(calls, count);
+    const double ms = 1000 * (tb_clock_seconds() - start);
+    for (int i = 0; i < count; i++)
+        sizes += (double)jobs[i]->numbers;
+    for (int i = 0; i < count; i++) {
+        tb_job *j = jobs[i];
+        j->status = calls[i].status == TB_OK ? check_outputs(j, 0, &j->err) : calls[i].status;
+        j->ms = ms * (double)j->numbers / sizes;
+    }
+}
+
+void tbi_job_execute_pack(tb_job *const *jobs, int count)
+{
+    tb_job *bound[TB_PACK_CALLS];
+    int n = 0;
+    for (int i = 0; i < count; i++) {
+        tb_job *j = jobs[i];
+        if (call_count(j) != 1)
+            continue;
+        j->status = tb_job_check(j, &j->err);
+        if (j->status == TB_OK)
+            j->status = tbi_job_bind(j, 0, &j->err);
+        if (j->status == TB_OK)
+            bound[n++] = j;
+    }
+    if (n)
+        run_bound(bound, n);
+    for (int i = 0; i < count; i++)
+        if (call_count(jobs[i]) == 1)
+            tbi_job_unbind(jobs[i]);
+        else
+            tbi_job_execute(jobs[i]);
 }
 
 void tbi_job_deliver(tb_job *j)

@@ -246,6 +246,12 @@ static void predict(tb_run *r, tbi_plan_row *row)
     row->seconds = ms < 0 ? -1 : ms / 1000;
 }
 
+int64_t tbi_main_numbers(const tb_run *r, int node)
+{
+    const tb_shape *s = &r->nodes[node].shape;
+    return s->n < 0 ? 0 : tb_shape_count(s);
+}
+
 /* Replay the plan's order: a node's outputs live from its run to its last reader's. */
 static size_t peak_of(tb_run *r)
 {

@@ -188,6 +188,8 @@ tb_status tbi_plan(tb_run *r, tb_err *err);
 /* Type, sizes and models of a node, under which its cost is remembered. */
 void tbi_signature(const tb_run *r, int node, char *buf, size_t n);
 bool tbi_is_stored(const tb_run *r, int node);
+/* Numbers in its main output; 0: not known. */
+int64_t tbi_main_numbers(const tb_run *r, int node);
 /* Which inputs does the node want, from the values known? */
 uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
 
@@ -273,6 +275,7 @@ struct tb_job {
     tb_status status;
     tb_err err;
     double ms;
+    int64_t numbers;      /* in the main output, as planned; 0: not known */
     _Atomic double share; /* progress; written by the worker */
     double told;          /* share told last */
     tbi_file *files;
@@ -287,6 +290,8 @@ void tbi_job_free(tb_job *j);
 void tbi_job_gather(tb_job *j);
 /* Call the node for each element of the longest list. */
 void tbi_job_execute(tb_job *j);
+/* Call the node once for all of these jobs of one type; jobs over lists come after, one by one. */
+void tbi_job_execute_pack(tb_job *const *jobs, int count);
 /* Values and params of call c; unbind before the next. */
 tb_status tbi_job_bind(tb_job *j, int64_t c, tb_err *err);
 void tbi_job_unbind(tb_job *j);

@@ -214,21 +214,43 @@ void tbi_start_load(tb_run *r, int node)
     tbi_pool(r->engine, load_here, finished, j);
 }
 
+/* Was it made before, in another graph? Then it is loaded. */
+static bool found(tb_job *j)
+{
+    j->content_hit = tbi_found_by_content(j);
+    if (!j->content_hit)
+        tb_err_clear(&j->err);
+    return j->content_hit;
+}
+
 static void execute(void *arg)
 {
     tb_job *j = arg;
-    j->content_hit = tbi_found_by_content(j);
-    if (j->content_hit)
-        return;
-    tb_err_clear(&j->err);
-    tbi_job_execute(j);
+    if (!found(j))
+        tbi_job_execute(j);
 }
+
+/* Jobs that the compute worker runs together. */
+typedef struct pack {
+    tb_job *jobs[TB_PACK_CALLS];
+    int count;
+} pack;
 
 static void execute_on_worker(void *arg)
 {
-    tb_job *j = arg;
-    execute(j);
-    tbi_post(j->run->engine, finished, j);
+    pack *p = arg;
+    tb_job *missed[TB_PACK_CALLS];
+    int n = 0;
+    for (int i = 0; i < p->count; i++)
+        if (!found(p->jobs[i]))
+            missed[n++] = p->jobs[i];
+    if (n > 1)
+        tbi_job_execute_pack(missed, n);
+    else if (n)
+        tbi_job_execute(missed[0]);
+    for (int i = 0; i < p->count; i++)
+        tbi_post(p->jobs[i]->run->engine, finished, p->jobs[i]);
+    free(p);
 }
 
 static void expand_here(void *arg)
@@ -255,6 +277,7 @@ static tb_job *new_job(tb_run *r, int node)
     const bool deferred = r->program->nodes[node].deferred;
     tb_job *j = tbi_job_new(r, node, deferred ? TBI_JOB_EXPAND : TBI_JOB_RUN);
     j->class = deferred ? TBI_IO : tbi_class_of(&r->program->nodes[node]);
+    j->numbers = tbi_main_numbers(r, node);
     tbi_job_gather(j);
     if (deferred)
         make_request(r, j);
@@ -283,6 +306,38 @@ static void continue_later(void *arg)
     (void)arg; /* waking the loop is enough */
 }
 
+static void take(tb_run *r, pack *p, int at)
+{
+    tbi_stack *ready = &r->ready[TBI_COMPUTE];
+    const int node = ready->items[at];
+    memmove(&ready->items[at], &ready->items[at + 1],
+            (size_t)(ready->count - at - 1) * sizeof *ready->items);
+    ready->count--;
+    p->jobs[p->count++] = new_job(r, node);
+    tbi_node_event(r, TB_EV_STARTED, node, 0);
+}
+
+/* The next ready node, and those ready ones that it can run together with. */
+static void start_compute(tb_run *r)
+{
+    const tbi_stack *ready = &r->ready[TBI_COMPUTE];
+    pack *p = tb_xcalloc(1, sizeof *p);
+    const int first = ready->items[ready->count - 1];
+    const tb_type *type = r->program->nodes[first].type;
+    const int64_t size_of_first = tbi_main_numbers(r, first);
+    int64_t room = type->def->run_pack && size_of_first ? type->def->pack_limit - size_of_first : 0;
+    take(r, p, ready->count - 1);
+    for (int i = ready->count - 1; i >= 0 && p->count < TB_PACK_CALLS; i--) {
+        const int node = ready->items[i];
+        const int64_t size = tbi_main_numbers(r, node);
+        if (r->program->nodes[node].type != type || !size || size > room)
+            continue;
+        room -= size;
+        take(r, p, i);
+    }
+    tbi_compute(r->engine, execute_on_worker, p);
+}
+
 static void dispatch(tb_run *r)
 {
     const double until = tb_clock_seconds() + TBI_TURN_S;
@@ -290,11 +345,8 @@ static void dispatch(tb_run *r)
         run_inline(r, pop(&r->ready[TBI_INLINE]));
     if (r->ready[TBI_INLINE].count && !stopping(r))
         tbi_post(r->engine, continue_later, NULL);
-    if (r->ready[TBI_COMPUTE].count && !r->in_flight[TBI_COMPUTE] && !stopping(r)) {
-        tb_job *j = new_job(r, pop(&r->ready[TBI_COMPUTE]));
-        tbi_node_event(r, TB_EV_STARTED, j->node, 0);
-        tbi_compute(r->engine, execute_on_worker, j);
-    }
+    if (r->ready[TBI_COMPUTE].count && !r->in_flight[TBI_COMPUTE] && !stopping(r))
+        start_compute(r);
     while (r->ready[TBI_IO].count && r->in_flight[TBI_IO] < IO_AT_ONCE && !stopping(r)) {
         tb_job *j = new_job(r, pop(&r->ready[TBI_IO]));
         tbi_node_event(r, TB_EV_STARTED, j->node, 0);
