@@ -94,6 +94,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 
 /* Everything one evaluation reads. Buffers are NULL where not wanted. */
 typedef struct eval {
+    const tb_value *model; /* the expert for this timestep */
     const tb_wan_dit_config *k;
     tb_shape shape;
     const float *x;
@@ -241,6 +242,13 @@ static tb_status read_time(const params *p, eval *e, tb_err *err)
     return TB_OK;
 }
 
+/* Of a model with two (nodes/experts.c), the expert for that timestep. */
+static const tb_value *expert_at(const tb_value *model, double t)
+{
+    const tb_value *low = tb_record_get(model, "low");
+    return low && t < 1000 * tb_record_number(model, "boundary", 0) ? low : model;
+}
+
 /* The transformer, with what load_lora put into its record. */
 static tb_wan_dit *find_dit(tb_job *job, tb_compute *c, const tb_value *model, tb_err *err)
 {
@@ -290,7 +298,9 @@ static tb_status read_inputs(const params *p, eval *e, tb_err *err)
     e->x = tb_tensor_f32(samples);
     TB_TRY(check_latent(p, &e->shape, err));
     TB_TRY(read_conditioning(p, e, err));
-    return read_time(p, e, err);
+    TB_TRY(read_time(p, e, err));
+    e->model = expert_at(p->model, (double)e->t);
+    return TB_OK;
 }
 
 /* It in the model's form, and where the answer goes. */
@@ -317,7 +327,7 @@ static void finish(const tb_call *call, eval *e)
     tb_mem_free(e->times);
 }
 
-/* Calls of one model; those that fail drop out. */
+/* Calls of one transformer; those that fail drop out. */
 typedef struct group {
     tb_call *calls[TB_PACK_CALLS];
     eval evals[TB_PACK_CALLS];
@@ -357,7 +367,7 @@ static void show_progress(void *ctx, double share)
 static tb_wan_dit *open_model(const group *g, tb_compute **c, tb_err *err)
 {
     tb_job *job = g->calls[0]->job;
-    const tb_value *model = ((const params *)g->calls[0]->params)->model;
+    const tb_value *model = g->evals[0].model;
     size_t bytes = 0;
     for (int i = 0; i < g->count; i++) {
         tb_shape none = g->evals[i].shape;
@@ -388,10 +398,7 @@ static void run_group(group *g)
 {
     tb_err err = TB_ERR_INIT;
     tb_compute *c = NULL;
-    for (int i = 0; i < g->count; i++)
-        g->calls[i]->status = read_inputs(g->calls[i]->params, &g->evals[i], g->calls[i]->err);
-    drop_failed(g);
-    tb_wan_dit *dit = g->count ? open_model(g, &c, &err) : NULL;
+    tb_wan_dit *dit = open_model(g, &c, &err);
     if (!dit) {
         fail_all(g, err.status, &err);
         return;
@@ -406,22 +413,35 @@ static void run_group(group *g)
         finish(g->calls[i], &g->evals[i]);
 }
 
+/* Moves all calls of the first one's transformer into a group. */
+static void take_group(group *all, group *g)
+{
+    const tb_value *model = all->evals[0].model;
+    int left = 0;
+    g->count = 0;
+    for (int i = 0; i < all->count; i++) {
+        group *to = all->evals[i].model == model ? g : all;
+        const int at = to == g ? g->count++ : left++;
+        to->calls[at] = all->calls[i];
+        to->evals[at] = all->evals[i];
+    }
+    all->count = left;
+}
+
 static void run_pack(tb_call *calls, int count)
 {
-    bool ran[TB_PACK_CALLS] = { false };
-    group *g = tb_xcalloc(1, sizeof *g);
+    group *groups = tb_xcalloc(2, sizeof *groups), *all = &groups[0];
     for (int i = 0; i < count; i++) {
-        const tb_value *model = ((const params *)calls[i].params)->model;
-        *g = (group){ 0 };
-        for (int k = i; k < count; k++)
-            if (!ran[k] && ((const params *)calls[k].params)->model == model) {
-                ran[k] = true;
-                g->calls[g->count++] = &calls[k];
-            }
-        if (g->count)
-            run_group(g);
+        all->calls[i] = &calls[i];
+        calls[i].status = read_inputs(calls[i].params, &all->evals[i], calls[i].err);
     }
-    free(g);
+    all->count = count;
+    drop_failed(all);
+    while (all->count) {
+        take_group(all, &groups[1]);
+        run_group(&groups[1]);
+    }
+    free(groups);
 }
 
 static tb_status run(tb_job *job, const void *vp, tb_err *err)

@@ -5,7 +5,8 @@
  *
  *     loras LIST of { path STRING; strength FLOAT }
  *
- * in the order of the nodes, and an id that stands for the transformer and all of them.
+ * in the order of the nodes, and an id that stands for the transformer and all of them. A model of
+ * two experts (nodes/experts.c) has both for each.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 
 typedef struct params {
     const tb_value *model;
-    const char *path;
+    const char *path, *expert;
     double strength;
 } params;
 
@@ -28,6 +29,8 @@ static const tb_input_def inputs[] = {
                  "A .safetensors file: lora_A and lora_B, or lora_down and lora_up."),
     TB_IN_FLOAT(params, strength, 1, -100, 100, "",
                 "How much of it is added; 0 leaves the model as it is."),
+    TB_IN_COMBO(params, expert, "both", "both|high|low",
+                "Of a model with two experts: the one it is for."),
     { 0 },
 };
 
@@ -66,11 +69,11 @@ static void tell_left_out(const tb_lora *l, const tb_lora_fit *fit, const char *
                given, tb_lora_left_out(l));
 }
 
-static tb_status check(const params *p, const char *path, tb_err *err)
+static tb_status check(const params *p, const tb_value *model, const char *path, tb_err *err)
 {
     tb_lora_fit fit;
     tb_lora *l = tb_lora_open(path, err);
-    tb_weights *w = l ? tb_weights_open(tb_record_text(p->model, "path", ""), err) : NULL;
+    tb_weights *w = l ? tb_weights_open(tb_record_text(model, "path", ""), err) : NULL;
     const tb_status st = w ? tb_lora_fit_to(l, w, &fit, err) : err->status;
     if (st == TB_OK)
         tell_left_out(l, &fit, p->path);
@@ -83,8 +86,8 @@ static tb_status check(const params *p, const char *path, tb_err *err)
 
 /* ------------------------------------------------------------------------------------------ run */
 
-static tb_status merged_id(tb_job *job, const params *p, const char *path, char id[TB_KEY_HEX],
-                           tb_err *err)
+static tb_status merged_id(tb_job *job, const params *p, const tb_value *model, const char *path,
+                           char id[TB_KEY_HEX], tb_err *err)
 {
     tb_hasher h;
     tb_digest d;
@@ -93,7 +96,7 @@ static tb_status merged_id(tb_job *job, const params *p, const char *path, char 
     memcpy(&strength, &p->strength, sizeof strength);
     tb_hasher_init(&h);
     tb_hasher_str(&h, "lora");
-    tb_hasher_str(&h, tb_record_text(p->model, "id", ""));
+    tb_hasher_str(&h, tb_record_text(model, "id", ""));
     tb_hasher_bytes(&h, d.b, sizeof d.b);
     tb_hasher_u64(&h, strength);
     const tb_key k = tb_hasher_done(&h);
@@ -113,15 +116,32 @@ static tb_value *with_lora(const tb_value *loras, const char *path, double stren
     return list;
 }
 
-static tb_status add(tb_job *job, const params *p, const char *path, tb_err *err)
+/* The transformer of a MODEL with the LoRA. New reference; NULL on error. */
+static tb_value *merged(tb_job *job, const params *p, const tb_value *model, const char *path,
+                        tb_err *err)
 {
     char id[TB_KEY_HEX];
-    TB_TRY(check(p, path, err));
-    TB_TRY(merged_id(job, p, path, id, err));
-    tb_value *model = tb_record_copy(p->model);
-    tb_record_set_take(model, "id", tb_value_string(id));
-    tb_record_set_take(model, "loras",
-                       with_lora(tb_record_get(p->model, "loras"), path, p->strength));
+    if (check(p, model, path, err) != TB_OK || merged_id(job, p, model, path, id, err) != TB_OK)
+        return NULL;
+    tb_value *m = tb_record_copy(model);
+    tb_record_set_take(m, "id", tb_value_string(id));
+    tb_record_set_take(m, "loras", with_lora(tb_record_get(model, "loras"), path, p->strength));
+    return m;
+}
+
+static tb_status add(tb_job *job, const params *p, const char *path, tb_err *err)
+{
+    const tb_value *low = tb_record_get(p->model, "low");
+    const bool to_low = low && strcmp(p->expert, "high") != 0;
+    const bool to_high = !low || strcmp(p->expert, "low") != 0;
+    tb_value *model = to_high ? merged(job, p, p->model, path, err) : tb_record_copy(p->model);
+    tb_value *second = model && to_low ? merged(job, p, low, path, err) : NULL;
+    if (!model || (to_low && !second)) {
+        tb_value_unref(&model);
+        return err->status;
+    }
+    if (second)
+        tb_record_set_take(model, "low", second);
     tb_job_set_take(job, 0, model);
     return TB_OK;
 }

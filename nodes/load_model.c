@@ -6,7 +6,8 @@
  *
  *   MODEL { kind "model"; path; id; family; latent_channels, in_channels, text_dim, text_len, dim,
  *           ffn_dim, heads, layers, weight_bytes INT; shift, guidance FLOAT (0: the model does not
- *           say) }
+ *           say); low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has them, of
+ *           models with two }
  *   CLIP  { kind "clip"; path; id; tokenizer; tokenizer_id; text_dim, text_len, ffn_dim, heads,
  *           head_dim, layers INT }
  *   VAE   { kind "vae"; path; id; z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT }
@@ -74,8 +75,13 @@ static tb_status take_part(tb_job *job, const char *given, const char *input, co
         if (!*from)
             st = tb_err_set(err, TB_EINVAL, "'%s' holds no %s", given, what);
         replace(to, from);
-        if (offset == offsetof(tb_model_info, transformer))
+        if (offset == offsetof(tb_model_info, transformer)) {
             replace(&info->family, &found.family);
+            free(info->low_noise); /* that of the transformer named, if it has one */
+            info->low_noise = found.low_noise;
+            info->boundary = found.boundary;
+            found.low_noise = NULL;
+        }
         if (offset == offsetof(tb_model_info, text_encoder))
             replace(&info->tokenizer, &found.tokenizer);
         tb_model_info_clear(&found);
@@ -172,7 +178,7 @@ static tb_status part_id(tb_job *job, const char *part, bool tokenizer, char id[
 static tb_status fingerprint_parts(tb_job *job, const tb_model_info *info, tb_hasher *h,
                                    tb_err *err)
 {
-    const char *const part[] = { info->transformer, info->vae, info->text_encoder,
+    const char *const part[] = { info->transformer, info->low_noise, info->vae, info->text_encoder,
                                  info->tokenizer };
     char id[TB_KEY_HEX];
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
@@ -227,18 +233,16 @@ static tb_value *reference(const char *kind, const char *path, const char *id)
     return r;
 }
 
-static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_model_sizes *sizes,
-                              tb_err *err)
+static tb_value *transformer(const tb_model_info *info, const char *path, const char *id,
+                             const tb_model_sizes *sizes)
 {
     const tb_dit_sizes *s = &sizes->dit;
-    char id[TB_KEY_HEX];
-    TB_TRY(part_id(job, info->transformer, false, id, err));
-    tb_value *r = reference("model", info->transformer, id);
+    tb_value *r = reference("model", path, id);
     set_text(r, "family", info->family);
     set_int(r, "latent_channels", s->latent_channels);
     set_int(r, "in_channels", s->in_channels);
     set_int(r, "text_dim", s->text_dim);
-    set_int(r, "text_len", info->transformer ? s->text_len : 0);
+    set_int(r, "text_len", path ? s->text_len : 0);
     set_int(r, "dim", s->dim);
     set_int(r, "ffn_dim", s->ffn_dim);
     set_int(r, "heads", s->heads);
@@ -247,6 +251,20 @@ static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_m
     tb_record_set_take(r, "shift", tb_value_float(info->shift));
     tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
     set_rgb(r, &sizes->vae.rgb);
+    return r;
+}
+
+static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_model_sizes *sizes,
+                              tb_err *err)
+{
+    char id[TB_KEY_HEX], low_id[TB_KEY_HEX];
+    TB_TRY(part_id(job, info->transformer, false, id, err));
+    TB_TRY(part_id(job, info->low_noise, false, low_id, err));
+    tb_value *r = transformer(info, info->transformer, id, sizes);
+    if (info->low_noise) {
+        tb_record_set_take(r, "low", transformer(info, info->low_noise, low_id, sizes));
+        tb_record_set_take(r, "boundary", tb_value_float(info->boundary));
+    }
     tb_job_set_take(job, 0, r);
     return TB_OK;
 }

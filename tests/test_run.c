@@ -236,35 +236,9 @@ static const tb_node_def pass_def = { .abi = TB_NODE_ABI,
                                       .plan = pass_plan,
                                       .run = pass_run };
 
-/* Adds, several calls at once; ten numbers are planned for each. */
-static _Atomic int largest_pack;
-static tb_status pack_plan(tb_job *job, const void *vp, tb_err *err)
-{
-    (void)vp;
-    (void)err;
-    tb_job_plan_output(job, 0, TB_F32, &(tb_shape){ .n = 1, .d = { 10 } });
-    return TB_OK;
-}
-static void pack_run(tb_call *calls, int count)
-{
-    largest_pack = count > largest_pack ? count : largest_pack;
-    for (int i = 0; i < count; i++)
-        calls[i].status = add_run(calls[i].job, calls[i].params, calls[i].err);
-}
-static const tb_node_def pack_def = { .abi = TB_NODE_ABI,
-                                      .version = 1,
-                                      .name = "t_pack",
-                                      .params_size = sizeof(add_params),
-                                      .inputs = add_in,
-                                      .outputs = int_out,
-                                      .plan = pack_plan,
-                                      .run = add_run,
-                                      .run_pack = pack_run,
-                                      .pack_limit = 35 };
-
 static const tb_node_def *const defs[] = { &add_def,   &inline_def, &io_def,       &count_def,
                                            &total_def, &pick_def,   &sum_down_def, &slow_def,
-                                           &pass_def,  &pack_def,   NULL };
+                                           &pass_def,  NULL };
 
 /* ------------------------------------------------------------------------------------- harness */
 
@@ -769,44 +743,6 @@ TEST(the_same_bytes_under_another_key_are_found)
     CHECK_INT(system(cmd), 0);
 }
 
-TEST(ready_calls_of_one_type_run_together)
-{
-    largest_pack = 0;
-    const outcome o = run("{'z':{'class_type':'t_add','inputs':{'a':0,'b':0}},"
-                          "'n':{'class_type':'t_count','inputs':{'a':2}},"
-                          "'list':{'class_type':'t_pack','inputs':{'a':['n',0],'b':['z',0]}},"
-                          "'p1':{'class_type':'t_pack','inputs':{'a':1,'b':['z',0]}},"
-                          "'p2':{'class_type':'t_pack','inputs':{'a':2,'b':['z',0]}},"
-                          "'p3':{'class_type':'t_pack','inputs':{'a':3,'b':['z',0]}},"
-                          "'p4':{'class_type':'t_pack','inputs':{'a':4,'b':['z',0]}},"
-                          "'s1':{'class_type':'t_add','inputs':{'a':['p1',0],'b':['p2',0]}},"
-                          "'s2':{'class_type':'t_add','inputs':{'a':['p3',0],'b':['p4',0]}},"
-                          "'s3':{'class_type':'t_total','inputs':{'all':['list',0]}},"
-                          "'s4':{'class_type':'t_add','inputs':{'a':['s1',0],'b':['s2',0]}},"
-                          "'s5':{'class_type':'t_add','inputs':{'a':['s4',0],'b':['s3',0]}}}",
-                          "s5");
-    CHECK_STR(o.error, "");
-    CHECK_INT(o.value, 1 + 2 + 3 + 4 + 0 + 1);
-    CHECK_INT(o.finished, 12);
-    CHECK_INT(runs, 1 + 2 + 4 + 4);
-    CHECK(largest_pack >= 2 &&
-          largest_pack <= 3); /* three times ten numbers are within the limit */
-}
-
-TEST(one_of_a_pack_may_fail)
-{
-    largest_pack = 0;
-    const outcome o = run("{'z':{'class_type':'t_add','inputs':{'a':0,'b':0}},"
-                          "'good':{'class_type':'t_pack','inputs':{'a':1,'b':['z',0]}},"
-                          "'bad':{'class_type':'t_pack','inputs':{'a':-13,'b':['z',0]}},"
-                          "'s':{'class_type':'t_add','inputs':{'a':['good',0],'b':['bad',0]}}}",
-                          "s");
-    CHECK_STR(o.error, "node 'bad' (t_pack): a must not be -13");
-    CHECK_INT(largest_pack, 2);
-    CHECK_INT(o.finished, 2); /* z and the good one */
-    CHECK_INT(o.failed, 1);
-}
-
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
@@ -831,8 +767,6 @@ int main(int argc, char **argv)
         TEST_CASE(nothing_is_started_after_an_error),
         TEST_CASE(a_lenient_run_takes_what_a_strict_one_refuses),
         TEST_CASE(the_same_bytes_under_another_key_are_found),
-        TEST_CASE(ready_calls_of_one_type_run_together),
-        TEST_CASE(one_of_a_pack_may_fail),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -142,8 +142,8 @@ static void print_pairs(const json_t *object, int indent)
 
 static void print_summary(const json_t *model)
 {
-    static const char *const names[] = { "path",     "family",  "shift",
-                                         "guidance", "missing", "unreadable" };
+    static const char *const names[] = { "path",     "family",  "shift",     "guidance",
+                                         "boundary", "missing", "unreadable" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const json_t *v = json_object_get(model, names[i]);
         if (!v || json_is_null(v) || (json_is_array(v) && json_array_size(v) == 0))

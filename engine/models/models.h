@@ -26,6 +26,7 @@
 typedef struct tb_model_info {
     char *path;        /* as given */
     char *transformer; /* weights path of the diffusion transformer */
+    char *low_noise; /* the second expert (Wan2.2 A14B), below the boundary; NULL: there is none */
     char *vae;
     char *text_encoder;
     char *tokenizer;
@@ -34,6 +35,8 @@ typedef struct tb_model_info {
     char *family;     /* "Wan2.1 I2V", ... from the transformer's shapes; NULL without one */
     double shift;     /* scheduler's flow shift; 0 unknown */
     double guidance;  /* recommended cfg; 0 unknown */
+    double
+        boundary; /* share of the noise below which the second expert runs, 0..1; 0: one expert */
 } tb_model_info;
 
 /* TB_ENOTFOUND when nothing there is a model: says what was looked for. Reads configs and headers
@@ -76,9 +79,10 @@ unsigned tb_model_recognise(const tb_weights *w);
 tb_status tb_model_part_files(const char *part, char ***files, int *count, tb_err *err);
 
 /* For `tubelet model show`:
- *   { "path", "family", "shift", "guidance", "missing": ["vae", ...],
- *     "parts": { "transformer"|"vae"|"text_encoder": { "path", "files": [{"path", "bytes"}],
- * "bytes", "tensors", "parameters", "dtypes": {"F16": tensors}, "memory_bytes": as f32, "sizes":
+ *   { "path", "family", "shift", "guidance", "boundary" of two experts, "missing": ["vae", ...],
+ *     "parts": { "transformer"|"transformer_2"|"vae"|"text_encoder": { "path", "files": [{"path",
+ * "bytes"}], "bytes", "tensors", "parameters", "dtypes": {"F16": tensors}, "memory_bytes": as f32,
+ * "sizes":
  * {...}, "config": {...} | null } | { "path", "error" }, "tokenizer": { "path", "pieces" } | {
  * "path", "error" } }, "unreadable": a PyTorch or GGUF file that lies there, or null } New
  * reference. Of a LoRA: tb_lora_describe. */

@@ -153,6 +153,8 @@ json_t *tb_model_describe(const char *path, tb_err *err)
         return NULL;
     json_t *parts = json_object(), *missing = json_array();
     add_part(parts, missing, "transformer", info.transformer, dit_sizes);
+    if (info.low_noise)
+        add_part(parts, missing, "transformer_2", info.low_noise, dit_sizes);
     add_part(parts, missing, "vae", info.vae, vae_sizes);
     add_part(parts, missing, "text_encoder", info.text_encoder, umt5_sizes);
     add_part(parts, missing, "tokenizer", info.tokenizer, NULL);
@@ -161,6 +163,8 @@ json_t *tb_model_describe(const char *path, tb_err *err)
                           "parts", parts, "unreadable", info.unreadable);
     if (!o)
         tb_err_set(err, TB_EINVAL, "the path of the model is not valid UTF-8");
+    else if (info.low_noise)
+        json_object_set_new(o, "boundary", json_real(info.boundary));
     tb_model_info_clear(&info);
     return o;
 }

@@ -10,7 +10,7 @@
 
 void tb_model_info_clear(tb_model_info *i)
 {
-    char *const owned[] = { i->path,      i->transformer, i->vae,        i->text_encoder,
+    char *const owned[] = { i->path,      i->transformer, i->low_noise,  i->vae,   i->text_encoder,
                             i->tokenizer, i->scheduler,   i->unreadable, i->family };
     for (size_t k = 0; k < sizeof owned / sizeof *owned; k++)
         free(owned[k]);
@@ -183,6 +183,30 @@ static tb_status probe_file(const char *file, tb_model_info *info, tb_err *err)
     return st;
 }
 
+/* ---------------------------------------------------------------------------------- two experts */
+
+/* diffusers: transformer_2, and its boundary in model_index.json. */
+static tb_status read_experts(const char *dir, tb_model_info *info, tb_err *err)
+{
+    info->low_noise = there(dir, "transformer_2", tb_fs_is_dir);
+    char *index = info->low_noise ? there(dir, "model_index.json", tb_fs_is_file) : NULL;
+    json_t *o = index ? tb_json_load(index, MAX_CONFIG, err) : NULL;
+    const tb_status st = index && !o ? TB_EFORMAT : TB_OK;
+    info->boundary = number_of(o, "boundary_ratio", "boundary_ratio");
+    json_decref(o);
+    free(index);
+    return st;
+}
+
+/* The original release: high_noise_model and low_noise_model beside the files of the other parts.
+ */
+static tb_status probe_noise_folders(const char *dir, tb_model_info *info, tb_err *err)
+{
+    info->transformer = there(dir, "high_noise_model", tb_fs_is_dir);
+    info->low_noise = there(dir, "low_noise_model", tb_fs_is_dir);
+    return probe_files(dir, info, err);
+}
+
 /* --------------------------------------------------------------------------------- any of them */
 
 static tb_status probe_folders(const char *dir, tb_model_info *info, tb_err *err)
@@ -191,6 +215,7 @@ static tb_status probe_folders(const char *dir, tb_model_info *info, tb_err *err
     info->vae = there(dir, "vae", tb_fs_is_dir);
     info->text_encoder = there(dir, "text_encoder", tb_fs_is_dir);
     info->tokenizer = find_tokenizer(dir);
+    TB_TRY(read_experts(dir, info, err));
     return read_scheduler(dir, info, err);
 }
 
@@ -203,6 +228,8 @@ static tb_status read_family(tb_model_info *info, tb_err *err)
     const tb_status st = w ? tb_model_dit_sizes(w, &s, err) : TB_EFORMAT;
     if (st == TB_OK)
         info->family = tb_xstrdup(tb_model_family(&s));
+    if (st == TB_OK && info->low_noise && info->boundary == 0) /* what Wan2.2 was trained with */
+        info->boundary = s.in_channels == s.latent_channels ? 0.875 : 0.9;
     tb_weights_close(&w);
     return st;
 }
@@ -217,6 +244,9 @@ static tb_status probe(const char *path, tb_model_info *info, tb_err *err)
     if (holds(path, "transformer", tb_fs_is_dir) || holds(path, "vae", tb_fs_is_dir) ||
         holds(path, "text_encoder", tb_fs_is_dir))
         return probe_folders(path, info, err);
+    if (holds(path, "high_noise_model", tb_fs_is_dir) &&
+        holds(path, "low_noise_model", tb_fs_is_dir))
+        return probe_noise_folders(path, info, err);
     return probe_files(path, info, err);
 }
 

@@ -209,10 +209,25 @@ static tb_status check_together(const tb_model_info *info, const tb_model_sizes 
     return TB_OK;
 }
 
+static tb_status check_experts(const char *low_noise, const tb_model_sizes *s, tb_err *err)
+{
+    tb_model_sizes second = { 0 };
+    const tb_dit_sizes *a = &s->dit, *b = &second.dit;
+    TB_TRY(read_part(low_noise, read_dit, &second, err));
+    if (!low_noise || (a->latent_channels == b->latent_channels &&
+                       a->in_channels == b->in_channels && a->text_dim == b->text_dim))
+        return TB_OK;
+    return tb_err_set(err, TB_EINVAL,
+                      "the two experts do not belong together: '%s' has %lld channels, the other "
+                      "transformer %lld",
+                      low_noise, (long long)b->in_channels, (long long)a->in_channels);
+}
+
 tb_status tb_model_read_sizes(const tb_model_info *info, tb_model_sizes *s, tb_err *err)
 {
     *s = (tb_model_sizes){ .dit.text_len = TEXT_LEN_DEFAULT };
     TB_TRY(read_part(info->transformer, read_dit, s, err));
+    TB_TRY(check_experts(info->low_noise, s, err));
     TB_TRY(read_part(info->vae, read_vae, s, err));
     TB_TRY(read_part(info->text_encoder, read_text, s, err));
     return check_together(info, s, err);
