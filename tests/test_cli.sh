@@ -419,6 +419,17 @@ See 'tubelet nodes --help'."
     expect 0 model show examples/tiny
     grep -qE '^  transformer +5\.17 M +F16 ' "$out" || fail "$(cat "$out")"
     expect 0 model show examples/tiny --json
+    expect 0 model show examples/tiny --size 64x64 --frames 17 --steps 4
+    has "$out" "64x64, 17 frames, 4 steps with guidance:"
+    has "$out" "5.78 GFLOP"
+    expect 0 model show examples/tiny --size 64x64 --frames 17 --steps 4 --no-guidance
+    has "$out" "2.89 GFLOP"
+    expect 20 model show examples/tiny --size 60x64
+    has "$err" "width and height must be multiples of 16, got 60x64"
+    expect 20 model show examples/tiny --size 64x64 --frames 16
+    has "$err" "frames must be 4k + 1, got 16"
+    expect 2 model show examples/tiny --size large
+    has "$err" "--size must be WIDTHxHEIGHT, as 832x480, got 'large'"
     expect 20 model show "$work"
     expect 0 doctor
     has "$out" "All is well."

@@ -1,4 +1,5 @@
-/* model.c - `tubelet model show`: what a model folder or file, or a LoRA is, without loading it. */
+/* model.c - `tubelet model show`: what a model folder or file, or a LoRA is, without loading it,
+ * and what a video costs with it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,7 +139,7 @@ static void print_pairs(const json_t *object, int indent)
     }
 }
 
-/* --------------------------------------------------------------------------------- the command */
+/* ------------------------------------------------------------------------------------ summary */
 
 static void print_summary(const json_t *model)
 {
@@ -155,28 +156,104 @@ static void print_summary(const json_t *model)
     print_parts(model);
 }
 
+/* -------------------------------------------------------------------------------- a video's cost
+ */
+
+static tb_status read_video(const cli_args *args, tb_model_video *v, tb_err *err)
+{
+    const char *size = cli_text(args, "size");
+    long long width, height;
+    int used = 0;
+    if (sscanf(size, "%lldx%lld%n", &width, &height, &used) != 2 || size[used])
+        return tb_err_set(err, TB_EUSAGE, "--size must be WIDTHxHEIGHT, as 832x480, got '%s'",
+                          size);
+    *v = (tb_model_video){ .width = width,
+                           .height = height,
+                           .frames = 81,
+                           .steps = 50,
+                           .guided = !cli_flag(args, "no-guidance") };
+    TB_TRY(cli_int(args, "frames", 1, 100000, &v->frames, err));
+    return cli_int(args, "steps", 1, 1000, &v->steps, err);
+}
+
+static void work_cell(cli_table *t, double flop)
+{
+    if (flop >= 1e15)
+        cli_table_addf(t, "%.2f PFLOP", flop / 1e15);
+    else if (flop >= 1e12)
+        cli_table_addf(t, "%.2f TFLOP", flop / 1e12);
+    else
+        cli_table_addf(t, "%.2f GFLOP", flop / 1e9);
+}
+
+static void print_cost(const json_t *cost, const tb_model_video *v)
+{
+    static const char *const head[] = { "  part", "work", "time", "memory" };
+    cli_table t = { .columns = 4, .right = 1 << 1 | 1 << 2 | 1 << 3 };
+    json_t *part;
+    const char *name;
+    char text[40], peak[40];
+    printf("\n%lldx%lld, %lld frames, %lld steps%s:\n", (long long)v->width, (long long)v->height,
+           (long long)v->frames, (long long)v->steps, v->guided ? " with guidance" : "");
+    for (int i = 0; i < 4; i++)
+        cli_table_add(&t, head[i]);
+    json_object_foreach(json_object_get(cost, "parts"), name, part)
+    {
+        cli_table_addf(&t, "  %s", name);
+        work_cell(&t, json_number_value(json_object_get(part, "flop")));
+        cli_table_add(&t, tb_str_seconds(json_number_value(json_object_get(part, "seconds")), text,
+                                         sizeof text));
+        bytes_cell(&t, json_object_get(part, "memory_bytes"));
+    }
+    cli_table_print(&t, stdout, true);
+    printf("at least %s at the %.0f GFLOP/s that this machine reaches now; at most %s of memory at "
+           "once\n",
+           tb_str_seconds(json_number_value(json_object_get(cost, "seconds")), text, sizeof text),
+           json_number_value(json_object_get(cost, "flop_per_second")) / 1e9,
+           tb_str_bytes((unsigned long long)json_integer_value(json_object_get(cost, "peak_bytes")),
+                        peak, sizeof peak));
+}
+
+/* --------------------------------------------------------------------------------- the command */
+
 static int run(cli_args *args)
 {
     tb_err err = TB_ERR_INIT;
+    tb_model_video video;
     if (args->operand_count < 2) {
         tb_err_set(&err, TB_EUSAGE, "name a model: tubelet model show PATH");
         return cli_usage(args->command, &err);
     }
-    json_t *j = tb_model_describe(args->operands[1], &err);
-    if (!j)
+    const char *path = args->operands[1];
+    if (cli_text(args, "size") && read_video(args, &video, &err) != TB_OK)
+        return cli_usage(args->command, &err);
+    json_t *j = tb_model_describe(path, &err);
+    json_t *cost = j && cli_text(args, "size") ? tb_model_cost(path, &video, &err) : NULL;
+    if (!j || (cli_text(args, "size") && !cost)) {
+        json_decref(j);
         return cli_fail(&err);
+    }
+    if (cost)
+        json_object_set(j, "video", cost);
     if (cli_flag(args, "json"))
         cli_print_json(j);
     else if (cli_flag(args, "all") || !json_object_get(j, "parts"))
         print_pairs(j, 0);
     else
         print_summary(j);
+    if (cost && !cli_flag(args, "json") && !cli_flag(args, "all"))
+        print_cost(cost, &video);
+    json_decref(cost);
     json_decref(j);
     return 0;
 }
 
 static const cli_option options[] = {
     { "all", NULL, "Files, sizes and configuration of every part." },
+    { "size", "WxH", "Also what a video of this size costs on this machine." },
+    { "frames", "N", "Its frames; 81 without it." },
+    { "steps", "N", "Its denoising steps; 50 without it." },
+    { "no-guidance", NULL, "One evaluation a step instead of two." },
     { "json", NULL, "Print JSON." },
     { 0 },
 };
@@ -186,7 +263,8 @@ const cli_command cli_model = {
     .operands = "show PATH",
     .summary = "Say what a model folder or file or a LoRA is, its size, and what is missing",
     .options = options,
-    .examples = { "tubelet model show examples/tiny", "tubelet model show Wan2.1-T2V-1.3B --json" },
+    .examples = { "tubelet model show examples/tiny --size 64x64 --frames 17",
+                  "tubelet model show Wan2.1-T2V-1.3B --json" },
     .words = "show",
     .max_operands = 2,
     .run = run,

@@ -88,6 +88,18 @@ tb_status tb_model_part_files(const char *part, char ***files, int *count, tb_er
  * reference. Of a LoRA: tb_lora_describe. */
 json_t *tb_model_describe(const char *path, tb_err *err);
 
+/* For `tubelet model show --size`: what a video costs with this model on this machine.
+ *   { "width", "height", "frames", "steps", "guided", "flop_per_second": measured now,
+ *     "parts": { "text_encoder" | "transformer" | "vae": { "flop", "seconds", "memory_bytes" } },
+ *     "seconds", "peak_bytes" }
+ * The seconds are those of the products of matrices at the rate measured: the least it takes. New
+ * reference. TB_EINVAL when no video of that size can be made with it. */
+typedef struct tb_model_video {
+    int64_t width, height, frames, steps;
+    bool guided; /* two evaluations a step */
+} tb_model_video;
+json_t *tb_model_cost(const char *path, const tb_model_video *v, tb_err *err);
+
 /* The bundled model: $TUBELET_MODEL, else examples/tiny near the program. TB_ENOTFOUND names the
  * places. *path is freed by free(). */
 tb_status tb_model_bundled(char **path, tb_err *err);
