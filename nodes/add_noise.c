@@ -106,6 +106,8 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
         tb_sampler_hold(k.known, k.mask, level, tb_tensor_f32(noise), shape->d[0],
                         shape->d[1] * shape->d[2] * shape->d[3], tb_tensor_f32_mut(y));
     tb_value *latent = tb_record_copy(p->latent);
+    if (clean)
+        tb_latent_forget(latent);
     tb_record_set_take(latent, "samples", tb_value_tensor_take(y));
     tb_record_set_take(latent, "state", tb_value_string("partial"));
     tb_job_set_take(job, 0, latent);

@@ -31,8 +31,8 @@ static const tb_input_def inputs[] = {
         "Take known frames from here instead (the negative pass uses those of the positive one)."),
     TB_IN_PORT(params, sigmas, "SIGMAS", 0, "The schedule."),
     TB_IN_INT(params, step, 0, 0, 1000000, "", "Index into the schedule, from 0."),
-    TB_IN_INT(params, stage, 0, 0, 1, "",
-              "1: the second evaluation of a Heun step, at the next level."),
+    TB_IN_INT(params, stage, 0, 0, 2, "",
+              "Second evaluations: 1 at the next level (heun), 2 half way to it (dpmpp_sde)."),
     { 0 },
 };
 
@@ -227,18 +227,24 @@ static tb_status read_time(const params *p, eval *e, tb_err *err)
 {
     tb_sigmas s;
     TB_TRY(tb_sigmas_read(p->sigmas, &s, err));
-    const int64_t at = p->step + p->stage;
+    const bool middle = p->stage == TB_STAGE_MIDDLE;
+    const int64_t at = p->step + (p->stage == TB_STAGE_NEXT);
     if (at >= s.steps)
         return tb_err_set(err, TB_EINVAL, "step must be 0..%d with this schedule, got %lld",
                           s.steps - 1, (long long)at);
     const tb_schedule table = {
-        s.betas ? TB_BETAS : TB_FLOW, s.steps, s.sigma, s.timestep, s.beta, NULL
+        s.betas ? TB_BETAS : TB_FLOW, s.steps, s.sigma, s.timestep, s.beta, NULL, s.shift
     };
-    const tb_noise_level l = tb_schedule_level(&table, (int)at);
+    if (middle && tb_schedule_level(&table, (int)at + 1).sigma <= 0)
+        return tb_err_set(err, TB_EINVAL,
+                          "step %lld ends clean and has no middle; ask for it at stage 0",
+                          (long long)at);
+    const tb_noise_level l =
+        middle ? tb_schedule_middle(&table, (int)at) : tb_schedule_level(&table, (int)at);
     e->betas = s.betas;
     e->flow_scale = s.betas ? 1 / (l.alpha + l.sigma) : 1;
     e->flow_sigma = s.betas ? l.sigma / (l.alpha + l.sigma) : l.sigma;
-    e->t = (float)(s.betas ? 1000 * e->flow_sigma : s.timestep[at]);
+    e->t = (float)(s.betas || middle ? 1000 * e->flow_sigma : s.timestep[at]);
     return TB_OK;
 }
 

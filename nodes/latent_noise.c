@@ -106,8 +106,7 @@ static tb_status with_noise(tb_job *job, const params *p, const tb_tensor *given
     tb_record_set_take(latent, "seed", tb_value_int(p->seed));
     tb_record_set_take(latent, "state", tb_value_string("clean"));
     tb_record_set_take(latent, "empty", tb_value_bool(false));
-    tb_record_set_take(latent, "x0", tb_value_none());
-    tb_record_set_take(latent, "hat", tb_value_none());
+    tb_latent_forget(latent);
     tb_job_set_take(job, 0, latent);
     return TB_OK;
 }
@@ -116,8 +115,7 @@ static tb_status with_noise(tb_job *job, const params *p, const tb_tensor *given
 static void pass(tb_job *job, const params *p)
 {
     tb_value *latent = tb_record_copy(p->latent);
-    tb_record_set_take(latent, "x0", tb_value_none());
-    tb_record_set_take(latent, "hat", tb_value_none());
+    tb_latent_forget(latent);
     tb_job_set_take(job, 0, latent);
 }
 

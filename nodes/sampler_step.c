@@ -1,8 +1,8 @@
 /* sampler_step.c - one step of a sampler: from a state and the model's answer to the next state.
  *
- * The step is a pure function of its inputs. History of multistep samplers arrives through links:
- * the latent carries the clean estimate (x0) and UniPC's corrected state (hat) of the step that
- * made it, `previous` is the latent before it.
+ * The step is a pure function of its inputs. What multistep samplers read of the steps before
+ * travels in the latent: clean estimates (x0, x0_1), the model's answers (slope_1 ..), UniPC's
+ * corrected state (hat). So every stored step has all that the next one needs.
  */
 #include "graph/records.h"
 #include "models/samplers.h"
@@ -20,17 +20,19 @@ static const tb_input_def inputs[] = {
     TB_IN_COMBO(params, sampler, "euler", TB_SAMPLERS, "The rule."),
     TB_IN_PORT(params, latent, "LATENT", 0, "The state the model was evaluated at."),
     TB_IN_PORT(params, velocity, "VELOCITY", 0, "The model's answer, guided."),
-    TB_IN_PORT(
-        params, previous, "LATENT", TB_IN_OPTIONAL,
-        "The state before: unipc from step 1 on, and heun's second stage (where its step began)."),
+    TB_IN_PORT(params, previous, "LATENT", TB_IN_OPTIONAL,
+               "Second stages of heun and dpmpp_sde: the state that the step began at."),
     TB_IN_PORT(params, sigmas, "SIGMAS", 0, "The schedule."),
     TB_IN_PORT(params, conditioning, "CONDITIONING", TB_IN_OPTIONAL,
                "Its known frames are kept, at the noise of each level."),
     TB_IN_INT(params, step, 0, 0, 1000000, "", "Index into the schedule, from 0."),
-    TB_IN_INT(params, stage, 0, 0, 1, "", "1: the second half of a Heun step."),
+    TB_IN_INT(params, stage, 0, 0, 2, "",
+              "Which half of a step of two: 1 the second of heun, 2 the second of dpmpp_sde."),
     TB_IN_INT(params, seed, 0, 0, INT64_MAX, "",
-              "Fresh noise of ddpm and eta; joins the latent's seed."),
-    TB_IN_FLOAT(params, eta, 0, 0, 1, "", "ddim: share of fresh noise, 0 none, 1 as ddpm."),
+              "Fresh noise of samplers that draw it; joins the latent's seed."),
+    TB_IN_FLOAT(params, eta, -1, -1, 1, "",
+                "Share of fresh noise, 0 none; -1: as usual, 0 for ddim, 1 for euler_ancestral and "
+                "the sde samplers."),
     TB_IN_COMBO(params, variance, "fixed_small", "fixed_small|fixed_large",
                 "ddpm: the posterior's variance."),
     { 0 },
@@ -60,8 +62,10 @@ typedef struct work {
     tb_step step;
     tb_known known;
     const tb_tensor *samples, *noise;
-    tb_tensor *fresh, *x, *x0, *hat;
+    tb_tensor *fresh, *fresh_2, *x, *x0, *hat;
 } work;
+
+static const char *const slope_names[] = { "slope_1", "slope_2", "slope_3" };
 
 static const float *data(const tb_tensor *t)
 {
@@ -84,22 +88,28 @@ static tb_status read_velocity(const params *p, work *w, tb_err *err)
     return TB_OK;
 }
 
-/* Fields of the latent and of the one before it, where the rule uses them. */
+/* Fields of the latent, where the rule uses them: a step that has none of them begins anew. */
 static tb_status read_history(const params *p, work *w, tb_err *err)
 {
     const tb_shape *s = tb_tensor_shape(w->samples);
-    const bool multistep = w->step.sampler == TB_DPMPP_2M || w->step.sampler == TB_UNIPC;
-    const tb_tensor *x0_1, *x0_2, *hat, *base;
-    TB_TRY(tb_record_f32_like(p->latent, "the latent", "x0", s, &x0_1, err));
-    TB_TRY(tb_record_f32_like(p->latent, "the latent", "hat", s, &hat, err));
-    TB_TRY(tb_record_f32_like(p->previous, "the previous latent", "x0", s, &x0_2, err));
+    const int estimates = tb_sampler_estimates(w->step.sampler);
+    const tb_tensor *x0_1, *x0_2, *hat, *base, *slope;
     TB_TRY(tb_record_f32_like(p->previous, "the previous latent", "samples", s, &base, err));
     w->step.base = data(base);
-    if (!multistep || p->step == 0 || (w->step.sampler == TB_UNIPC && !hat))
+    if (p->step == 0 || p->stage)
+        return TB_OK;
+    TB_TRY(tb_record_f32_like(p->latent, "the latent", "x0", s, &x0_1, err));
+    TB_TRY(tb_record_f32_like(p->latent, "the latent", "x0_1", s, &x0_2, err));
+    TB_TRY(tb_record_f32_like(p->latent, "the latent", "hat", s, &hat, err));
+    for (int k = 0; k < tb_sampler_slopes(w->step.sampler); k++) {
+        TB_TRY(tb_record_f32_like(p->latent, "the latent", slope_names[k], s, &slope, err));
+        w->step.slope[k] = data(slope);
+    }
+    if (estimates == 0 || (w->step.sampler == TB_UNIPC && !hat))
         return TB_OK;
     w->step.x0_1 = data(x0_1);
     w->step.hat = data(hat);
-    if (p->step > 1 && x0_1)
+    if (estimates > 1 && p->step > 1 && x0_1)
         w->step.x0_2 = data(x0_2);
     return TB_OK;
 }
@@ -113,8 +123,9 @@ static tb_status read_inputs(const params *p, work *w, tb_err *err)
     const tb_shape *shape = tb_tensor_shape(w->samples);
     TB_TRY(tb_sampler_parse(p->sampler, &w->step.sampler, err));
     TB_TRY(tb_sigmas_read(p->sigmas, &s, err));
-    w->schedule =
-        (tb_schedule){ s.betas ? TB_BETAS : TB_FLOW, s.steps, s.sigma, s.timestep, s.beta, NULL };
+    w->schedule = (tb_schedule){
+        s.betas ? TB_BETAS : TB_FLOW, s.steps, s.sigma, s.timestep, s.beta, NULL, s.shift
+    };
     if (p->step >= s.steps)
         return tb_err_set(err, TB_EINVAL, "step must be 0..%d with this schedule, got %lld",
                           s.steps - 1, (long long)p->step);
@@ -128,18 +139,26 @@ static tb_status read_inputs(const params *p, work *w, tb_err *err)
     return TB_OK;
 }
 
-/* Indices behind those of the start noise, so that one seed never draws a number twice. */
+/* Indices behind those of the start noise, so that one seed never draws a number twice; second
+ * halves of steps draw from far behind. */
+static tb_status draw(const params *p, const work *w, uint64_t first, tb_tensor **fresh,
+                      tb_err *err)
+{
+    *fresh = tb_tensor_new(TB_F32, tb_tensor_shape(w->samples), err);
+    if (!*fresh)
+        return TB_ENOMEM;
+    const uint64_t n = (uint64_t)tb_tensor_count(w->samples);
+    const uint64_t seed = (uint64_t)tb_record_int(p->latent, "seed", 0) + (uint64_t)p->seed;
+    tb_rng_normal(tb_tensor_f32_mut(*fresh), (int64_t)n, seed, first + ((uint64_t)p->step + 1) * n);
+    return TB_OK;
+}
+
 static tb_status draw_fresh(const params *p, work *w, tb_err *err)
 {
     if (!tb_sampler_wants_noise(w->step.sampler, p->eta, &w->schedule, (int)p->step))
         return TB_OK;
-    w->fresh = tb_tensor_new(TB_F32, tb_tensor_shape(w->samples), err);
-    if (!w->fresh)
-        return TB_ENOMEM;
-    const uint64_t n = (uint64_t)tb_tensor_count(w->samples);
-    const uint64_t seed = (uint64_t)tb_record_int(p->latent, "seed", 0) + (uint64_t)p->seed;
-    tb_rng_normal(tb_tensor_f32_mut(w->fresh), (int64_t)n, seed, ((uint64_t)p->step + 1) * n);
-    return TB_OK;
+    TB_TRY(draw(p, w, 0, &w->fresh, err));
+    return p->stage == TB_STAGE_MIDDLE ? draw(p, w, UINT64_C(1) << 62, &w->fresh_2, err) : TB_OK;
 }
 
 static tb_status make_step(const params *p, work *w, tb_err *err)
@@ -158,15 +177,16 @@ static tb_status make_step(const params *p, work *w, tb_err *err)
     w->step.n = tb_tensor_count(w->samples);
     w->step.x = tb_tensor_f32(w->samples);
     w->step.noise = data(w->fresh);
+    w->step.noise_2 = data(w->fresh_2);
     w->step.eta = p->eta;
     w->step.variance = p->variance[6] == 'l' ? TB_FIXED_LARGE : TB_FIXED_SMALL;
     const tb_step_result out = { tb_tensor_f32_mut(w->x), tb_tensor_f32_mut(w->x0),
                                  w->hat ? tb_tensor_f32_mut(w->hat) : NULL };
     TB_TRY(tb_sampler_step(&w->step, &out, err));
     if (w->known.known && w->known.hold)
-        tb_sampler_hold(w->known.known, w->known.mask,
-                        tb_schedule_level(&w->schedule, (int)p->step + 1), tb_tensor_f32(w->noise),
-                        shape->d[0], shape->d[1] * shape->d[2] * shape->d[3], out.x);
+        tb_sampler_hold(w->known.known, w->known.mask, tb_sampler_reached(&w->step),
+                        tb_tensor_f32(w->noise), shape->d[0],
+                        shape->d[1] * shape->d[2] * shape->d[3], out.x);
     return TB_OK;
 }
 
@@ -176,15 +196,37 @@ static void set_tensor(tb_value *record, const char *name, tb_tensor **t)
     *t = NULL;
 }
 
+/* Moves a remembered field on by one step. */
+static void pass_on(tb_value *to, const char *name, const tb_value *from, const char *newer)
+{
+    const tb_value *v = from ? tb_record_get(from, newer) : NULL;
+    if (v)
+        tb_record_set_take(to, name, tb_value_ref(v));
+}
+
+/* What the steps to come read, and nothing that an earlier run left. */
+static void remember(const params *p, work *w, tb_value *latent)
+{
+    const int slopes = tb_sampler_slopes(w->step.sampler);
+    tb_latent_forget(latent);
+    set_tensor(latent, "x0", &w->x0);
+    if (w->hat)
+        set_tensor(latent, "hat", &w->hat);
+    if (tb_sampler_estimates(w->step.sampler) > 1 && w->step.x0_1)
+        pass_on(latent, "x0_1", p->latent, "x0");
+    if (slopes > 0)
+        tb_record_set_take(latent, slope_names[0], tb_value_ref(p->velocity));
+    for (int k = 1; k < slopes && w->step.slope[k - 1]; k++)
+        pass_on(latent, slope_names[k], p->latent, slope_names[k - 1]);
+}
+
 /* A copy of the latent, so that what others put there travels on. */
 static void publish(tb_job *job, const params *p, work *w)
 {
     const bool clean = tb_schedule_level(&w->schedule, (int)p->step + 1).sigma <= 0;
     tb_value *latent = tb_record_copy(p->latent);
     set_tensor(latent, "samples", &w->x);
-    set_tensor(latent, "x0", &w->x0);
-    if (w->hat || tb_record_get(latent, "hat"))
-        set_tensor(latent, "hat", &w->hat);
+    remember(p, w, latent);
     tb_record_set_take(latent, "state", tb_value_string(clean ? "clean" : "partial"));
     tb_job_set_take(job, 0, latent);
 }
@@ -199,6 +241,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     if (st == TB_OK)
         publish(job, p, &w);
     tb_tensor_unref(&w.fresh);
+    tb_tensor_unref(&w.fresh_2);
     tb_tensor_unref(&w.x);
     tb_tensor_unref(&w.x0);
     tb_tensor_unref(&w.hat);
@@ -207,7 +250,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
 
 const tb_node_def tb_node_sampler_step = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "sampler_step",
     .title = "Sampler step",
     .category = "sampling",

@@ -1,5 +1,6 @@
 /* schedule.c - the noise levels and timesteps of a run, whole or in part. */
 #include <math.h>
+#include <string.h>
 
 #include "graph/records.h"
 #include "models/samplers.h"
@@ -9,7 +10,7 @@
 
 typedef struct params {
     const tb_value *model;
-    const char *scheduler;
+    const char *scheduler, *levels_of;
     int64_t steps;
     double shift, denoise;
     int64_t start_step, end_step;
@@ -17,7 +18,10 @@ typedef struct params {
 
 static const tb_input_def inputs[] = {
     TB_IN_PORT(params, model, "MODEL", TB_IN_OPTIONAL, "Tells the shift where that is 0."),
-    TB_IN_COMBO(params, scheduler, "flow", TB_SCHEDULERS, "How noise levels are spaced."),
+    TB_IN_COMBO(params, scheduler, "flow", TB_SCHEDULERS "|" TB_LEVELS,
+                "How noise levels are spaced."),
+    TB_IN_COMBO(params, levels_of, "flow", "flow|ddpm_linear|ddpm_cosine",
+                "What simple, normal, karras and the others after ddpm_cosine choose from."),
     TB_IN_INT(params, steps, 20, 1, 1000, "steps", "Steps from noise to video."),
     TB_IN_FLOAT(params, shift, 0, 0, 100, "",
                 "Moves steps towards the noisy end (flow); 0: as the model advises, else 3."),
@@ -52,6 +56,24 @@ static tb_status check(const params *p, tb_err *err)
     return TB_OK;
 }
 
+/* Levels as ComfyUI names them, of a flow or of betas; or a scheduler with levels of its own. */
+static tb_status make_whole(const params *p, int steps, tb_schedule *s, tb_err *err)
+{
+    const bool flow = strcmp(p->levels_of, "flow") == 0;
+    *s = (tb_schedule){ 0 };
+    if (!tb_schedule_is_levels(p->scheduler) && !flow)
+        return tb_err_set(err, TB_EINVAL,
+                          "scheduler '%s' has levels of its own; set levels_of to flow, or choose "
+                          "one of %s",
+                          p->scheduler, TB_LEVELS);
+    if (!tb_schedule_is_levels(p->scheduler))
+        return tb_schedule_make(p->scheduler, steps, shift_of(p), s, err);
+    if (flow)
+        return tb_schedule_make_levels(p->scheduler, steps, shift_of(p), s, err);
+    return tb_schedule_make_beta_levels(p->scheduler, strcmp(p->levels_of, "ddpm_cosine") == 0,
+                                        steps, s, err);
+}
+
 /* denoise d: the last `steps` of floor(steps / d), as ComfyUI counts. */
 static tb_status make(const params *p, tb_schedule *s, tb_err *err)
 {
@@ -59,7 +81,7 @@ static tb_status make(const params *p, tb_schedule *s, tb_err *err)
     const double whole = floor((double)p->steps / p->denoise);
     if (whole > 1e6)
         return tb_err_set(err, TB_EINVAL, "steps / denoise must be at most 1000000, got %g", whole);
-    TB_TRY(tb_schedule_make(p->scheduler, (int)whole, shift_of(p), s, err));
+    TB_TRY(make_whole(p, (int)whole, s, err));
     const int skipped = s->steps - (int)p->steps;
     const int end = p->end_step ? (int)p->end_step : (int)p->steps;
     tb_schedule_cut(s, skipped + (int)p->start_step, skipped + end);
@@ -82,6 +104,8 @@ static tb_status set_table(tb_value *record, const char *name, const double *x, 
 static tb_status fill(tb_value *record, const tb_schedule *s, tb_err *err)
 {
     tb_record_set_take(record, "kind", tb_value_string(s->kind == TB_BETAS ? "betas" : "flow"));
+    if (s->kind == TB_FLOW)
+        tb_record_set_take(record, "shift", tb_value_float(s->shift));
     TB_TRY(set_table(record, "sigmas", s->sigma, s->steps + 1, err));
     TB_TRY(set_table(record, "timesteps", s->timestep, s->steps, err));
     return s->beta ? set_table(record, "betas", s->beta, s->steps, err) : TB_OK;

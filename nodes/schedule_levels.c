@@ -60,6 +60,7 @@ static tb_status set_tables(tb_value *record, const tb_schedule *s, const params
     }
     out[n] = 0;
     tb_record_set_take(record, "kind", tb_value_string("flow"));
+    tb_record_set_take(record, "shift", tb_value_float(s->shift));
     tb_record_set_take(record, "sigmas", tb_value_tensor_take(sigmas));
     tb_record_set_take(record, "timesteps", tb_value_tensor_take(times));
     return TB_OK;

@@ -130,7 +130,7 @@ refused no_lora.json "node '3' (LoraLoaderModelOnly): lora_name: there is no 'sl
 sed 's/tubelet-tiny/none.safetensors/' switch.json >none.json
 refused none.json "node '2' (UNETLoader): unet_name: there is no 'none.safetensors' in models/unet, models/diffusion_models; there are wan2.1_tiny_fp16.safetensors, tubelet-tiny"
 sed 's/dpmpp_2m/dpm_fast/' switch.json >sampler.json
-refused sampler.json "node '11' (KSampler): sampler_name must be one of euler|heun|dpmpp_2m|ddim|uni_pc|uni_pc_bh2, got 'dpm_fast'"
+refused sampler.json "node '11' (KSampler): sampler_name must be one of euler|euler_ancestral|heun|dpmpp_sde|dpmpp_sde_gpu|dpmpp_2m|dpmpp_2m_sde|dpmpp_2m_sde_gpu|dpmpp_3m_sde|dpmpp_3m_sde_gpu|lcm|ipndm|deis|res_multistep|ddim|uni_pc|uni_pc_bh2, got 'dpm_fast'"
 sed 's/"switched"/"..\/out"/' switch.json >leave.json
 refused leave.json "path must stay inside the output folder, got '../out_#####_.webm'"
 sed 's/"ImageScale"/"ImageScal"/' pictures.json >unknown.json

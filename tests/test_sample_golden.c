@@ -161,12 +161,13 @@ static double distance(const tb_value *a, const tb_value *b)
 /* All rules solve one equation: with few steps those of second order end nearer to its solution. */
 TEST(second_order_samplers_come_nearer)
 {
-    static const char *const second[] = { "heun", "dpmpp_2m", "unipc" };
+    static const char *const second[] = { "heun", "dpmpp_2m",      "unipc",
+                                          "deis", "res_multistep", "ipndm" };
     give_small();
     tb_value *truth = sample_small("euler", 60, "flow", 0, 0),
              *rough = sample_small("euler", 10, "flow", 0, 0);
     const double first_order = distance(rough, truth);
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof second / sizeof *second; i++) {
         tb_value *v = sample_small(second[i], 10, "flow", 0, 0);
         const double d = distance(v, truth);
         if (!(d < first_order)) {
@@ -195,31 +196,94 @@ TEST(betas_end_at_the_same_place_as_flow)
     forget_given();
 }
 
-static void check_halves(const char *sampler, const char *scheduler)
+/* One latent frame of 2 x 2 cells and no guidance: little to compute. */
+static void give_tiny(void)
 {
-    give_small();
-    tb_value *whole = sample_small(sampler, 6, scheduler, 0, 0),
-             *half = sample_small(sampler, 6, scheduler, 0, 3);
-    CHECK_STR(tb_value_as_string(tb_record_get(half, "state")), "partial");
-    give_take("l", half);
-    tb_value *rest = sample_small(sampler, 6, scheduler, 3, 0);
-    if (distance(rest, whole) != 0)
-        fprintf(stderr, "%s: the halves are %g from the whole\n", sampler, distance(rest, whole));
-    CHECK(distance(rest, whole) == 0);
-    CHECK_STR(tb_value_as_string(tb_record_get(rest, "state")), "clean");
+    tb_value *latent = tb_value_record(), *positive = tb_value_record();
+    tb_tensor *noise = waves(&TB_SHAPE(16, 1, 2, 2), 3.7f);
+    set_take(latent, "noise", tb_tensor_ref(noise));
+    set_take(latent, "samples", noise);
+    tb_record_set_take(latent, "state", tb_value_string("noise"));
+    set_take(positive, "text", waves(&TB_SHAPE(2, 128), 0.9f));
+    give_take("l", latent);
+    give_take("p", positive);
+}
+
+static char *part(const char *id, const char *from, const char *sampler, int first, int stop)
+{
+    return tb_xasprintf("'%s':{'class_type':'sample','inputs':{'model':['m',0],'latent':['%s',0],"
+                        "'positive':['p',0],'cfg':1,'steps':4,'shift':3,'start_step':%d,"
+                        "'end_step':%d,'sampler':%s}},",
+                        id, from, first, stop, sampler);
+}
+
+/* The whole run, or each of its four steps by a node of its own. `sampler` goes on to be more
+ * inputs: "'ddpm','seed':5". */
+static tb_value *run_tiny(bool chain, const char *sampler)
+{
+    static const char *const ids[] = { "l", "a", "b", "c", "z" };
+    char *nodes =
+        tb_xasprintf(GIVEN("l") GIVEN("p") "'m':{'class_type':'load_model','inputs':{'path':"
+                                           "'examples/tiny'}},");
+    for (int i = chain ? 0 : 3; i < 4; i++) {
+        char *one = part(ids[i + 1], chain ? ids[i] : "l", sampler, chain ? i : 0, i + 1);
+        char *more = tb_xasprintf("%s%s", nodes, one);
+        free(one);
+        free(nodes);
+        nodes = more;
+    }
+    char *graph = tb_xasprintf("%s'r':{'class_type':'t_same','inputs':{'value':['z',0]}}", nodes);
+    outcome o = run(graph, "r");
+    free(graph);
+    free(nodes);
+    CHECK_STR(o.error, "");
+    REQUIRE(o.value);
+    CHECK_STR(tb_value_as_string(tb_record_get(o.value, "state")), "clean");
+    return o.value;
+}
+
+static bool same(const tb_value *a, const tb_value *b)
+{
+    const tb_tensor *x = tb_record_tensor(a, "samples"), *y = tb_record_tensor(b, "samples");
+    return memcmp(tb_tensor_f32(x), tb_tensor_f32(y), tb_tensor_bytes(y)) == 0;
+}
+
+static void check_chain(const char *sampler, const char *scheduler, bool draws)
+{
+    char inputs[160];
+    give_tiny();
+    snprintf(inputs, sizeof inputs, "'%s','scheduler':'%s','seed':5", sampler, scheduler);
+    tb_value *whole = run_tiny(false, inputs), *chain = run_tiny(true, inputs);
+    if (!same(chain, whole)) {
+        fprintf(stderr, "%s on %s: step by step %g from the whole\n", sampler, scheduler,
+                distance(chain, whole));
+        tb_test_failures++;
+    }
+    if (draws) {
+        snprintf(inputs, sizeof inputs, "'%s','scheduler':'%s','seed':6", sampler, scheduler);
+        tb_value *other = run_tiny(false, inputs);
+        CHECK(!same(other, whole));
+        tb_value_unref(&other);
+    }
     tb_value_unref(&whole);
-    tb_value_unref(&rest);
+    tb_value_unref(&chain);
     forget_given();
 }
 
-/* A run cut in two is the run: the state carries its history, and steps draw noise by their place
- * in the schedule. Only unipc looks back over two steps. */
-TEST(two_halves_are_the_whole)
+/* A run that goes on from what each of its steps left is the run, to the byte: the state carries
+ * the history, and fresh noise is a function of seed and step. */
+TEST(a_run_goes_on_from_any_step)
 {
-    check_halves("euler", "flow");
-    check_halves("heun", "flow");
-    check_halves("dpmpp_2m", "flow");
-    check_halves("ddpm", "ddpm_cosine");
+    static const char *const even[] = { "euler", "heun", "dpmpp_2m",     "unipc",
+                                        "ipndm", "deis", "res_multistep" };
+    static const char *const drawing[] = { "euler_ancestral", "dpmpp_sde", "dpmpp_2m_sde",
+                                           "dpmpp_3m_sde", "lcm" };
+    for (size_t i = 0; i < sizeof even / sizeof *even; i++)
+        check_chain(even[i], "flow", false);
+    for (size_t i = 0; i < sizeof drawing / sizeof *drawing; i++)
+        check_chain(drawing[i], "flow", true);
+    check_chain("ddpm", "ddpm_cosine", true);
+    check_chain("dpmpp_3m_sde", "ddpm_linear", true);
 }
 
 int main(int argc, char **argv)
@@ -229,7 +293,7 @@ int main(int argc, char **argv)
         TEST_CASE(the_composite_keeps_known_frames),
         TEST_CASE(second_order_samplers_come_nearer),
         TEST_CASE(betas_end_at_the_same_place_as_flow),
-        TEST_CASE(two_halves_are_the_whole),
+        TEST_CASE(a_run_goes_on_from_any_step),
     };
     return run_with_engine(argc, argv, tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -60,6 +60,16 @@ tb_status tb_record_f32_like(const tb_value *record, const char *what, const cha
                       tb_shape_text(tb_tensor_shape(*t), got, sizeof got));
 }
 
+void tb_latent_forget(tb_value *latent)
+{
+    static const char *const remembered[] = {
+        "x0", "x0_1", "hat", "slope_1", "slope_2", "slope_3"
+    };
+    for (size_t i = 0; i < sizeof remembered / sizeof *remembered; i++)
+        if (tb_record_get(latent, remembered[i]))
+            tb_record_set_take(latent, remembered[i], tb_value_none());
+}
+
 tb_status tb_conditioning_known(const tb_value *conditioning, const tb_shape *latent, tb_known *k,
                                 tb_err *err)
 {
@@ -93,7 +103,8 @@ tb_status tb_sigmas_read(const tb_value *v, tb_sigmas *s, tb_err *err)
 {
     const tb_tensor *t = tb_record_tensor(v, "sigmas");
     const int64_t n = t ? tb_tensor_count(t) - 1 : 0;
-    *s = (tb_sigmas){ .betas = strcmp(tb_record_text(v, "kind", ""), "betas") == 0 };
+    *s = (tb_sigmas){ .betas = strcmp(tb_record_text(v, "kind", ""), "betas") == 0,
+                      .shift = tb_record_number(v, "shift", 0) };
     if (n > 0 && n <= INT_MAX) {
         s->steps = (int)n;
         s->sigma = numbers(v, "sigmas", n + 1);

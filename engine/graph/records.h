@@ -1,13 +1,15 @@
 /* records.h - reading the records that nodes of a diffusion pipeline exchange.
  *
- *   LATENT
- *     samples f32 [C,T,H,W]; noise the same shape; seed INT; state STRING: "noise" (nothing but
- * noise), "clean" (no noise in it) or "partial"; x0, hat: of the sampler's last step; latent_rgb
- * LIST: how it looks (models/latent_rgb.h), where the model says so CONDITIONING text f32
- * [tokens,dim]; image f32 [rows,dim]; known f32 [C,T,H,W]; mask f32 [T,H,W], 1 where known; hold
- * BOOLEAN: the state keeps to known latents; keep BOOLEAN: the model is shown known latents also
- * where the mask is 0 SIGMAS kind STRING "flow"|"betas"; sigmas f64 [n+1]; timesteps f64 [n]; betas
- * f64 [n]
+ *   LATENT        samples f32 [C,T,H,W]; noise the same shape; seed INT; state STRING: "noise"
+ *                 (nothing but noise), "clean" (no noise in it) or "partial"; latent_rgb LIST: how
+ *                 it looks (models/latent_rgb.h), where the model says so; and what later steps
+ *                 remember (tb_latent_forget): x0, x0_1 clean estimates of the last steps, slope_1,
+ *                 slope_2, slope_3 the model's answers in them, hat of UniPC
+ *   CONDITIONING  text f32 [tokens,dim]; image f32 [rows,dim]; known f32 [C,T,H,W]; mask f32
+ *                 [T,H,W], 1 where known; hold BOOLEAN: the state keeps to known latents; keep
+ *                 BOOLEAN: the model is shown known latents also where the mask is 0
+ *   SIGMAS        kind STRING "flow"|"betas"; sigmas f64 [n+1]; timesteps f64 [n]; betas f64 [n];
+ *                 shift FLOAT: of a flow, where it is known
  *
  * Everything returned is borrowed from the value. A script may make any record, so all is checked.
  */
@@ -29,6 +31,9 @@ const tb_tensor *tb_record_f32(const tb_value *record, const char *what, const c
 tb_status tb_record_f32_like(const tb_value *record, const char *what, const char *name,
                              const tb_shape *shape, const tb_tensor **t, tb_err *err);
 
+/* Drop what steps remember of those before them: the next one begins anew. */
+void tb_latent_forget(tb_value *latent);
+
 /* Known latents of a CONDITIONING, for a latent of this shape. known NULL: none. */
 typedef struct tb_known {
     const float *known; /* [C,T,H,W] */
@@ -42,5 +47,6 @@ typedef struct tb_sigmas {
     bool betas;
     int steps;
     const double *sigma, *timestep, *beta; /* beta NULL for flow */
+    double shift;                          /* 0: not known */
 } tb_sigmas;
 tb_status tb_sigmas_read(const tb_value *v, tb_sigmas *s, tb_err *err);

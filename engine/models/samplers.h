@@ -3,8 +3,10 @@
  * Schedules and coefficients are computed in double; states are f32. Sources: Lipman et al.
  * 2210.02747 (flow matching), Ho et al. 2006.11239 (DDPM), Nichol and Dhariwal 2102.09672 (cosine
  * betas, learned variance), Song et al. 2010.02502 (DDIM), Karras et al. 2206.00364 (Heun), Lu et
- * al. 2211.01095 (DPM-Solver++), Zhao et al. 2302.04867 (UniPC); operation orders follow Wan2.1's
- * and diffusers' schedulers.
+ * al. 2211.01095 (DPM-Solver++ and its SDE forms), Zhao et al. 2302.04867 (UniPC), Zhang and Chen
+ * 2204.13902 (DEIS), Liu et al. 2202.09778 and Zhang and Chen (iPNDM), Zhang et al. 2308.02157
+ * (RES), Luo et al. 2310.04378 (LCM); operation orders follow Wan2.1's and diffusers' schedulers,
+ * and ComfyUI's comfy/k_diffusion/sampling.py for those that Wan2.1 does not have.
  *
  * Every rule works on both families, because each only needs the level (alpha, sigma) of the state
  * x = alpha x0 + sigma eps: flow has alpha = 1 - sigma, betas alpha^2 = alpha_bar and sigma^2 = 1 -
@@ -31,7 +33,9 @@ typedef enum tb_parameterisation { TB_FLOW, TB_BETAS } tb_parameterisation;
  * betas, respaced */
 #define TB_SCHEDULERS \
     "flow|flow_dpmpp|flow_unipc|flow_diffusers|flow_diffusers_euler|ddpm_linear|ddpm_cosine"
-#define TB_SAMPLERS "euler|heun|ddim|ddpm|dpmpp_2m|unipc"
+#define TB_SAMPLERS                                                                            \
+    "euler|heun|ddim|ddpm|dpmpp_2m|unipc|euler_ancestral|dpmpp_sde|dpmpp_2m_sde|dpmpp_3m_sde|" \
+    "lcm|res_multistep|deis|ipndm"
 
 /* The arrays may also be somebody else's (a stored table); then `own` is NULL. */
 typedef struct tb_schedule {
@@ -43,6 +47,7 @@ typedef struct tb_schedule {
     const double *timestep; /* [steps]: what the model is told, 0..1000 */
     const double *beta;     /* betas: respaced beta [steps]; flow: NULL */
     double *own;
+    double shift; /* flow: what bent the levels; 0: not known, counts as 1 */
 } tb_schedule;
 
 /* shift bends flow schedules (k s / (1 + (k-1) s)); betas have none. */
@@ -51,11 +56,18 @@ tb_status tb_schedule_make(const char *scheduler, int steps, double shift, tb_sc
 /* Betas for `train_steps` training steps, respaced to `steps` of them. */
 tb_status tb_schedule_make_betas(bool cosine, int train_steps, int steps, tb_schedule *s,
                                  tb_err *err);
-/* Noise levels of a flow as ComfyUI's schedulers of these names space them (samplers_levels.c), 0
- * at the end; 1..1000 steps. */
-#define TB_LEVELS "simple|normal|sgm_uniform|beta|karras|exponential|kl_optimal|linear_quadratic"
+/* Noise levels as ComfyUI's schedulers of these names space them (samplers_levels.c), 0 at the end;
+ * 1..1000 steps. Of a flow, or of 1000 linear or cosine betas, where linear_quadratic is refused.
+ */
+#define TB_LEVELS                                                                    \
+    "simple|normal|sgm_uniform|beta|karras|exponential|kl_optimal|linear_quadratic|" \
+    "ddim_uniform"
 tb_status tb_schedule_make_levels(const char *name, int steps, double shift, tb_schedule *s,
                                   tb_err *err);
+tb_status tb_schedule_make_beta_levels(const char *name, bool cosine, int steps, tb_schedule *s,
+                                       tb_err *err);
+/* Is it one of TB_LEVELS? */
+bool tb_schedule_is_levels(const char *name);
 /* Keep steps first..last-1. 0 <= first < last <= steps (asserted). */
 void tb_schedule_cut(tb_schedule *s, int first, int last);
 void tb_schedule_clear(tb_schedule *s);
@@ -65,6 +77,9 @@ typedef struct tb_noise_level {
     double alpha, sigma;
 } tb_noise_level;
 tb_noise_level tb_schedule_level(const tb_schedule *s, int i);
+/* The level half way between those of steps i and i + 1 in ln(alpha / sigma), which must not end
+ * clean; from pure noise, where that is infinite, as from 1e-4 of the unshifted time below it. */
+tb_noise_level tb_schedule_middle(const tb_schedule *s, int i);
 
 /* The posterior q(x_{t-1} | x_t, x0) of step i of a betas schedule: mean = x0 * of_x0 + x * of_x.
  * The small log variance is clipped: at the last step, where it would be -inf, it is that of the
@@ -82,10 +97,29 @@ typedef enum tb_sampler {
     TB_DDPM,
     TB_DPMPP_2M,
     TB_UNIPC,
+    TB_EULER_ANCESTRAL,
+    TB_DPMPP_SDE,
+    TB_DPMPP_2M_SDE,
+    TB_DPMPP_3M_SDE,
+    TB_LCM,
+    TB_RES_MULTISTEP,
+    TB_DEIS,
+    TB_IPNDM,
 } tb_sampler;
 tb_status tb_sampler_parse(const char *name, tb_sampler *sampler, tb_err *err);
-/* Model evaluations of step i: 2 for Heun except where the next level is free of noise. */
+/* Where a step asks the model: at its own level, and Heun again at the next one, DPM-Solver++ SDE
+ * at the one half way (tb_schedule_middle). */
+enum { TB_STAGE_FIRST = 0, TB_STAGE_NEXT = 1, TB_STAGE_MIDDLE = 2 };
+/* Model evaluations of step i: 2 for these two except where the next level is free of noise. */
 int tb_sampler_stages(tb_sampler sampler, const tb_schedule *s, int i);
+/* The stage of evaluation 0 or 1 of a step. */
+int tb_sampler_stage(tb_sampler sampler, int evaluation);
+/* How much of the past a step reads: clean estimates (0..2) and answers of the model (0..3) of the
+ * steps before it. */
+int tb_sampler_estimates(tb_sampler sampler);
+int tb_sampler_slopes(tb_sampler sampler);
+/* Share of fresh noise: eta, or where that is negative what is usual: 0 for DDIM, 1 for others. */
+double tb_sampler_eta(tb_sampler sampler, double eta);
 /* Does step i draw noise? */
 bool tb_sampler_wants_noise(tb_sampler sampler, double eta, const tb_schedule *s, int i);
 
@@ -95,18 +129,21 @@ typedef enum tb_variance { TB_FIXED_SMALL, TB_FIXED_LARGE, TB_LEARNED_RANGE } tb
 typedef struct tb_step {
     const tb_schedule *schedule;
     int index;
-    int stage; /* Heun: 1 for the second evaluation, whose x is the first one's result */
+    int stage; /* of a second evaluation, whose x is the first one's result */
     tb_sampler sampler;
     int64_t n;
     const float *x;
     const float *model; /* velocity (flow) or noise (betas) at x */
-    const float *x0_1; /* clean estimate of step i-1: DPM++ and UniPC; NULL: start of the history */
-    const float *x0_2; /* that of step i-2: UniPC; NULL: none */
-    const float *hat;  /* UniPC: the corrected state that step i-1 started from, NULL with x0_1 */
-    const float *base; /* Heun, stage 1: the state that stage 0 started from */
-    const float *noise;     /* standard normal, where tb_sampler_wants_noise says so */
-    double eta;             /* DDIM: 0 deterministic .. 1 ancestral */
-    tb_variance variance;   /* DDPM on betas */
+    const float *x0_1; /* clean estimate of step i-1 (tb_sampler_estimates); NULL: history starts */
+    const float *x0_2; /* that of step i-2; NULL: none */
+    const float
+        *slope[3];      /* the model's answers in steps i-1, i-2, i-3 (tb_sampler_slopes) or NULL */
+    const float *hat;   /* UniPC: the corrected state that step i-1 started from, NULL with x0_1 */
+    const float *base;  /* second evaluation: the state that the step started from */
+    const float *noise; /* standard normal, where tb_sampler_wants_noise says so */
+    const float *noise_2; /* another, of the second half of a step of DPM-Solver++ SDE (stage 2) */
+    double eta;           /* share of fresh noise, 0..1; negative: as usual (tb_sampler_eta) */
+    tb_variance variance; /* DDPM on betas */
     const float *log_range; /* TB_LEARNED_RANGE: the model's second half, about -1..1 */
     bool clip;              /* clip clean estimates to -1..1 (pixel models) */
 } tb_step;
@@ -118,6 +155,8 @@ typedef struct tb_step_result {
     float *hat; /* UniPC: the corrected x */
 } tb_step_result;
 
+/* The level that the result has: of the next step, or half way of a first half. */
+tb_noise_level tb_sampler_reached(const tb_step *p);
 /* TB_EINVAL when something the rule needs is missing. */
 tb_status tb_sampler_step(const tb_step *p, const tb_step_result *out, tb_err *err);
 

@@ -3,7 +3,7 @@
  * Operation orders are those of the reference schedulers: a float32 sigma or a truncated timestep
  * one unit off is a different schedule.
  */
-#include "models/samplers.h"
+#include "models/samplers_internal.h"
 
 #include <assert.h>
 #include <math.h>
@@ -57,6 +57,7 @@ static table allocate(tb_schedule *s, tb_parameterisation kind, int steps)
 static void make_flow(const flow_kind *k, int steps, double shift, tb_schedule *s)
 {
     const table tab = allocate(s, TB_FLOW, steps);
+    s->shift = shift;
     const double part = (k->end - k->first) / steps;
     for (int i = 0; i < steps; i++) {
         double sigma = shifted(shift, k->first + i * part);
@@ -72,6 +73,7 @@ static void make_flow(const flow_kind *k, int steps, double shift, tb_schedule *
 static void make_diffusers_euler(int steps, double shift, tb_schedule *s)
 {
     const table tab = allocate(s, TB_FLOW, steps);
+    s->shift = shift;
     const float k = (float)shift, last = 0.001f;
     const double low = (double)(k * last / (1 + (k - 1) * last)) * TRAIN_STEPS;
     const double part = steps > 1 ? (low - TRAIN_STEPS) / (steps - 1) : 0;
@@ -89,7 +91,7 @@ static double cosine_bar(double u)
     return c * c;
 }
 
-static double train_beta(bool cosine, int train_steps, int t)
+double tbi_train_beta(bool cosine, int train_steps, int t)
 {
     if (cosine) {
         const double n = train_steps;
@@ -121,7 +123,7 @@ tb_status tb_schedule_make_betas(bool cosine, int train_steps, int steps, tb_sch
     int *kept = respaced(train_steps, steps);
     double bar = 1, bar_before = 1, kept_bar = 1;
     for (int t = 0, j = 0; t < train_steps && j < steps; t++) {
-        bar *= 1 - train_beta(cosine, train_steps, t);
+        bar *= 1 - tbi_train_beta(cosine, train_steps, t);
         if (t != kept[j])
             continue;
         const int i = steps - 1 - j++;

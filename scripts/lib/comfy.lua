@@ -9,17 +9,23 @@ local tb = require "tubelet"
 local sample = require "sample"
 
 -- Ours for theirs. Only those we have are offered, so that a workflow is told at once what is missing.
-local samplers = { euler = "euler", heun = "heun", dpmpp_2m = "dpmpp_2m", ddim = "ddim",
+local samplers = { euler = "euler", euler_ancestral = "euler_ancestral", heun = "heun",
+                   dpmpp_sde = "dpmpp_sde", dpmpp_sde_gpu = "dpmpp_sde", dpmpp_2m = "dpmpp_2m",
+                   dpmpp_2m_sde = "dpmpp_2m_sde", dpmpp_2m_sde_gpu = "dpmpp_2m_sde",
+                   dpmpp_3m_sde = "dpmpp_3m_sde", dpmpp_3m_sde_gpu = "dpmpp_3m_sde", lcm = "lcm",
+                   ipndm = "ipndm", deis = "deis", res_multistep = "res_multistep", ddim = "ddim",
                    uni_pc = "unipc", uni_pc_bh2 = "unipc" }
 
 local function sampler_choice()
-  return tb.choice { "euler", "heun", "dpmpp_2m", "ddim", "uni_pc", "uni_pc_bh2",
+  return tb.choice { "euler", "euler_ancestral", "heun", "dpmpp_sde", "dpmpp_sde_gpu", "dpmpp_2m",
+                     "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "lcm",
+                     "ipndm", "deis", "res_multistep", "ddim", "uni_pc", "uni_pc_bh2",
                      default = "euler", literal = true, doc = "The update rule." }
 end
 
 local function scheduler_choice()
-  return tb.choice { "simple", "sgm_uniform", "karras", "exponential", "normal", "beta",
-                     "linear_quadratic", "kl_optimal", default = "simple",
+  return tb.choice { "simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "normal",
+                     "beta", "linear_quadratic", "kl_optimal", default = "simple",
                      doc = "How noise levels are spaced." }
 end
 

@@ -16,7 +16,8 @@
 
 local tb = require "tubelet"
 
-local multistep = { unipc = true } -- samplers that read the state before the last one
+-- Samplers that ask the model twice in a step, and where the second time: at the next level, half way.
+local second = { heun = 1, dpmpp_sde = 2 }
 
 -- The velocity at `latent`; `suffix` tells the second stage of a step from the first.
 local function velocity(inp, sigmas, latent, step, stage, suffix)
@@ -39,28 +40,27 @@ local function advance(inp, sigmas, id, latent, v, previous, step, stage)
                            variance = inp.variance }
 end
 
--- The state after a step. Heun takes the slope at both ends, except into the last sigma, which is 0.
-local function one_step(inp, evaluate, sigmas, latent, previous, step, last)
+-- The state after a step. The last one, into a sigma of 0, has no second evaluation.
+local function one_step(inp, evaluate, sigmas, latent, step, last)
   local v = evaluate(inp, sigmas, latent, step, 0, "")
-  if inp.sampler == "heun" and not last then
-    local mid = advance(inp, sigmas, "mid", latent, v, nil, step, 0)
-    local v2 = evaluate(inp, sigmas, mid, step, 1, "_2")
-    return advance(inp, sigmas, "step", mid, v2, latent, step, 1)
+  local stage = not last and second[inp.sampler]
+  if not stage then
+    return advance(inp, sigmas, "step", latent, v, nil, step, 0)
   end
-  return advance(inp, sigmas, "step", latent, v, multistep[inp.sampler] and previous or nil, step, 0)
+  local mid = advance(inp, sigmas, "mid", latent, v, nil, step, 0)
+  local v2 = evaluate(inp, sigmas, mid, step, stage, "_2")
+  return advance(inp, sigmas, "step", mid, v2, latent, step, stage)
 end
 
 -- Steps first .. stop-1 of a schedule of `steps` from a latent that is at the first one's level.
 -- settings: model, positive, negative, cfg, sampler, and seed, eta, variance if any. `evaluate`
 -- stands in for `velocity`.
 local function unroll(settings, sigmas, latent, first, stop, steps, evaluate)
-  local previous
   evaluate = evaluate or velocity
   local name = "step_%0" .. math.max(2, #tostring(steps - 1)) .. "d"
   for step = first, stop - 1 do
     tb.scope(name:format(step), function()
-      local last = step == steps - 1
-      previous, latent = latent, one_step(settings, evaluate, sigmas, latent, previous, step, last)
+      latent = one_step(settings, evaluate, sigmas, latent, step, step == steps - 1)
     end)
   end
   return latent
@@ -75,20 +75,27 @@ local function inputs()
     steps      = tb.int { default = 20, min = 1, max = 1000, literal = true, doc = "Denoising steps." },
     cfg        = tb.float { default = 3.0, min = 0, max = 100, literal = true,
                             doc = "Guidance; 1 uses the positive prompt alone, in half the time." },
-    sampler    = tb.choice { "euler", "heun", "ddim", "ddpm", "dpmpp_2m", "unipc",
-                             default = "euler", literal = true, doc = "The update rule." },
+    sampler    = tb.choice { "euler", "heun", "ddim", "ddpm", "dpmpp_2m", "unipc", "euler_ancestral",
+                             "dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde", "lcm", "res_multistep",
+                             "deis", "ipndm", default = "euler", literal = true,
+                             doc = "The update rule." },
     scheduler  = tb.choice { "flow", "flow_dpmpp", "flow_unipc", "flow_diffusers",
-                             "flow_diffusers_euler", "ddpm_linear", "ddpm_cosine",
+                             "flow_diffusers_euler", "ddpm_linear", "ddpm_cosine", "simple",
+                             "normal", "sgm_uniform", "beta", "karras", "exponential",
+                             "kl_optimal", "linear_quadratic", "ddim_uniform",
                              default = "flow", doc = "The noise levels." },
+    levels_of  = tb.choice { "flow", "ddpm_linear", "ddpm_cosine", default = "flow",
+                             doc = "What simple, normal, karras and those after it choose from." },
     shift      = tb.float { default = 0.0, min = 0, max = 100,
                             doc = "Moves flow schedules towards noise; 0 is the model's own." },
-    seed       = tb.int { default = 0, min = 0, doc = "Fresh noise of ddpm, and of ddim with eta > 0." },
+    seed       = tb.int { default = 0, min = 0, doc = "Fresh noise of samplers that draw it." },
     denoise    = tb.float { default = 1.0, min = 0.001, max = 1,
                             doc = "Share of the noise to start with; below 1 keeps some of the latent." },
     start_step = tb.int { default = 0, min = 0, max = 999, literal = true, doc = "First step to take." },
     end_step   = tb.int { default = 0, min = 0, max = 1000, literal = true,
                           doc = "Step to stop before; 0 takes all." },
-    eta        = tb.float { default = 0.0, min = 0, max = 1, doc = "Fresh noise of ddim." },
+    eta        = tb.float { default = -1.0, min = -1, max = 1,
+                            doc = "Share of fresh noise; -1: 0 for ddim, 1 for ancestral and sde samplers." },
     variance   = tb.choice { "fixed_small", "fixed_large", default = "fixed_small",
                              doc = "Fresh noise of ddpm." },
   }
@@ -103,6 +110,7 @@ local function expand(inp, evaluate)
     error(("start_step must be below the last step, %d, got %d"):format(stop, inp.start_step), 0)
   end
   local sigmas = tb.schedule { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
+                               levels_of = inp.levels_of,
                                steps = inp.steps, shift = inp.shift, denoise = inp.denoise }
   local latent = tb.add_noise { id = "start", latent = inp.latent, sigmas = sigmas,
                                 conditioning = inp.positive, step = inp.start_step }
