@@ -20,6 +20,9 @@
 typedef struct params {
     const tb_value *model, *latent, *conditioning, *known, *sigmas;
     int64_t step, stage;
+    const char *skip_blocks;
+    double reuse;
+    const char *pass, *residual;
 } params;
 
 static const tb_input_def inputs[] = {
@@ -33,6 +36,15 @@ static const tb_input_def inputs[] = {
     TB_IN_INT(params, step, 0, 0, 1000000, "", "Index into the schedule, from 0."),
     TB_IN_INT(params, stage, 0, 0, 2, "",
               "Second evaluations: 1 at the next level (heun), 2 half way to it (dpmpp_sde)."),
+    TB_IN_STRING(params, skip_blocks, "", 0,
+                 "Transformer blocks to leave out, as 9,10 or 3-5 (skip-layer guidance)."),
+    TB_IN_FLOAT(params, reuse, 0, 0, 10, "",
+                "Step caching: the latent's cached answer is given while the estimated relative L1 "
+                "change since it was computed is below this; 0: the model is always asked."),
+    TB_IN_COMBO(params, pass, "cond", "cond|uncond", "Step caching: which of the cached answers."),
+    TB_IN_COMBO(params, residual, "none", "none|state",
+                "Step caching: what is added to the cached answer; state: how far the latent moved "
+                "since, as EasyCache does."),
     { 0 },
 };
 
@@ -63,6 +75,33 @@ static tb_status check_latent(const params *p, const tb_shape *s, tb_err *err)
     return TB_OK;
 }
 
+/* "9,10" or "3-5": bit i for block i. */
+static tb_status parse_skip(const char *text, int64_t layers, uint64_t *skip, tb_err *err)
+{
+    *skip = 0;
+    for (const char *c = text; *c;) {
+        char *end;
+        const long first = strtol(c, &end, 10);
+        const bool digit = *c >= '0' && *c <= '9', range = digit && *end == '-';
+        const char *second = range ? end + 1 : c;
+        const long last = strtol(second, &end, 10);
+        if (!digit || *second < '0' || *second > '9' || (*end && *end != ',') || last < first ||
+            last > 63 || (*end && !end[1]))
+            return tb_err_set(err, TB_EINVAL,
+                              "skip_blocks must be numbers of blocks 0..63 like 9,10 or 3-5, got "
+                              "'%s'",
+                              text);
+        if (layers > 0 && last >= layers)
+            return tb_err_set(err, TB_EINVAL,
+                              "skip_blocks names block %ld, the model has blocks 0..%lld", last,
+                              (long long)layers - 1);
+        for (long i = first; i <= last; i++)
+            *skip |= UINT64_C(1) << i;
+        c = *end ? end + 1 : end;
+    }
+    return TB_OK;
+}
+
 /* The transformer's, and what it reads: the state and, for models that take them, known latents. */
 static size_t bytes_of(const params *p, const tb_shape *s)
 {
@@ -80,6 +119,9 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
     tb_shape shape;
+    uint64_t skip;
+    if (tb_job_plan_known(job, "skip_blocks"))
+        TB_TRY(parse_skip(p->skip_blocks, tb_record_int(p->model, "layers", 0), &skip, err));
     if (!tb_job_plan_shape(job, "latent", &shape))
         return TB_OK;
     if (p->model) {
@@ -106,7 +148,9 @@ typedef struct eval {
     float *scaled; /* the state in the model's scale, with known frames where it wants them clean */
     float *extra;
     float *times; /* one for each token */
+    uint64_t skip;
     tb_tensor *out;
+    bool reused; /* out is the cached answer */
 } eval;
 
 static int64_t cells_of(const eval *e)
@@ -210,6 +254,7 @@ static tb_wan_dit_input input_of(const params *p, const eval *e)
         .text_rows = text_rows(p, e),
         .image = e->image ? tb_tensor_f32(e->image) : NULL,
         .image_rows = e->image ? tb_tensor_dim(e->image, 0) : 0,
+        .skip = e->skip,
     };
 }
 
@@ -239,8 +284,7 @@ static tb_status read_time(const params *p, eval *e, tb_err *err)
         return tb_err_set(err, TB_EINVAL,
                           "step %lld ends clean and has no middle; ask for it at stage 0",
                           (long long)at);
-    const tb_noise_level l =
-        middle ? tb_schedule_middle(&table, (int)at) : tb_schedule_level(&table, (int)at);
+    const tb_noise_level l = tb_schedule_stage(&table, (int)p->step, (int)p->stage);
     e->betas = s.betas;
     e->flow_scale = s.betas ? 1 / (l.alpha + l.sigma) : 1;
     e->flow_sigma = s.betas ? l.sigma / (l.alpha + l.sigma) : l.sigma;
@@ -294,7 +338,31 @@ static void to_noise(const eval *e, float *v)
 
 /* ------------------------------------------------------------------------------- calls together */
 
-/* What a call reads, without the model. */
+/* The cached answer where it serves: sampler_step, which accounts for it, decides in the same way.
+ */
+static tb_status reuse(const params *p, eval *e, tb_err *err)
+{
+    tb_cached c;
+    TB_TRY(tb_latent_cached(p->latent, &e->shape, &c, err));
+    const tb_tensor *v = p->pass[0] == 'c' ? c.cond : c.uncond;
+    if (!v || !tb_cached_serves(&c, p->reuse))
+        return TB_OK;
+    e->out = tb_tensor_new(TB_F32, &e->shape, err);
+    if (!e->out)
+        return TB_ENOMEM;
+    const float *from = tb_tensor_f32(v), *state = tb_tensor_f32(c.state);
+    const float k = p->residual[0] == 's' ? 1 : 0;
+    for (int64_t i = 0; i < e->shape.d[0] * cells_of(e); i++)
+        tb_tensor_f32_mut(e->out)[i] = from[i] + k * (e->x[i] - state[i]);
+    e->reused = true;
+    tb_log(TB_LOG_INFO,
+           "step %lld: the model's answer (%s) is reused at an estimated relative L1 change of "
+           "%.4g, below %g",
+           (long long)p->step, p->pass, c.next, p->reuse);
+    return TB_OK;
+}
+
+/* What a call reads, without the model; the answer itself where it is cached. */
 static tb_status read_inputs(const params *p, eval *e, tb_err *err)
 {
     const tb_tensor *samples = tb_record_f32(p->latent, "the latent", "samples", 4, err);
@@ -306,13 +374,14 @@ static tb_status read_inputs(const params *p, eval *e, tb_err *err)
     TB_TRY(read_conditioning(p, e, err));
     TB_TRY(read_time(p, e, err));
     e->model = expert_at(p->model, (double)e->t);
-    return TB_OK;
+    return p->reuse > 0 ? reuse(p, e, err) : TB_OK;
 }
 
 /* It in the model's form, and where the answer goes. */
-static tb_status make_ready(tb_wan_dit *dit, eval *e, tb_err *err)
+static tb_status make_ready(tb_wan_dit *dit, const params *p, eval *e, tb_err *err)
 {
     e->k = tb_wan_dit_config_of(dit);
+    TB_TRY(parse_skip(p->skip_blocks, e->k->layers, &e->skip, err));
     TB_TRY(check_conditioning(e, err));
     TB_TRY(prepare(e, err));
     e->out = tb_tensor_new(TB_F32, &e->shape, err);
@@ -322,7 +391,7 @@ static tb_status make_ready(tb_wan_dit *dit, eval *e, tb_err *err)
 static void finish(const tb_call *call, eval *e)
 {
     if (call->status == TB_OK) {
-        if (e->betas)
+        if (e->betas && !e->reused)
             to_noise(e, tb_tensor_f32_mut(e->out));
         tb_job_set_take(call->job, 0, tb_value_tensor_take(e->out));
         e->out = NULL;
@@ -333,18 +402,18 @@ static void finish(const tb_call *call, eval *e)
     tb_mem_free(e->times);
 }
 
-/* Calls of one transformer; those that fail drop out. */
+/* Calls of one transformer; those that fail, or have their answer, drop out. */
 typedef struct group {
     tb_call *calls[TB_PACK_CALLS];
     eval evals[TB_PACK_CALLS];
     int count;
 } group;
 
-static void drop_failed(group *g)
+static void drop_done(group *g)
 {
     int n = 0;
     for (int i = 0; i < g->count; i++) {
-        if (g->calls[i]->status != TB_OK) {
+        if (g->calls[i]->status != TB_OK || g->evals[i].reused) {
             finish(g->calls[i], &g->evals[i]);
             continue;
         }
@@ -360,7 +429,7 @@ static void fail_all(group *g, tb_status st, const tb_err *err)
         g->calls[i]->status = st;
         *g->calls[i]->err = *err;
     }
-    drop_failed(g);
+    drop_done(g);
 }
 
 static void show_progress(void *ctx, double share)
@@ -410,8 +479,8 @@ static void run_group(group *g)
         return;
     }
     for (int i = 0; i < g->count; i++)
-        g->calls[i]->status = make_ready(dit, &g->evals[i], g->calls[i]->err);
-    drop_failed(g);
+        g->calls[i]->status = make_ready(dit, g->calls[i]->params, &g->evals[i], g->calls[i]->err);
+    drop_done(g);
     const tb_status st = g->count ? evaluate(g, dit, c, &err) : TB_OK;
     if (st != TB_OK)
         fail_all(g, st, &err);
@@ -442,7 +511,7 @@ static void run_pack(tb_call *calls, int count)
         calls[i].status = read_inputs(calls[i].params, &all->evals[i], calls[i].err);
     }
     all->count = count;
-    drop_failed(all);
+    drop_done(all);
     while (all->count) {
         take_group(all, &groups[1]);
         run_group(&groups[1]);

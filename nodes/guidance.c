@@ -1,13 +1,19 @@
-/* guidance.c - classifier-free guidance (arXiv 2207.12598): v = u + cfg (c - u). */
+/* guidance.c - classifier-free guidance (arXiv 2207.12598): v = u + cfg (c - u).
+ *
+ * With star the negative answer is scaled first to come near the other one (CFG-Zero*, 2503.18886);
+ * rescale takes the result back to the deviation of the prompt's answer (2305.08891).
+ */
+#include "models/guidance.h"
 #include "compute/tensor.h"
 #include "node.h"
 
 typedef struct params {
     const tb_value *cond, *uncond;
-    double cfg;
+    double cfg, rescale;
+    bool star;
 } params;
 
-enum { COND, UNCOND, CFG };
+enum { COND, UNCOND, CFG, RESCALE, STAR };
 
 static const tb_input_def inputs[] = {
     [COND] = TB_IN_PORT(params, cond, "VELOCITY", 0, "The model's answer to the prompt."),
@@ -15,6 +21,12 @@ static const tb_input_def inputs[] = {
                           "Its answer to the negative prompt; not computed when cfg is 1."),
     [CFG] =
         TB_IN_FLOAT(params, cfg, 3, 0, 100, "", "How strongly the prompt counts; 1: no guidance."),
+    [RESCALE] =
+        TB_IN_FLOAT(params, rescale, 0, 0, 1, "",
+                    "Against too much contrast at a high cfg: how far the answer's deviation "
+                    "goes back to the prompt's."),
+    [STAR] = TB_IN_BOOL(params, star, false,
+                        "Scales the negative answer to fit the other one best (CFG-Zero*)."),
     { 0 },
 };
 
@@ -45,7 +57,20 @@ static const tb_tensor *f32_of(const tb_value *v)
     return t && tb_tensor_dtype(t) == TB_F32 ? t : NULL;
 }
 
-static tb_status guide(tb_job *job, const tb_tensor *cond, const tb_tensor *uncond, double cfg,
+/* Plain guidance stays in single precision: its bytes are those of earlier versions. */
+static void combine(const params *p, const float *c, const float *u, int64_t n, float *v)
+{
+    const float k = (float)p->cfg;
+    if (p->star)
+        tb_guidance_cfg(c, u, n, p->cfg, tb_guidance_scale(c, u, n), v);
+    else
+        for (int64_t i = 0; i < n; i++)
+            v[i] = u[i] + k * (c[i] - u[i]);
+    if (p->rescale > 0)
+        tb_guidance_rescale(c, n, p->rescale, v);
+}
+
+static tb_status guide(tb_job *job, const tb_tensor *cond, const tb_tensor *uncond, const params *p,
                        tb_err *err)
 {
     char a[128], b[128];
@@ -56,10 +81,8 @@ static tb_status guide(tb_job *job, const tb_tensor *cond, const tb_tensor *unco
     tb_tensor *out = tb_tensor_new(TB_F32, tb_tensor_shape(cond), err);
     if (!out)
         return TB_ENOMEM;
-    const float *c = tb_tensor_f32(cond), *u = tb_tensor_f32(uncond), k = (float)cfg;
-    float *v = tb_tensor_f32_mut(out);
-    for (int64_t i = 0; i < tb_tensor_count(cond); i++)
-        v[i] = u[i] + k * (c[i] - u[i]);
+    combine(p, tb_tensor_f32(cond), tb_tensor_f32(uncond), tb_tensor_count(cond),
+            tb_tensor_f32_mut(out));
     tb_job_set_take(job, 0, tb_value_tensor_take(out));
     return TB_OK;
 }
@@ -80,7 +103,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
                           "cfg %g needs uncond, the answer to the negative prompt; connect it "
                           "or set cfg to 1",
                           p->cfg);
-    return guide(job, cond, uncond, p->cfg, err);
+    return guide(job, cond, uncond, p, err);
 }
 
 const tb_node_def tb_node_guidance = {

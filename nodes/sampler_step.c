@@ -2,17 +2,20 @@
  *
  * The step is a pure function of its inputs. What multistep samplers read of the steps before
  * travels in the latent: clean estimates (x0, x0_1), the model's answers (slope_1 ..), UniPC's
- * corrected state (hat). So every stored step has all that the next one needs.
+ * corrected state (hat), the running sum of guidance_apg, the accounts of step caching. So every
+ * stored step has all that the next one needs.
  */
+#include "base/log.h"
 #include "graph/records.h"
+#include "models/reuse.h"
 #include "models/samplers.h"
 #include "node.h"
 
 typedef struct params {
     const char *sampler;
-    const tb_value *latent, *velocity, *previous, *sigmas, *conditioning;
+    const tb_value *latent, *velocity, *previous, *sigmas, *conditioning, *average, *cond, *uncond;
     int64_t step, stage, seed;
-    double eta;
+    double eta, reuse;
     const char *variance;
 } params;
 
@@ -35,6 +38,14 @@ static const tb_input_def inputs[] = {
                 "the sde samplers."),
     TB_IN_COMBO(params, variance, "fixed_small", "fixed_small|fixed_large",
                 "ddpm: the posterior's variance."),
+    TB_IN_PORT(params, average, "VELOCITY", TB_IN_OPTIONAL,
+               "guidance_apg's running sum, kept for the next step."),
+    TB_IN_PORT(params, cond, "VELOCITY", TB_IN_OPTIONAL,
+               "Step caching: the model's answer to the prompt, kept for later steps."),
+    TB_IN_PORT(params, uncond, "VELOCITY", TB_IN_OPTIONAL,
+               "Step caching: its answer to the negative prompt."),
+    TB_IN_FLOAT(params, reuse, 0, 0, 10, "",
+                "Step caching: the threshold that dit_step was given in this step."),
     { 0 },
 };
 
@@ -204,6 +215,65 @@ static void pass_on(tb_value *to, const char *name, const tb_value *from, const 
         tb_record_set_take(to, name, tb_value_ref(v));
 }
 
+static void pass_value(tb_value *to, const char *name, const tb_value *v)
+{
+    if (v)
+        tb_record_set_take(to, name, tb_value_ref(v));
+}
+
+/* What later steps may reuse, or, after the last one, what came of it. */
+static tb_value *cache_record(const params *p, const tb_reuse *r, bool reused, bool clean)
+{
+    const tb_value *old = tb_record_get(p->latent, "cache");
+    tb_value *v = tb_value_record();
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = { { "rate", r->rate },
+                    { "norm", r->norm },
+                    { "change", r->change },
+                    { "next", r->next },
+                    { "worst", r->worst } };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        tb_record_set_take(v, numbers[i].name, tb_value_float(numbers[i].value));
+    tb_record_set_take(v, "computed", tb_value_int(r->computed));
+    tb_record_set_take(v, "reused", tb_value_int(r->reused));
+    if (clean)
+        return v;
+    pass_value(v, "state", tb_record_get(reused ? old : p->latent, reused ? "state" : "samples"));
+    pass_value(v, "cond", reused ? tb_record_get(old, "cond") : p->cond);
+    pass_value(v, "uncond", reused ? tb_record_get(old, "uncond") : p->uncond);
+    return v;
+}
+
+/* The accounts of step caching after this step. */
+static tb_status keep_cache(const params *p, const work *w, bool clean, tb_value *latent,
+                            tb_err *err)
+{
+    const tb_shape *shape = tb_tensor_shape(w->samples);
+    const tb_tensor *v = tb_value_kind(p->cond) == TB_TENSOR ? tb_value_as_tensor(p->cond) : NULL;
+    tb_cached c;
+    if (!v || tb_tensor_dtype(v) != TB_F32 || !tb_shape_eq(tb_tensor_shape(v), shape))
+        return tb_err_set(
+            err, TB_EINVAL,
+            "cond must be an F32 tensor of the latent's shape; take it from dit_step");
+    TB_TRY(tb_latent_cached(p->latent, shape, &c, err));
+    tb_reuse r = { c.rate, c.norm, c.change, c.next, c.worst, c.computed, c.reused };
+    const bool reused = tb_cached_serves(&c, p->reuse);
+    if (reused)
+        tb_reuse_reused(&r);
+    else
+        tb_reuse_computed(&r, w->step.x, tb_tensor_f32(v), data(c.state), data(c.cond), w->step.n);
+    tb_reuse_predict(&r, w->step.x, tb_tensor_f32(w->x), w->step.n);
+    tb_record_set_take(latent, "cache", cache_record(p, &r, reused, clean));
+    if (clean && r.reused > 0)
+        tb_log(TB_LOG_WARN,
+               "step caching: %lld of %lld steps reused the model's answer, accepting an estimated "
+               "relative L1 change of up to %.3g",
+               (long long)r.reused, (long long)(r.reused + r.computed), r.worst);
+    return TB_OK;
+}
+
 /* What the steps to come read, and nothing that an earlier run left. */
 static void remember(const params *p, work *w, tb_value *latent)
 {
@@ -218,17 +288,24 @@ static void remember(const params *p, work *w, tb_value *latent)
         tb_record_set_take(latent, slope_names[0], tb_value_ref(p->velocity));
     for (int k = 1; k < slopes && w->step.slope[k - 1]; k++)
         pass_on(latent, slope_names[k], p->latent, slope_names[k - 1]);
+    pass_value(latent, "guidance_average", p->average);
 }
 
 /* A copy of the latent, so that what others put there travels on. */
-static void publish(tb_job *job, const params *p, work *w)
+static tb_status publish(tb_job *job, const params *p, work *w, tb_err *err)
 {
     const bool clean = tb_schedule_level(&w->schedule, (int)p->step + 1).sigma <= 0;
     tb_value *latent = tb_record_copy(p->latent);
-    set_tensor(latent, "samples", &w->x);
     remember(p, w, latent);
+    const tb_status st = p->cond ? keep_cache(p, w, clean, latent, err) : TB_OK;
+    if (st != TB_OK) {
+        tb_value_unref(&latent);
+        return st;
+    }
+    set_tensor(latent, "samples", &w->x);
     tb_record_set_take(latent, "state", tb_value_string(clean ? "clean" : "partial"));
     tb_job_set_take(job, 0, latent);
+    return TB_OK;
 }
 
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
@@ -239,7 +316,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     if (st == TB_OK)
         st = make_step(p, &w, err);
     if (st == TB_OK)
-        publish(job, p, &w);
+        st = publish(job, p, &w, err);
     tb_tensor_unref(&w.fresh);
     tb_tensor_unref(&w.fresh_2);
     tb_tensor_unref(&w.x);

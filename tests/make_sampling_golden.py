@@ -369,8 +369,54 @@ def sampler_cases():
     return out
 
 
+# ------------------------------------------------------------------------------------------------- guidance
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b))
+
+
+def std(v):
+    mean = sum(v) / len(v)
+    return math.sqrt(sum((x - mean) ** 2 for x in v) / (len(v) - 1))
+
+
+def apg(cfg, eta, norm, momentum, d_cond, d_uncond, average):
+    """2410.02416, algorithm 1, on clean estimates: the guided one and the running sum."""
+    diff = mix((1, d_cond), (-1, d_uncond), (momentum, average))
+    update = diff
+    length = math.sqrt(dot(diff, diff))
+    if norm > 0:
+        update = mix((min(1.0, norm / length), diff))
+    unit = mix((1 / math.sqrt(dot(d_cond, d_cond)), d_cond))
+    parallel = mix((dot(update, unit), unit))
+    orthogonal = mix((1, update), (-1, parallel))
+    return mix((1, d_cond), (cfg - 1, orthogonal), ((cfg - 1) * eta, parallel)), diff
+
+
+def guidance_cases():
+    rng, out = Lcg(3), []
+    for k in range(6):
+        c, u, x, average = ([f32(v) for v in rng.normal(12)] for _ in range(4))
+        cfg, phi = 1.5 + k, 0.15 * k
+        plain = mix((1, u), (cfg, mix((1, c), (-1, u))))
+        star = dot(c, u) / (dot(u, u) + 1e-8)
+        zero = mix((star, u), (cfg, mix((1, c), (-star, u))))
+        case = {"cond": c, "uncond": u, "x": x, "average": average, "cfg": cfg, "phi": phi, "plain": plain,
+                "star": zero, "rescaled": mix((phi * std(c) / std(plain) + 1 - phi, plain))}
+        eta, norm, momentum = 0.25 * k, (0.0, 0.7)[k % 2], -0.3 * (k % 3)
+        case.update(eta=eta, norm=norm, momentum=momentum)
+        # Flow: D = x - sigma v. Betas, in x rather than x / alpha: D = (x - sigma eps) / alpha.
+        for name, alpha, sigma, scale in (("flow", 0.4, 0.6, 1.0), ("betas", 0.6, 0.8, 0.6)):
+            estimate = lambda answer: mix((1 / scale, x), (-sigma / scale, answer))
+            d, total = apg(cfg, eta, norm, momentum, estimate(c), estimate(u), average)
+            case[name] = {"alpha": alpha, "sigma": sigma, "velocity": mix((1 / sigma, x), (-scale / sigma, d)),
+                          "average": total}
+        out.append(case)
+    return out
+
+
 def main():
-    golden = {"schedules": schedule_cases(), "samplers": sampler_cases()}
+    golden = {"schedules": schedule_cases(), "samplers": sampler_cases(), "guidance": guidance_cases()}
     print(json.dumps(golden, separators=(",", ":")).replace('{"', '\n{"'))
 
 

@@ -62,12 +62,35 @@ tb_status tb_record_f32_like(const tb_value *record, const char *what, const cha
 
 void tb_latent_forget(tb_value *latent)
 {
-    static const char *const remembered[] = {
-        "x0", "x0_1", "hat", "slope_1", "slope_2", "slope_3"
-    };
+    static const char *const remembered[] = { "x0",      "x0_1",    "hat",   "slope_1",
+                                              "slope_2", "slope_3", "cache", "guidance_average" };
     for (size_t i = 0; i < sizeof remembered / sizeof *remembered; i++)
         if (tb_record_get(latent, remembered[i]))
             tb_record_set_take(latent, remembered[i], tb_value_none());
+}
+
+tb_status tb_latent_cached(const tb_value *latent, const tb_shape *shape, tb_cached *c, tb_err *err)
+{
+    const tb_value *v = latent ? tb_record_get(latent, "cache") : NULL;
+    *c = (tb_cached){ .rate = -1, .next = -1 };
+    if (!v || tb_value_kind(v) != TB_RECORD)
+        return TB_OK;
+    TB_TRY(tb_record_f32_like(v, "the latent's cache", "state", shape, &c->state, err));
+    TB_TRY(tb_record_f32_like(v, "the latent's cache", "cond", shape, &c->cond, err));
+    TB_TRY(tb_record_f32_like(v, "the latent's cache", "uncond", shape, &c->uncond, err));
+    c->rate = tb_record_number(v, "rate", -1);
+    c->norm = tb_record_number(v, "norm", 0);
+    c->change = tb_record_number(v, "change", 0);
+    c->next = tb_record_number(v, "next", -1);
+    c->worst = tb_record_number(v, "worst", 0);
+    c->computed = tb_record_int(v, "computed", 0);
+    c->reused = tb_record_int(v, "reused", 0);
+    return TB_OK;
+}
+
+bool tb_cached_serves(const tb_cached *c, double threshold)
+{
+    return c->state && c->cond && c->next >= 0 && c->next < threshold;
 }
 
 tb_status tb_conditioning_known(const tb_value *conditioning, const tb_shape *latent, tb_known *k,

@@ -4,7 +4,8 @@
  *                 (nothing but noise), "clean" (no noise in it) or "partial"; latent_rgb LIST: how
  *                 it looks (models/latent_rgb.h), where the model says so; and what later steps
  *                 remember (tb_latent_forget): x0, x0_1 clean estimates of the last steps, slope_1,
- *                 slope_2, slope_3 the model's answers in them, hat of UniPC
+ *                 slope_2, slope_3 the model's answers in them, hat of UniPC, guidance_average of
+ *                 guidance_apg, cache of step caching
  *   CONDITIONING  text f32 [tokens,dim]; image f32 [rows,dim]; known f32 [C,T,H,W]; mask f32
  *                 [T,H,W], 1 where known; hold BOOLEAN: the state keeps to known latents; keep
  *                 BOOLEAN: the model is shown known latents also where the mask is 0
@@ -33,6 +34,19 @@ tb_status tb_record_f32_like(const tb_value *record, const char *what, const cha
 
 /* Drop what steps remember of those before them: the next one begins anew. */
 void tb_latent_forget(tb_value *latent);
+
+/* What step caching remembers (models/reuse.h): the field `cache` of a LATENT, a record of numbers
+ * and, until the last step, of tensors: state, cond, uncond, the last ones that were computed.
+ * Zeros and NULL where there is none. */
+typedef struct tb_cached {
+    const tb_tensor *state, *cond, *uncond;
+    double rate, norm, change, next, worst;
+    int64_t computed, reused;
+} tb_cached;
+tb_status tb_latent_cached(const tb_value *latent, const tb_shape *shape, tb_cached *c,
+                           tb_err *err);
+/* Does the cached answer serve a step at this threshold? */
+bool tb_cached_serves(const tb_cached *c, double threshold);
 
 /* Known latents of a CONDITIONING, for a latent of this shape. known NULL: none. */
 typedef struct tb_known {

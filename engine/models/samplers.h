@@ -110,6 +110,8 @@ tb_status tb_sampler_parse(const char *name, tb_sampler *sampler, tb_err *err);
 /* Where a step asks the model: at its own level, and Heun again at the next one, DPM-Solver++ SDE
  * at the one half way (tb_schedule_middle). */
 enum { TB_STAGE_FIRST = 0, TB_STAGE_NEXT = 1, TB_STAGE_MIDDLE = 2 };
+/* The level of the state that the model is asked at in that stage of step i. */
+tb_noise_level tb_schedule_stage(const tb_schedule *s, int i, int stage);
 /* Model evaluations of step i: 2 for these two except where the next level is free of noise. */
 int tb_sampler_stages(tb_sampler sampler, const tb_schedule *s, int i);
 /* The stage of evaluation 0 or 1 of a step. */

@@ -87,6 +87,11 @@ tb_noise_level tb_schedule_middle(const tb_schedule *s, int i)
     return (tb_noise_level){ alpha, ratio * alpha };
 }
 
+tb_noise_level tb_schedule_stage(const tb_schedule *s, int i, int stage)
+{
+    return stage == TB_STAGE_MIDDLE ? tb_schedule_middle(s, i) : tb_schedule_level(s, i + stage);
+}
+
 tbi_ode_point tbi_ode_at(const tb_schedule *s, int i)
 {
     const tb_noise_level l = tb_schedule_level(s, i);

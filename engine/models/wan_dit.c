@@ -382,7 +382,8 @@ static tb_status run_blocks(pack *p, const watch *w, tb_err *err)
         if (w->cancel && atomic_load_explicit(w->cancel, memory_order_relaxed))
             return tb_err_set(err, TB_ECANCELED, "canceled after %lld of %lld blocks", (long long)i,
                               (long long)p->m->k.layers);
-        run_block(p, i);
+        if (i > 63 || !(p->in[0].skip >> i & 1))
+            run_block(p, i);
         if (w->progress)
             w->progress(w->ctx, w->done + w->share * (double)(i + 1) / (double)p->m->k.layers);
     }
@@ -405,8 +406,9 @@ tb_status tb_wan_dit_run(tb_wan_dit *m, tb_compute *c, int count, const tb_wan_d
                          float *const *out, const atomic_bool *cancel,
                          void (*progress)(void *ctx, double share), void *ctx, tb_err *err)
 {
-    for (int i = 0; i < count; i += DIT_PACK) {
-        const int n = count - i < DIT_PACK ? count - i : DIT_PACK;
+    for (int i = 0, n; i < count; i += n) {
+        for (n = 1; n < DIT_PACK && i + n < count && in[i + n].skip == in[i].skip; n++)
+            ;
         pack p = { .m = m, .c = c, .count = n, .in = in + i };
         const watch w = { cancel, progress, ctx, (double)i / count, (double)n / count };
         const size_t mark = tb_scratch_mark(c);

@@ -43,9 +43,11 @@ typedef struct tb_wan_dit_input {
     int64_t text_rows;  /* <= text_len */
     const float *image; /* [image_rows][image_dim] CLIP features, or NULL */
     int64_t image_rows;
+    uint64_t skip; /* bit i: block i (0..63) is left out (skip-layer guidance) */
 } tb_wan_dit_input;
 
-/* Runs all inputs as one packed sequence with attention inside each (NaViT, arXiv 2307.06304).
+/* Runs all inputs as one packed sequence with attention inside each (NaViT, arXiv 2307.06304);
+ * neighbours that skip other blocks run apart.
  * Velocity out[i] [out_dim][f][h][w] for each of `count` inputs. Cross-attention keys and values of
  * a text are kept for later steps. Polls cancel per block; progress(ctx, share) per block, or NULL.
  */

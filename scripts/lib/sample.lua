@@ -12,55 +12,91 @@
 --   sample.unroll(settings, sigmas, latent, first, stop, steps)   makes the steps
 --   sample.inputs()                                               what `sample` takes
 --   sample.expand(inp, evaluate)                                  its nodes, with another velocity
---   sample.velocity(settings, sigmas, latent, step, stage, suffix)
+--   sample.velocity(settings, sigmas, latent, step, stage, suffix, steps)
 
 local tb = require "tubelet"
 
 -- Samplers that ask the model twice in a step, and where the second time: at the next level, half way.
 local second = { heun = 1, dpmpp_sde = 2 }
 
--- The velocity at `latent`; `suffix` tells the second stage of a step from the first.
-local function velocity(inp, sigmas, latent, step, stage, suffix)
-  local cond = tb.dit_step { id = "cond" .. suffix, model = inp.model, latent = latent,
-                             conditioning = inp.positive, sigmas = sigmas, step = step, stage = stage }
-  if inp.cfg == 1 or not inp.negative then
-    return cond
+local function within(share, first, last)
+  return share >= (first or 0) and share < (last or 1)
+end
+
+-- The threshold of step caching in this step; nil: the model is asked.
+local function threshold(inp, share)
+  return (inp.cache or 0) > 0 and within(share, inp.cache_start, inp.cache_end) and inp.cache or nil
+end
+
+-- Both answers of the model as one, and the running sum of adaptive projected guidance.
+local function guided(inp, sigmas, latent, step, stage, suffix, cond, uncond)
+  if inp.guidance ~= "apg" then
+    return tb.guidance { id = "guidance" .. suffix, cond = cond, uncond = uncond, cfg = inp.cfg,
+                         rescale = inp.guidance_rescale, star = inp.guidance == "cfg_zero_star" or nil }
   end
+  local g = tb.guidance_apg { id = "guidance" .. suffix, cond = cond, uncond = uncond, latent = latent,
+                              sigmas = sigmas, step = step, stage = stage, cfg = inp.cfg,
+                              eta = inp.apg_eta, norm_threshold = inp.apg_norm,
+                              momentum = inp.apg_momentum, rescale = inp.guidance_rescale }
+  return g.velocity, g.average
+end
+
+-- The velocity at `latent`, and what the sampler's step is to keep for later ones; `suffix` tells the
+-- second stage of a step from the first.
+local function velocity(inp, sigmas, latent, step, stage, suffix, steps)
+  local share = step / steps
+  if step < (inp.zero_init or 0) then
+    return tb.zero_velocity { id = "zero" .. suffix, latent = latent }, {}
+  end
+  local reuse = threshold(inp, share)
+  local residual = reuse and inp.cache_residual
+  local keep = (inp.cache or 0) > 0
+  local cond = tb.dit_step { id = "cond" .. suffix, model = inp.model, latent = latent,
+                             conditioning = inp.positive, sigmas = sigmas, step = step, stage = stage,
+                             reuse = reuse, residual = residual }
+  if inp.cfg == 1 or not inp.negative then
+    return cond, keep and { cond = cond, reuse = reuse } or {}
+  end
+  local skip = within(share, inp.slg_start, inp.slg_end) and inp.slg_blocks or nil
   local uncond = tb.dit_step { id = "uncond" .. suffix, model = inp.model, latent = latent,
                                conditioning = inp.negative, known = inp.positive,
-                               sigmas = sigmas, step = step, stage = stage }
-  return tb.guidance { id = "guidance" .. suffix, cond = cond, uncond = uncond, cfg = inp.cfg }
+                               sigmas = sigmas, step = step, stage = stage, skip_blocks = skip,
+                               reuse = reuse, residual = residual, pass = reuse and "uncond" or nil }
+  local v, average = guided(inp, sigmas, latent, step, stage, suffix, cond, uncond)
+  return v, { average = average, cond = keep and cond or nil, uncond = keep and uncond or nil,
+              reuse = reuse }
 end
 
 -- One call of the sampler; fields left nil keep their defaults.
-local function advance(inp, sigmas, id, latent, v, previous, step, stage)
+local function advance(inp, sigmas, id, latent, v, kept, previous, step, stage)
   return tb.sampler_step { id = id, sampler = inp.sampler, latent = latent, velocity = v,
                            previous = previous, sigmas = sigmas, step = step, stage = stage,
                            conditioning = inp.positive, seed = inp.seed, eta = inp.eta,
-                           variance = inp.variance }
+                           variance = inp.variance, average = kept.average, cond = kept.cond,
+                           uncond = kept.uncond, reuse = kept.reuse }
 end
 
 -- The state after a step. The last one, into a sigma of 0, has no second evaluation.
-local function one_step(inp, evaluate, sigmas, latent, step, last)
-  local v = evaluate(inp, sigmas, latent, step, 0, "")
-  local stage = not last and second[inp.sampler]
+local function one_step(inp, evaluate, sigmas, latent, step, steps)
+  local v, kept = evaluate(inp, sigmas, latent, step, 0, "", steps)
+  local stage = step < steps - 1 and second[inp.sampler]
   if not stage then
-    return advance(inp, sigmas, "step", latent, v, nil, step, 0)
+    return advance(inp, sigmas, "step", latent, v, kept or {}, nil, step, 0)
   end
-  local mid = advance(inp, sigmas, "mid", latent, v, nil, step, 0)
-  local v2 = evaluate(inp, sigmas, mid, step, stage, "_2")
-  return advance(inp, sigmas, "step", mid, v2, latent, step, stage)
+  local mid = advance(inp, sigmas, "mid", latent, v, kept or {}, nil, step, 0)
+  local v2, kept2 = evaluate(inp, sigmas, mid, step, stage, "_2", steps)
+  return advance(inp, sigmas, "step", mid, v2, kept2 or {}, latent, step, stage)
 end
 
 -- Steps first .. stop-1 of a schedule of `steps` from a latent that is at the first one's level.
--- settings: model, positive, negative, cfg, sampler, and seed, eta, variance if any. `evaluate`
--- stands in for `velocity`.
+-- settings: model, positive, negative, cfg, sampler, and seed, eta, variance, those of guidance and
+-- step caching if any. `evaluate` stands in for `velocity`.
 local function unroll(settings, sigmas, latent, first, stop, steps, evaluate)
   evaluate = evaluate or velocity
   local name = "step_%0" .. math.max(2, #tostring(steps - 1)) .. "d"
   for step = first, stop - 1 do
     tb.scope(name:format(step), function()
-      latent = one_step(settings, evaluate, sigmas, latent, step, step == steps - 1)
+      latent = one_step(settings, evaluate, sigmas, latent, step, steps)
     end)
   end
   return latent
@@ -98,6 +134,32 @@ local function inputs()
                             doc = "Share of fresh noise; -1: 0 for ddim, 1 for ancestral and sde samplers." },
     variance   = tb.choice { "fixed_small", "fixed_large", default = "fixed_small",
                              doc = "Fresh noise of ddpm." },
+    guidance   = tb.choice { "cfg", "cfg_zero_star", "apg", default = "cfg", literal = true,
+                             doc = "How the prompt's answer and the negative one become one." },
+    guidance_rescale = tb.float { default = 0.0, min = 0, max = 1,
+                             doc = "Against too much contrast at a high cfg; 0.7 is usual, 0 off." },
+    zero_init  = tb.int { default = 0, min = 0, max = 1000, literal = true, unit = "steps",
+                          doc = "Leave the noise as it is in the first steps (CFG-Zero*: 1)." },
+    apg_eta    = tb.float { default = 0.0, min = -10, max = 10,
+                            doc = "apg: share that is kept of what makes colours strong; 1 all." },
+    apg_norm   = tb.float { default = 0.0, min = 0, max = 1000000,
+                            doc = "apg: longest difference that the prompt may make; 0 any." },
+    apg_momentum = tb.float { default = -0.5, min = -1, max = 1,
+                            doc = "apg: weight of the differences of the steps before." },
+    slg_blocks = tb.string { default = "", literal = true,
+                             doc = "Skip-layer guidance: blocks the negative pass leaves out, as 9,10." },
+    slg_start  = tb.float { default = 0.0, min = 0, max = 1, literal = true,
+                            doc = "Skip-layer guidance: from this share of the steps on." },
+    slg_end    = tb.float { default = 1.0, min = 0, max = 1, literal = true,
+                            doc = "Skip-layer guidance: before this share of the steps." },
+    cache      = tb.float { default = 0.0, min = 0, max = 10, literal = true,
+                            doc = "Step caching: reuse the model's answer while its estimated relative L1 change is below this; 0 off." },
+    cache_start = tb.float { default = 0.15, min = 0, max = 1, literal = true,
+                             doc = "Step caching: from this share of the steps on." },
+    cache_end  = tb.float { default = 0.95, min = 0, max = 1, literal = true,
+                            doc = "Step caching: before this share of the steps." },
+    cache_residual = tb.choice { "none", "state", default = "none",
+                             doc = "Step caching: what is added to a reused answer; state: how far the latent moved, as EasyCache." },
   }
 end
 
@@ -108,6 +170,10 @@ local function expand(inp, evaluate)
   end
   if inp.start_step >= stop then
     error(("start_step must be below the last step, %d, got %d"):format(stop, inp.start_step), 0)
+  end
+  if inp.cache > 0 and second[inp.sampler] then
+    error(("cache is for samplers that ask the model once in a step, %s asks twice; set cache to 0 or choose another sampler")
+            :format(inp.sampler), 0)
   end
   local sigmas = tb.schedule { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
                                levels_of = inp.levels_of,

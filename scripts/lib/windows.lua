@@ -5,6 +5,8 @@
 -- MultiDiffusion (Bar-Tal et al. 2023) along time, as Gen-L-Video (Wang et al. 2023) has it. With
 -- several conditionings each window takes the one whose part of the video it lies in.
 --
+-- Each window is guided by itself; adaptive projected guidance goes without its momentum there.
+--
 -- A ring has no first frame: windows run over its end, and go on by a part of the ring in each step,
 -- so that every place is once inside a window (Mobius, Bi et al. 2025).
 
@@ -68,23 +70,28 @@ local function conditionings(inp)
   return list
 end
 
-local function window_velocity(inp, w, positive, sigmas, latent, step, stage)
+local function window_velocity(inp, w, positive, sigmas, latent, step, stage, steps)
   local part = tb.latent_window { id = "latent", latent = latent, start = w.start, count = w.count,
                                   length = inp.length }
   local known = tb.condition_window { id = "known", conditioning = positive, start = w.start,
                                       count = w.count }
-  return sample.velocity({ model = inp.model, positive = known, negative = inp.negative,
-                           cfg = inp.cfg }, sigmas, part, step, stage, "")
+  local v = sample.velocity({ model = inp.model, positive = known, negative = inp.negative,
+                              cfg = inp.cfg, guidance = inp.guidance,
+                              guidance_rescale = inp.guidance_rescale, zero_init = inp.zero_init,
+                              apg_eta = inp.apg_eta, apg_norm = inp.apg_norm, apg_momentum = 0,
+                              slg_blocks = inp.slg_blocks, slg_start = inp.slg_start,
+                              slg_end = inp.slg_end }, sigmas, part, step, stage, "", steps)
+  return v
 end
 
 -- The velocity of the whole latent, window by window.
-local function velocity(inp, sigmas, latent, step, stage, suffix)
+local function velocity(inp, sigmas, latent, step, stage, suffix, steps)
   local texts, whole = conditionings(inp)
   for i, w in ipairs(layout(inp, step)) do
     tb.scope(("window_%02d%s"):format(i, suffix), function()
       local middle = (w.start + w.count / 2) / inp.length % 1
       local v = window_velocity(inp, w, texts[math.floor(middle * #texts) + 1], sigmas, latent,
-                                step, stage)
+                                step, stage, steps)
       whole = tb.velocity_window { id = "blend", latent = latent, velocity = whole, window = v,
                                    start = w.start, fade_in = w.fade_in, fade_out = w.fade_out }
     end)
@@ -112,6 +119,9 @@ return tb.sample_windows {
   expand = function(_, inp)
     if inp.overlap >= inp.window then
       error(("overlap must be below the window's %d latent frames, got %d"):format(inp.window, inp.overlap), 0)
+    end
+    if inp.cache > 0 then
+      error("cache is not for windows, which move on the latent; set it to 0", 0)
     end
     return sample.expand(inp, velocity)
   end,
