@@ -56,6 +56,12 @@ done < <(grep -oE '(^    |`)tubelet [a-z]+' README.md | awk '{ print $2 }' | sor
 "$tubelet" nodes --markdown >"$work/nodes.md"
 check "docs/nodes.md is what 'tubelet nodes --markdown' prints" diff docs/nodes.md "$work/nodes.md"
 
+# Every sampler, schedule and guidance has its line on the page about them.
+while read -r name; do
+    check "docs/sampling.md tells of $name" grep -qE "^\\|.*[\`=]$name\`" docs/sampling.md
+done < <(grep -E '^\| `(sampler|scheduler|guidance)` \| COMBO' docs/nodes.md | sed 's/\\|/\n/g' |
+    sed -E 's/^\|.*\| //; s/ \|.*//; s/ //g' | sort -u)
+
 while read -r target; do
     check "README.md's link to $target" test -e "$target"
 done < <(grep -oE '\]\([^)#]+\)' README.md | sed 's/^](//; s/)$//' | grep -v '^http' | sort -u)
