@@ -1,4 +1,6 @@
 /* test_dit_golden.c - the Wan transformer against the reference, under both naming schemes. */
+#include <unistd.h>
+
 #include "golden.h"
 #include "models/wan_dit.h"
 
@@ -225,6 +227,65 @@ TEST(the_same_bytes_alone_packed_and_on_one_thread)
     free(path);
 }
 
+/* The file without the tensors of its last block, in a temporary file; that block's number. */
+static int write_shorter(const char *path, char *shorter)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_safetensors *f = golden_open(path);
+    const int count = tb_safetensors_count(f);
+    const char **names = tb_xcalloc((size_t)count, sizeof *names);
+    tb_tensor **tensors = tb_xcalloc((size_t)count, sizeof *tensors);
+    int last = 0, kept = 0, block;
+    for (int i = 0; i < count; i++)
+        if (sscanf(tb_safetensors_name(f, i), "blocks.%d.", &block) == 1 && block > last)
+            last = block;
+    for (int i = 0; i < count; i++) {
+        names[kept] = tb_safetensors_name(f, i);
+        if (sscanf(names[kept], "blocks.%d.", &block) == 1 && block == last)
+            continue;
+        tensors[kept++] = tb_safetensors_tensor(f, i, &err);
+    }
+    const int fd = mkstemps(shorter, 12);
+    REQUIRE(fd >= 0);
+    close(fd);
+    CHECK_OK(
+        tb_safetensors_write(shorter, kept, names, (const tb_tensor *const *)tensors, NULL, &err));
+    for (int i = 0; i < kept; i++)
+        tb_tensor_unref(&tensors[i]);
+    free(tensors);
+    free(names);
+    tb_safetensors_close(&f);
+    return last;
+}
+
+/* Skipping the last block is a model without it, also beside an input that skips nothing. */
+TEST(a_skipped_block_is_one_that_is_not_there)
+{
+    char shorter[] = "/tmp/tubelet-test-XXXXXX.safetensors";
+    set s = open_set("dit_t2v", GOLDEN_OWN);
+    char *path = golden_path("dit_t2v", GOLDEN_OWN, "_orig.safetensors");
+    const int last = write_shorter(path, shorter);
+    tb_wan_dit *whole = open_dit(path, s.config), *part = open_dit(shorter, s.config);
+    const size_t n = (size_t)tb_tensor_count(s.x);
+    float *out[3] = { tb_xcalloc(n, sizeof(float)), tb_xcalloc(n, sizeof(float)),
+                      tb_xcalloc(n, sizeof(float)) };
+    tb_wan_dit_input in[2] = { s.in, s.in };
+    in[0].skip = UINT64_C(1) << last;
+    tb_err err = TB_ERR_INIT;
+    CHECK_INT(tb_wan_dit_config_of(part)->layers, last);
+    CHECK_OK(tb_wan_dit_run(whole, compute, 2, in, out, NULL, NULL, NULL, &err));
+    CHECK_OK(tb_wan_dit_run(part, compute, 1, &s.in, out + 2, NULL, NULL, NULL, &err));
+    CHECK(memcmp(out[0], out[2], n * sizeof(float)) == 0);
+    CHECK(tb_test_relative(out[1], out[0], (long)n) > 1e-3);
+    for (int i = 0; i < 3; i++)
+        free(out[i]);
+    tb_wan_dit_close(&whole);
+    tb_wan_dit_close(&part);
+    unlink(shorter);
+    close_set(&s);
+    free(path);
+}
+
 TEST(bad_inputs_are_refused_in_a_sentence)
 {
     set s = open_set("dit_t2v", GOLDEN_OWN);
@@ -282,6 +343,7 @@ int main(int argc, char **argv)
         TEST_CASE(image_to_video_matches),
         TEST_CASE(timesteps_per_token_match),
         TEST_CASE(the_same_bytes_alone_packed_and_on_one_thread),
+        TEST_CASE(a_skipped_block_is_one_that_is_not_there),
         TEST_CASE(bad_inputs_are_refused_in_a_sentence),
         TEST_CASE(other_files_are_refused_in_a_sentence),
     };
