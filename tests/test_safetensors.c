@@ -193,10 +193,10 @@ TEST(headers_are_checked)
         { "{\"__metadata__\":{\"a\":1}}", 0,
           "'h.safetensors' is damaged: its __metadata__ must be an object of texts" },
         { "{\"a\":3}", 0, "'h.safetensors' is damaged: tensor 'a' is not described by an object" },
-        { "{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[],\"data_offsets\":[0,1]}}", 1,
-          "'h.safetensors': tensor 'a' has the dtype F8_E4M3, which is not supported; convert the "
+        { "{\"a\":{\"dtype\":\"F4\",\"shape\":[],\"data_offsets\":[0,1]}}", 1,
+          "'h.safetensors': tensor 'a' has the dtype F4, which is not supported; convert the "
           "file to "
-          "F32, F16 or BF16" },
+          "F32, F16, BF16, F8_E4M3 or F8_E5M2" },
         { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4,
           "'h.safetensors' is damaged: tensor 'a' has more than 8 dimensions" },
         { "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4,

@@ -30,6 +30,10 @@ static inline void tbi_tell(const tb_compute *c, int64_t m, int64_t n, int64_t k
 /* With a named kernel set ("plain", "avx2", "avx512"), for tests and benchmarks. */
 tb_compute *tbi_compute_new_with(const tbi_kernels *k, int threads, tb_err *err);
 
+struct tb_tensor;
+/* tb_tensor_to_f32, on the pool. */
+struct tb_tensor *tbi_to_f32(tb_compute *c, const struct tb_tensor *t, tb_err *err);
+
 static inline float *tbi_worker_scratch(const tb_compute *c, int worker)
 {
     return c->worker_scratch + worker * TBI_WORKER_FLOATS;

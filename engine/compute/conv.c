@@ -49,7 +49,7 @@ static tb_status fill(tb_conv *v, tb_compute *c, const tb_tensor *weight, const 
     tb_tensor *w = NULL, *b = NULL, *ordered = NULL;
     if (!tbi_panels_init(&v->panels, c->k, out, taps * v->in, err))
         goto done;
-    w = tb_tensor_to_f32(weight, err);
+    w = tbi_to_f32(c, weight, err);
     ordered = tb_tensor_new(TB_F32, &TB_SHAPE(out, taps * v->in), err);
     if (!w || !ordered)
         goto done;

@@ -93,11 +93,40 @@ static tb_status check_shapes(int count, const tb_tensor *const *weights,
     return TB_OK;
 }
 
+/* Elements on their way to f32. */
+typedef struct read_job {
+    const tb_tensor *t;
+    float *out;
+} read_job;
+
+enum { READ_PIECE = 1 << 16 }; /* elements; a multiple of every block */
+
+static void read_piece(void *ctx, int64_t i, int worker)
+{
+    (void)worker;
+    const read_job *j = ctx;
+    const int64_t from = i * READ_PIECE;
+    tb_tensor_read_f32(j->t, from, tbi_min(READ_PIECE, tb_tensor_count(j->t) - from),
+                       j->out + from);
+}
+
+tb_tensor *tbi_to_f32(tb_compute *c, const tb_tensor *t, tb_err *err)
+{
+    if (tb_tensor_dtype(t) == TB_F32)
+        return tb_tensor_ref(t);
+    tb_tensor *r = tb_tensor_new(TB_F32, tb_tensor_shape(t), err);
+    if (!r)
+        return NULL;
+    read_job j = { t, tb_tensor_f32_mut(r) };
+    tb_parallel(c, tbi_ceil_div(tb_tensor_count(t), READ_PIECE), read_piece, &j);
+    return r;
+}
+
 /* Part `at`.. of a layer from one weight and bias of any dtype. */
 static tb_status fill(tb_linear *l, tb_compute *c, int64_t at, const tb_tensor *weight,
                       const tb_tensor *bias, tb_err *err)
 {
-    tb_tensor *w = tb_tensor_to_f32(weight, err);
+    tb_tensor *w = tbi_to_f32(c, weight, err);
     if (!w)
         return TB_ENOMEM;
     tbi_panels_fill(&l->panels, c, at, tb_tensor_dim(w, 0), tb_tensor_f32(w));

@@ -18,13 +18,15 @@ struct tb_tensor {
     void *own;               /* data, when it came from tb_mem_alloc */
     void (*release)(void *); /* for wrapped memory */
     void *owner;
+    tb_tensor *scale; /* f32: one factor, or one for each index of the first dimension; NULL: 1 */
 };
 
 static const struct {
+    int64_t block;
     size_t size;
     const char *name;
 } dtype_tab[] = {
-#define X(code, size, name) [code] = { size, name },
+#define X(code, block, size, name) [code] = { block, size, name },
     TB_DTYPE_LIST(X)
 #undef X
 };
@@ -32,6 +34,11 @@ static const struct {
 size_t tb_dtype_size(tb_dtype dtype)
 {
     return dtype_tab[dtype].size;
+}
+
+int64_t tb_dtype_block(tb_dtype dtype)
+{
+    return dtype_tab[dtype].block;
 }
 
 const char *tb_dtype_name(tb_dtype dtype)
@@ -42,7 +49,7 @@ const char *tb_dtype_name(tb_dtype dtype)
 int tb_dtype_parse(const char *name)
 {
     for (int i = 0; i < TB_DTYPE_COUNT; i++)
-        if (strcmp(dtype_tab[i].name, name) == 0)
+        if (dtype_tab[i].block == 1 && strcmp(dtype_tab[i].name, name) == 0)
             return i;
     return -1;
 }
@@ -75,9 +82,9 @@ static tb_tensor *make(tb_dtype dtype, const tb_shape *shape, tb_err *err)
 {
     char text[128];
     const int64_t count = tb_shape_count(shape);
-    if (count < 0 || count > INT64_MAX / 16) {
-        tb_err_set(err, TB_EINVAL, "a tensor of shape %s is not possible",
-                   tb_shape_text(shape, text, sizeof text));
+    if (count < 0 || count > INT64_MAX / 16 || count % tb_dtype_block(dtype)) {
+        tb_err_set(err, TB_EINVAL, "a tensor of shape %s and dtype %s is not possible",
+                   tb_shape_text(shape, text, sizeof text), tb_dtype_name(dtype));
         return NULL;
     }
     tb_tensor *t = tb_xcalloc(1, sizeof *t);
@@ -142,7 +149,47 @@ tb_tensor *tb_tensor_view(const tb_tensor *t, const tb_shape *shape, tb_err *err
                    tb_shape_text(&t->shape, a, sizeof a), tb_shape_text(shape, b, sizeof b));
         return NULL;
     }
-    return tb_tensor_wrap(t->dtype, shape, t->data, release_view, tb_tensor_ref(t), err);
+    tb_tensor *from = tb_tensor_ref(t);
+    tb_tensor *view = tb_tensor_wrap(t->dtype, shape, t->data, release_view, from, err);
+    if (view && t->scale)
+        view->scale = tb_tensor_ref(t->scale);
+    if (!view)
+        tb_tensor_unref(&from);
+    return view;
+}
+
+static tb_tensor *multiplied(const tb_tensor *t, const tb_tensor *scale, tb_err *err)
+{
+    tb_tensor *r = tb_tensor_new(TB_F32, &t->shape, err);
+    const int64_t each = t->count / (scale->count ? scale->count : 1);
+    const float *from = t->data, *factor = scale->data;
+    float *out = r ? r->own : NULL;
+    for (int64_t i = 0; out && i < t->count; i++)
+        out[i] = from[i] * factor[i / each];
+    return r;
+}
+
+tb_tensor *tb_tensor_scaled(const tb_tensor *t, const tb_tensor *scale, tb_err *err)
+{
+    if (t->scale || (scale->count != 1 && scale->count != tb_tensor_dim(t, 0))) {
+        char a[128], b[128];
+        tb_err_set(err, TB_EINVAL, "a tensor of shape %s cannot have %sfactors of shape %s",
+                   tb_shape_text(&t->shape, a, sizeof a), t->scale ? "more " : "",
+                   tb_shape_text(&scale->shape, b, sizeof b));
+        return NULL;
+    }
+    tb_tensor *factors = tb_tensor_to_f32(scale, err), *r = NULL;
+    if (factors)
+        r = t->dtype == TB_F32 ? multiplied(t, factors, err) : tb_tensor_view(t, &t->shape, err);
+    if (r && t->dtype != TB_F32)
+        r->scale = tb_tensor_ref(factors);
+    tb_tensor_unref(&factors);
+    return r;
+}
+
+const tb_tensor *tb_tensor_scale(const tb_tensor *t)
+{
+    return t->scale;
 }
 
 tb_tensor *tb_tensor_ref(const tb_tensor *t)
@@ -161,6 +208,7 @@ void tb_tensor_unref(tb_tensor **tp)
     tb_mem_free(t->own);
     if (t->release)
         t->release(t->owner);
+    tb_tensor_unref(&t->scale);
     free(t);
 }
 
@@ -187,7 +235,7 @@ int64_t tb_tensor_count(const tb_tensor *t)
 
 size_t tb_tensor_bytes(const tb_tensor *t)
 {
-    return (size_t)t->count * tb_dtype_size(t->dtype);
+    return (size_t)(t->count / tb_dtype_block(t->dtype)) * tb_dtype_size(t->dtype);
 }
 
 const void *tb_tensor_data(const tb_tensor *t)
@@ -217,60 +265,4 @@ float *tb_tensor_f32_mut(tb_tensor *t)
 {
     assert(t->dtype == TB_F32);
     return tb_tensor_data_mut(t);
-}
-
-/* IEEE 754 half to single: exact, subnormals and NaN included. */
-static float half_to_float(uint16_t h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exp = h >> 10 & 31u, man = h & 0x3ffu;
-    union {
-        uint32_t u;
-        float f;
-    } v = { .u = sign | (exp + 112) << 23 | man << 13 };
-    if (exp == 31)
-        v.u = sign | 0x7f800000u | man << 13;
-    else if (exp == 0) {
-        v.f = (float)man * 0x1p-24f;
-        v.u |= sign;
-    }
-    return v.f;
-}
-
-static float bfloat_to_float(uint16_t h)
-{
-    union {
-        uint32_t u;
-        float f;
-    } v = { .u = (uint32_t)h << 16 };
-    return v.f;
-}
-
-#define CONVERT(ctype, expr)                   \
-    do {                                       \
-        const ctype *p = t->data;              \
-        for (int64_t i = 0; i < t->count; i++) \
-            out[i] = (float)(expr);            \
-    } while (0)
-
-tb_tensor *tb_tensor_to_f32(const tb_tensor *t, tb_err *err)
-{
-    if (t->dtype == TB_F32)
-        return tb_tensor_ref(t);
-    tb_tensor *r = tb_tensor_new(TB_F32, &t->shape, err);
-    if (!r)
-        return NULL;
-    float *out = r->own;
-    switch (t->dtype) {
-    case TB_F16: CONVERT(uint16_t, half_to_float(p[i])); break;
-    case TB_BF16: CONVERT(uint16_t, bfloat_to_float(p[i])); break;
-    case TB_F64: CONVERT(double, p[i]); break;
-    case TB_U8:
-    case TB_BOOL: CONVERT(uint8_t, p[i]); break;
-    case TB_I8: CONVERT(int8_t, p[i]); break;
-    case TB_I32: CONVERT(int32_t, p[i]); break;
-    case TB_I64: CONVERT(int64_t, p[i]); break;
-    case TB_F32:
-    case TB_DTYPE_COUNT: break;
-    }
-    return r;
 }

@@ -2,29 +2,17 @@
  * mapping. */
 #include "formats/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "formats/mapped.h"
 #include "formats/weights_names.h"
 
 #define PREAMBLE   8           /* bytes of the header's length */
 #define MAX_HEADER 100000000ul /* as the format's own library */
-
-/* The mapped file, shared by the reader and every tensor taken from it. */
-typedef struct mapping {
-    atomic_int refs;
-    uint8_t *base;
-    size_t size;
-} mapping;
 
 typedef struct entry {
     const char *name; /* a key of the header, which lives as long as the reader */
@@ -35,7 +23,7 @@ typedef struct entry {
 
 struct tb_safetensors {
     char *path;
-    mapping *map;
+    tbi_mapped *map;
     json_t *header;
     entry *items; /* in the order of their data */
     int count;
@@ -43,77 +31,15 @@ struct tb_safetensors {
     tb_map *by_name;
 };
 
-/* ------------------------------------------------------------------------------------ mapping */
-
-static mapping *mapping_ref(mapping *m)
-{
-    atomic_fetch_add(&m->refs, 1);
-    return m;
-}
-
-static void mapping_unref(void *owner)
-{
-    mapping *m = owner;
-    if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
-        return;
-    munmap(m->base, m->size);
-    free(m);
-}
-
-static mapping *map_fd(int fd, const char *path, tb_err *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0) {
-        tb_err_errno(err, errno, "cannot read '%s'", path);
-        return NULL;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        tb_err_set(err, TB_EINVAL, "'%s' is not a regular file", path);
-        return NULL;
-    }
-    if (st.st_size < PREAMBLE) {
-        tb_err_set(err, TB_EFORMAT,
-                   "'%s' is not a safetensors file: it has %lld bytes, fewer than 8", path,
-                   (long long)st.st_size);
-        return NULL;
-    }
-    void *base = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (base == MAP_FAILED) {
-        tb_err_errno(err, errno, "cannot map '%s' into memory", path);
-        return NULL;
-    }
-    mapping *m = tb_xcalloc(1, sizeof *m);
-    atomic_init(&m->refs, 1);
-    m->base = base;
-    m->size = (size_t)st.st_size;
-    return m;
-}
-
-static mapping *map_file(const char *path, tb_err *err)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        tb_err_errno(err, errno, "cannot open '%s'", path);
-        return NULL;
-    }
-    mapping *m = map_fd(fd, path, err);
-    close(fd);
-    return m;
-}
-
 /* ------------------------------------------------------------------------------------- header */
-
-static uint64_t read_u64le(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
-}
 
 static tb_status read_header(tb_safetensors *f, tb_err *err)
 {
-    const uint64_t n = read_u64le(f->map->base);
+    if (f->map->size < PREAMBLE)
+        return tb_err_set(err, TB_EFORMAT,
+                          "'%s' is not a safetensors file: it has %zu bytes, fewer than 8", f->path,
+                          f->map->size);
+    const uint64_t n = tbi_le(f->map->base, PREAMBLE);
     if (n > MAX_HEADER)
         return tb_err_set(err, TB_EFORMAT,
                           "'%s' is not a safetensors file: its header would be %" PRIu64
@@ -165,7 +91,7 @@ static tb_status parse_dtype(const tb_safetensors *f, const char *name, const js
         return tb_err_set(
             err, TB_EFORMAT,
             "'%s': tensor '%.120s' has the dtype %.20s, which is not supported; convert the "
-            "file to F32, F16 or BF16",
+            "file to F32, F16, BF16, F8_E4M3 or F8_E5M2",
             f->path, name, text);
     *dtype = (tb_dtype)found;
     return TB_OK;
@@ -285,7 +211,7 @@ static tb_status read_entries(tb_safetensors *f, tb_err *err)
 
 tb_safetensors *tb_safetensors_open(const char *path, tb_err *err)
 {
-    mapping *map = map_file(path, err);
+    tbi_mapped *map = tbi_mapped_open(path, err);
     if (!map)
         return NULL;
     tb_safetensors *f = tb_xcalloc(1, sizeof *f);
@@ -305,7 +231,7 @@ void tb_safetensors_close(tb_safetensors **fp)
     tb_map_free(&f->by_name);
     free(f->items);
     json_decref(f->header);
-    mapping_unref(f->map);
+    tbi_mapped_unref(f->map);
     free(f->path);
     free(f);
 }
@@ -333,18 +259,7 @@ const tb_shape *tb_safetensors_shape(const tb_safetensors *f, int i)
 tb_tensor *tb_safetensors_tensor(const tb_safetensors *f, int i, tb_err *err)
 {
     const entry *e = &f->items[i];
-    const uint8_t *data = f->map->base + f->data_at + e->begin;
-    if ((uintptr_t)data % tb_dtype_size(e->dtype) == 0) {
-        tb_tensor *t =
-            tb_tensor_wrap(e->dtype, &e->shape, data, mapping_unref, mapping_ref(f->map), err);
-        if (!t)
-            mapping_unref(f->map);
-        return t;
-    }
-    tb_tensor *t = tb_tensor_new(e->dtype, &e->shape, err);
-    if (t)
-        memcpy(tb_tensor_data_mut(t), data, e->end - e->begin);
-    return t;
+    return tbi_mapped_tensor(f->map, f->data_at + e->begin, e->dtype, &e->shape, err);
 }
 
 static const char *name_at(const void *container, int i)

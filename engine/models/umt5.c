@@ -351,25 +351,13 @@ static tb_status reserve(tb_compute *c, const tb_umt5_config *k, int64_t n, buff
 /* x[i] = embedding[ids[i]]; only the rows wanted are read and converted. */
 static tb_status embed(const tb_umt5 *m, const int32_t *ids, int64_t n, float *x, tb_err *err)
 {
-    const tb_dtype dtype = tb_tensor_dtype(m->embedding);
-    const size_t row = (size_t)m->k.dim * tb_dtype_size(dtype);
-    const char *table = tb_tensor_data(m->embedding);
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= m->k.vocab)
             return tb_err_set(err, TB_EINVAL,
                               "token %d is outside the text encoder's vocabulary of %lld: the "
                               "tokenizer belongs to another model",
                               (int)ids[i], (long long)m->k.vocab);
-        tb_tensor *raw = tb_tensor_wrap(dtype, &TB_SHAPE(m->k.dim), table + (size_t)ids[i] * row,
-                                        NULL, NULL, err);
-        tb_tensor *f32 = raw ? tb_tensor_to_f32(raw, err) : NULL;
-        if (f32)
-            memcpy(x + i * m->k.dim, tb_tensor_f32(f32), (size_t)m->k.dim * sizeof *x);
-        const bool done = f32 != NULL;
-        tb_tensor_unref(&f32);
-        tb_tensor_unref(&raw);
-        if (!done)
-            return TB_ENOMEM;
+        tb_tensor_read_f32(m->embedding, ids[i] * m->k.dim, m->k.dim, x + i * m->k.dim);
     }
     return TB_OK;
 }
