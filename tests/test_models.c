@@ -193,12 +193,12 @@ TEST(loose_files_are_recognised_by_their_tensors)
     remove_dir();
 }
 
-/* As the original Wan repositories are: only the transformer can be read. */
+/* As an original Wan repository saved by an old PyTorch: only the transformer can be read. */
 TEST(a_pth_part_is_named_with_what_to_do)
 {
     tb_err err = TB_ERR_INIT;
     put("diffusion_pytorch_model.safetensors", TINY "/transformer/model.safetensors");
-    put_text("Wan2.1_VAE.pth", "PK");
+    put_text("Wan2.1_VAE.pth", "\x80\x02");
     put_text("models_t5_umt5-xxl-enc-bf16.pth", "PK");
     put_text("models_clip_open-clip.pth", "PK");
     json_t *o = tb_model_describe(dir, &err), *parts = json_object_get(o, "parts");
@@ -206,9 +206,9 @@ TEST(a_pth_part_is_named_with_what_to_do)
     const char *vae = json_string_value(json_object_get(json_object_get(parts, "vae"), "error"));
     const char *text =
         json_string_value(json_object_get(json_object_get(parts, "text_encoder"), "error"));
-    CHECK(vae && strstr(vae, "/Wan2.1_VAE.pth' is a PyTorch file, which is not supported yet; "
-                             "convert it to .safetensors"));
-    CHECK(text && strstr(text, "/models_t5_umt5-xxl-enc-bf16.pth' is a PyTorch file"));
+    CHECK(vae && strstr(vae, "/Wan2.1_VAE.pth' is in PyTorch's format from before version 1.6, "
+                             "which is not read; save it again"));
+    CHECK(text && strstr(text, "/models_t5_umt5-xxl-enc-bf16.pth' is not a PyTorch file"));
     CHECK_STR(json_string_value(json_array_get(json_object_get(o, "missing"), 0)), "tokenizer");
     json_decref(o);
     remove_dir();
@@ -219,17 +219,16 @@ TEST(what_is_no_model_says_what_was_wanted)
     CHECK_STR(refusal("absent"), "/absent': neither a folder nor a file of that name");
     CHECK_STR(refusal(""),
               "' is no model: a diffusers folder (transformer/, vae/, text_encoder/, tokenizer/), "
-              "an original Wan folder or a .safetensors file is needed");
+              "an original Wan folder or a .safetensors, .gguf or .pth file is needed");
     put_text("Wan2.1_VAE.pth", "PK");
-    CHECK_STR(refusal(""),
-              "' holds no weights that can be read: 'Wan2.1_VAE.pth' is a PyTorch file, which is "
-              "not supported yet; convert it to .safetensors");
-    CHECK_STR(refusal("Wan2.1_VAE.pth"), "/Wan2.1_VAE.pth' is a PyTorch file, which is not "
-                                         "supported yet; convert it to .safetensors");
+    CHECK_STR(refusal(""), "/Wan2.1_VAE.pth' is not a PyTorch file: neither a zip file nor a "
+                           "pickle begins there");
+    CHECK_STR(refusal("Wan2.1_VAE.pth"), "/Wan2.1_VAE.pth' is not a PyTorch file: neither a zip "
+                                         "file nor a pickle begins there");
     put_text("transformer/readme", "");
     CHECK_STR(refusal(""),
-              "/transformer' holds no weights: a .safetensors file or a *.safetensors.index.json "
-              "was looked for");
+              "/transformer' holds no weights: a .safetensors, .gguf, .pth or .bin file or a "
+              "*.index.json was looked for");
     remove_dir();
 }
 

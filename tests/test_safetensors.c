@@ -411,14 +411,15 @@ TEST(shards_are_gathered_by_their_index)
 TEST(folders_without_one_answer_are_refused)
 {
     CHECK_STR(weights_refusal(""),
-              "' holds no weights: a .safetensors file or a *.safetensors.index.json was "
+              "' holds no weights: a .safetensors, .gguf, .pth or .bin file or a *.index.json was "
               "looked for");
+    write_text("z.pth", "PK"); /* safetensors come first */
     free(write_pair("b.safetensors", "x"));
     CHECK_STR(weights_refusal(""), "(accepted)");
     free(write_pair("a.safetensors", "x"));
     CHECK_STR(weights_refusal(""),
-              "' holds 2 safetensors files and no index; name one of them, e.g. "
-              "'a.safetensors'");
+              "' holds 2 files of weights and no one of them is the usual name; name one of them, "
+              "e.g. 'a.safetensors'");
     free(write_pair("model.safetensors", "x"));
     CHECK_STR(weights_refusal(""), "(accepted)");
     write_text("config.json", "[1]");
@@ -426,21 +427,27 @@ TEST(folders_without_one_answer_are_refused)
     remove_dir();
 }
 
-TEST(other_containers_say_what_to_do)
+TEST(other_containers_are_what_they_begin_with)
 {
     write_text("a.pth", "PK");
     write_text("a.gguf", "GGUF");
     CHECK_STR(weights_refusal("a.pth"),
-              "/a.pth' is a PyTorch file, which is not supported yet; convert it to .safetensors");
+              "/a.pth' is not a PyTorch file: neither a zip file nor a pickle begins there");
     CHECK_STR(weights_refusal("a.gguf"),
-              "/a.gguf' is a GGUF file, which is not supported yet; convert it to .safetensors");
+              "/a.gguf' is cut short or damaged: its preamble goes beyond its end");
+    CHECK(strstr(weights_refusal(""), "' holds 2 files of weights"));
+    remove_dir();
+    write_text("a.sft", "GGUF");
+    CHECK(strstr(weights_refusal(""), "its preamble goes beyond its end"));
     remove_dir();
 }
 
 TEST(a_folder_lists_its_weights_without_shards)
 {
-    static const char *const names[] = { "b.safetensors.index.json", "b-1-of-2.safetensors",
-                                         "a.pth", "readme.md", "c.safetensors" };
+    static const char *const names[] = {
+        "b.safetensors.index.json", "b-1-of-2.safetensors", "a.pth", "readme.md", "c.safetensors",
+        "d-00001-of-00002.gguf"
+    };
     tb_err err = TB_ERR_INIT;
     char **files = NULL;
     int count = 0;
@@ -471,7 +478,7 @@ int main(int argc, char **argv)
         TEST_CASE(weights_drop_known_prefixes_and_check_shapes),
         TEST_CASE(shards_are_gathered_by_their_index),
         TEST_CASE(folders_without_one_answer_are_refused),
-        TEST_CASE(other_containers_say_what_to_do),
+        TEST_CASE(other_containers_are_what_they_begin_with),
         TEST_CASE(a_folder_lists_its_weights_without_shards),
     };
     return tb_test_main(argc, argv, tests, (int)(sizeof tests / sizeof *tests));

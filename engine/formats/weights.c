@@ -10,22 +10,20 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "formats/gguf.h"
+#include "formats/pth.h"
 #include "formats/safetensors.h"
 #include "formats/weights_find.h"
 #include "formats/weights_names.h"
+#include "formats/weights_scale.h"
 
 #define MAX_CONFIG (16u << 20)
-
-typedef struct item {
-    char *name;
-    tb_tensor *tensor;
-} item;
 
 struct tb_weights {
     char *path;
     char **files;
     int file_count;
-    item *items;
+    tbi_named *items;
     int count;
     size_t cap;
     tb_map *by_name;
@@ -47,18 +45,34 @@ static tb_status add_tensor(tb_weights *w, const char *file, const char *full, t
                             tb_err *err)
 {
     const char *name = without_prefix(full);
+    if (tbi_weights_is_marker(name)) {
+        tb_tensor_unref(&t_take);
+        return TB_OK;
+    }
     if (tb_map_get(w->by_name, name) >= 0) {
         tb_tensor_unref(&t_take);
         return tb_err_set(err, TB_EFORMAT,
                           "'%s' holds the tensor '%.120s', which was there already", file, full);
     }
     TB_GROW(w->items, w->cap, w->count + 1);
-    w->items[w->count] = (item){ tb_xstrdup(name), t_take };
+    w->items[w->count] = (tbi_named){ tb_xstrdup(name), t_take };
     tb_map_set(w->by_name, name, w->count++);
     return TB_OK;
 }
 
-static tb_status add_file(tb_weights *w, const char *file, tb_err *err)
+/* A file on its way into the weights. */
+typedef struct source {
+    tb_weights *w;
+    const char *file;
+} source;
+
+static tb_status add_from(void *ctx, const char *name, tb_tensor *t_take, tb_err *err)
+{
+    const source *s = ctx;
+    return add_tensor(s->w, s->file, name, t_take, err);
+}
+
+static tb_status read_safetensors(const char *file, tbi_tensor_sink sink, void *ctx, tb_err *err)
 {
     tb_safetensors *f = tb_safetensors_open(file, err);
     if (!f)
@@ -66,10 +80,40 @@ static tb_status add_file(tb_weights *w, const char *file, tb_err *err)
     tb_status st = TB_OK;
     for (int i = 0; i < tb_safetensors_count(f) && st == TB_OK; i++) {
         tb_tensor *t = tb_safetensors_tensor(f, i, err);
-        st = t ? add_tensor(w, file, tb_safetensors_name(f, i), t, err) : TB_ENOMEM;
+        st = t ? sink(ctx, tb_safetensors_name(f, i), t, err) : TB_ENOMEM;
     }
     tb_safetensors_close(&f);
     return st;
+}
+
+/* What a file is, its first bytes say; where they say nothing, its name. */
+static tb_status add_file(tb_weights *w, const char *file, tb_err *err)
+{
+    uint8_t head[8];
+    source s = { w, file };
+    FILE *f = fopen(file, "rb");
+    const size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+    if (f)
+        fclose(f);
+    if (tbi_gguf_is(head, n) || strcmp(tb_fs_extension(file), "gguf") == 0)
+        return tbi_gguf_read(file, add_from, &s, err);
+    if (tbi_pth_is(head, n) || tb_weights_other(file))
+        return tbi_pth_read(file, add_from, &s, err);
+    return read_safetensors(file, add_from, &s, err);
+}
+
+/* Factors are no weights: they have gone into those. */
+static tb_status apply_scales(tb_weights *w, tb_err *err)
+{
+    const int before = w->count;
+    TB_TRY(tbi_weights_apply_scales(w->path, w->items, &w->count, err));
+    if (w->count == before)
+        return TB_OK;
+    tb_map_free(&w->by_name);
+    w->by_name = tb_map_new();
+    for (int i = 0; i < w->count; i++)
+        tb_map_set(w->by_name, w->items[i].name, i);
+    return TB_OK;
 }
 
 static tb_status read_config(tb_weights *w, tb_err *err)
@@ -93,6 +137,7 @@ static tb_status gather(tb_weights *w, tb_err *err)
     TB_TRY(tbi_weights_files(w->path, &w->files, &w->file_count, err));
     for (int i = 0; i < w->file_count; i++)
         TB_TRY(add_file(w, w->files[i], err));
+    TB_TRY(apply_scales(w, err));
     return read_config(w, err);
 }
 

@@ -1,8 +1,13 @@
 /* weights.h - the named tensors of one model part, from one file or several shards.
  *
- * PATH is a .safetensors file, a sharded set named by its index (*.safetensors.index.json), or a
- * folder that holds either. Known prefixes ("model.diffusion_model.", "vae.",
- * "text_encoders.umt5xxl.transformer.") are dropped. Other containers (GGUF, .pth) join here later.
+ * PATH is a file of weights, a sharded set named by its index (*.index.json), or a folder that
+ * holds either. Files are safetensors, GGUF, or torch.save's .pth, .pt, .bin, .ckpt; what a file is
+ * tell its first bytes. Known prefixes ("model.diffusion_model.", "vae.",
+ * "text_encoders.umt5xxl.transformer.") are dropped. Factors of scaled fp8 weights are no tensors
+ * of their own: they are their weights' tb_tensor_scale.
+ *
+ * Memory:  files stay mapped, tensors in their storage type (tb_tensor_read_f32), until the last
+ *          reference to one of their tensors is gone.
  */
 #pragma once
 
@@ -30,9 +35,8 @@ const json_t *tb_weights_config(const tb_weights *w);
 int tb_weights_file_count(const tb_weights *w);
 const char *tb_weights_file(const tb_weights *w, int i);
 
-/* The files of weights that lie in a folder, sorted: indexes, .safetensors that are no shard of a
- * set, and containers that cannot be read yet (.pth, .gguf, ...), so that a message can name them.
+/* The files of weights that lie in a folder, sorted: indexes, and files that are no shard of a set.
  * *files becomes an array of *count strings; the caller frees each and the array. */
 tb_status tb_weights_list(const char *folder, char ***files, int *count, tb_err *err);
 /* "a PyTorch file" or "a GGUF file" when the name says so, else NULL. Static string. */
-const char *tb_weights_unsupported(const char *file);
+const char *tb_weights_other(const char *file);

@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "formats/weights.h"
 
-#define INDEX_SUFFIX ".safetensors.index.json"
+#define INDEX_SUFFIX ".index.json" /* behind .safetensors or .bin */
 #define MAX_INDEX    (64u << 20)
 #define MAX_SHARDS   1024
 
@@ -106,45 +106,62 @@ static tb_status list_folder(const char *dir, names *out, tb_err *err)
     return TB_OK;
 }
 
-static const char *only_with_suffix(const names *n, const char *suffix, int *count)
+static bool is_index(const char *name)
+{
+    return tb_str_ends(name, ".safetensors" INDEX_SUFFIX) || tb_str_ends(name, ".bin" INDEX_SUFFIX);
+}
+
+static bool is_safetensors(const char *name)
+{
+    return tb_str_ends(name, ".safetensors") || tb_str_ends(name, ".sft");
+}
+
+static bool is_other(const char *name)
+{
+    return tb_weights_other(name) != NULL;
+}
+
+static const char *only_one(const names *n, bool (*is)(const char *name), int *count)
 {
     const char *found = NULL;
     *count = 0;
     for (int i = 0; i < n->count; i++)
-        if (tb_str_ends(n->items[i], suffix)) {
+        if (is(n->items[i])) {
             found = found ? found : n->items[i];
             ++*count;
         }
     return found;
 }
 
-/* The file in a folder: the usual names first, so that variants (".fp16.") do not get in the way.
- */
+/* The file in a folder: the usual names first, so that variants (".fp16.") do not get in the way;
+ * safetensors before other forms of the same weights. */
 static const char *choose(const char *dir, const names *n, tb_err *err)
 {
     static const char *const usual[] = {
-        "diffusion_pytorch_model" INDEX_SUFFIX,
-        "model" INDEX_SUFFIX,
+        "diffusion_pytorch_model.safetensors" INDEX_SUFFIX,
+        "model.safetensors" INDEX_SUFFIX,
         "diffusion_pytorch_model.safetensors",
         "model.safetensors",
     };
+    static bool (*const kinds[])(const char *) = { is_index, is_safetensors, is_other };
+    const char *found = NULL;
     int count = 0;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
         if (names_has(n, usual[i]))
             return usual[i];
-    const char *found = only_with_suffix(n, INDEX_SUFFIX, &count);
-    if (!found)
-        found = only_with_suffix(n, ".safetensors", &count);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !found; i++)
+        found = only_one(n, kinds[i], &count);
     if (count > 1) {
         tb_err_set(err, TB_EINVAL,
-                   "'%s' holds %d safetensors files and no index; name one of them, e.g. '%s'", dir,
-                   count, found);
+                   "'%s' holds %d files of weights and no one of them is the usual name; name one "
+                   "of them, e.g. '%s'",
+                   dir, count, found);
         return NULL;
     }
     if (!found)
         tb_err_set(err, TB_ENOTFOUND,
-                   "'%s' holds no weights: a .safetensors file or a *" INDEX_SUFFIX
-                   " was looked for",
+                   "'%s' holds no weights: a .safetensors, .gguf, .pth or .bin file or a "
+                   "*" INDEX_SUFFIX " was looked for",
                    dir);
     return found;
 }
@@ -164,7 +181,7 @@ static tb_status find_in_folder(const char *dir, char **file, tb_err *err)
 
 /* -------------------------------------------------------------------------------------- public */
 
-const char *tb_weights_unsupported(const char *file)
+const char *tb_weights_other(const char *file)
 {
     static const char *const pickle[] = { "pth", "pt", "bin", "ckpt" };
     const char *ext = tb_fs_extension(file);
@@ -172,16 +189,6 @@ const char *tb_weights_unsupported(const char *file)
         if (strcmp(ext, pickle[i]) == 0)
             return "a PyTorch file";
     return strcmp(ext, "gguf") == 0 ? "a GGUF file" : NULL;
-}
-
-static tb_status refuse_container(const char *path, tb_err *err)
-{
-    const char *what = tb_weights_unsupported(path);
-    if (!what)
-        return TB_OK;
-    return tb_err_set(err, TB_EFORMAT,
-                      "'%s' is %s, which is not supported yet; convert it to .safetensors", path,
-                      what);
 }
 
 /* "model-00002-of-00005.safetensors" */
@@ -197,8 +204,8 @@ tb_status tb_weights_list(const char *folder, char ***files, int *count, tb_err 
     const tb_status st = list_folder(folder, &all, err);
     for (int i = 0; i < all.count; i++) {
         const char *name = all.items[i];
-        const bool whole = tb_str_ends(name, ".safetensors") && !is_shard(name);
-        if (whole || tb_str_ends(name, INDEX_SUFFIX) || tb_weights_unsupported(name))
+        const bool whole = is_safetensors(name) || is_other(name);
+        if (is_index(name) || (whole && !is_shard(name)))
             names_add_take(&out, tb_fs_join(folder, name));
     }
     names_clear(&all);
@@ -216,9 +223,7 @@ tb_status tbi_weights_files(const char *path, char ***files, int *count, tb_err 
         st = find_in_folder(path, &file, err);
     else
         file = tb_xstrdup(path);
-    if (st == TB_OK)
-        st = refuse_container(file, err);
-    if (st == TB_OK && tb_str_ends(file, ".index.json"))
+    if (st == TB_OK && tb_str_ends(file, INDEX_SUFFIX))
         st = read_index(file, &out, err);
     else if (st == TB_OK)
         names_add_take(&out, tb_xstrdup(file));

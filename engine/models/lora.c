@@ -195,7 +195,7 @@ static tb_status read_metadata(tb_lora *l, const json_t *metadata, tb_err *err)
 
 static tb_safetensors *open_file(const char *path, tb_err *err)
 {
-    const char *other = tb_weights_unsupported(path);
+    const char *other = tb_weights_other(path);
     if (!other)
         return tb_safetensors_open(path, err);
     tb_err_set(err, TB_EFORMAT, "'%s' is %s, which is not supported; convert it to .safetensors",

@@ -21,8 +21,9 @@
 
 /* -------------------------------------------------------------------------------- what is there */
 
-/* What a folder or file turned out to be. Strings are owned; NULL where a part is missing. A .pth
- * whose name tells its part stands in for it, so that opening the part says what to do. */
+/* What a folder or file turned out to be. Strings are owned; NULL where a part is missing. A file
+ * that cannot be read and whose name tells its part stands in for it, so that opening the part says
+ * what to do. */
 typedef struct tb_model_info {
     char *path;        /* as given */
     char *transformer; /* weights path of the diffusion transformer */
@@ -31,7 +32,7 @@ typedef struct tb_model_info {
     char *text_encoder;
     char *tokenizer;
     char *scheduler;  /* scheduler_config.json */
-    char *unreadable; /* a weights file of a kind that cannot be read yet */
+    char *unreadable; /* a .pth, .bin, .ckpt or .gguf file that cannot be read */
     char *family;     /* "Wan2.1 I2V", ... from the transformer's shapes; NULL without one */
     double shift;     /* scheduler's flow shift; 0 unknown */
     double guidance;  /* recommended cfg; 0 unknown */
@@ -84,8 +85,8 @@ tb_status tb_model_part_files(const char *part, char ***files, int *count, tb_er
  * "bytes"}], "bytes", "tensors", "parameters", "dtypes": {"F16": tensors}, "memory_bytes": as f32,
  * "sizes":
  * {...}, "config": {...} | null } | { "path", "error" }, "tokenizer": { "path", "pieces" } | {
- * "path", "error" } }, "unreadable": a PyTorch or GGUF file that lies there, or null } New
- * reference. Of a LoRA: tb_lora_describe. */
+ * "path", "error" } }, "unreadable": a PyTorch or GGUF file there that cannot be read, or null }
+ * New reference. Of a LoRA: tb_lora_describe. */
 json_t *tb_model_describe(const char *path, tb_err *err);
 
 /* For `tubelet model show --size`: what a video costs with this model on this machine.

@@ -90,13 +90,9 @@ static tb_status take(char **slot, const char *what, const char *file, tb_err *e
     return TB_OK;
 }
 
-static tb_status take_file(tb_model_info *info, const char *file, tb_err *err)
+static tb_status take_parts(tb_model_info *info, const tb_weights *w, const char *file, tb_err *err)
 {
-    tb_weights *w = tb_weights_open(file, err);
-    if (!w)
-        return TB_EFORMAT;
     const unsigned parts = tb_model_recognise(w);
-    tb_weights_close(&w);
     if (parts & TB_HAS_TRANSFORMER)
         TB_TRY(take(&info->transformer, "transformer", file, err));
     if (parts & TB_HAS_VAE)
@@ -106,6 +102,29 @@ static tb_status take_file(tb_model_info *info, const char *file, tb_err *err)
     if (parts & TB_HAS_TOKENIZER && !info->tokenizer)
         info->tokenizer = tb_xstrdup(file);
     return TB_OK;
+}
+
+static tb_status take_file(tb_model_info *info, const char *file, tb_err *err)
+{
+    tb_weights *w = tb_weights_open(file, err);
+    const tb_status st = w ? take_parts(info, w, file, err) : TB_EFORMAT;
+    tb_weights_close(&w);
+    return st;
+}
+
+/* One of a folder: .pth and .bin files may be anything, so that one that cannot be read is only
+ * noted. */
+static tb_status take_found(tb_model_info *info, const char *file, bool *unreadable, tb_err *err)
+{
+    if (!tb_weights_other(file))
+        return take_file(info, file, err);
+    tb_weights *w = tb_weights_open(file, NULL);
+    *unreadable = !w;
+    const tb_status st = w ? take_parts(info, w, file, err) : TB_OK;
+    tb_weights_close(&w);
+    if (*unreadable && !info->unreadable)
+        info->unreadable = tb_xstrdup(file);
+    return st;
 }
 
 static bool has_part(const tb_model_info *i)
@@ -120,15 +139,19 @@ static tb_status nothing_here(const char *path, const char *unreadable, tb_err *
                           "'%s' is a LoRA, not a model: load the model it was made for, and give "
                           "this file to load_lora",
                           path);
-    if (unreadable)
-        return tb_err_set(err, TB_ENOTFOUND,
-                          "'%s' holds no weights that can be read: '%s' is %s, which is not "
-                          "supported yet; convert it to .safetensors",
-                          path, tb_fs_basename(unreadable), tb_weights_unsupported(unreadable));
-    return tb_err_set(err, TB_ENOTFOUND,
-                      "'%s' is no model: a diffusers folder (transformer/, vae/, text_encoder/, "
-                      "tokenizer/), an original Wan folder or a .safetensors file is needed",
-                      path);
+    if (unreadable) {
+        tb_err why = TB_ERR_INIT;
+        tb_weights *w = tb_weights_open(unreadable, &why);
+        tb_weights_close(&w);
+        return tb_err_set(err, TB_ENOTFOUND, "there are no weights that can be read: %s",
+                          why.message);
+    }
+    return tb_err_set(
+        err, TB_ENOTFOUND,
+        "'%s' is no model: a diffusers folder (transformer/, vae/, text_encoder/, "
+        "tokenizer/), an original Wan folder or a .safetensors, .gguf or .pth file is "
+        "needed",
+        path);
 }
 
 /* A file that cannot be read stands for the part its name tells, where nothing better is there: so
@@ -148,13 +171,10 @@ static tb_status probe_files(const char *dir, tb_model_info *info, tb_err *err)
     char **files = NULL;
     int count = 0;
     tb_status st = tb_weights_list(dir, &files, &count, err);
+    bool *unreadable = tb_xcalloc((size_t)count + 1, sizeof *unreadable);
     info->tokenizer = find_tokenizer(dir);
-    for (int i = 0; i < count && st == TB_OK; i++) {
-        if (!tb_weights_unsupported(files[i]))
-            st = take_file(info, files[i], err);
-        else if (!info->unreadable)
-            info->unreadable = tb_xstrdup(files[i]);
-    }
+    for (int i = 0; i < count && st == TB_OK; i++)
+        st = take_found(info, files[i], &unreadable[i], err);
     if (st == TB_OK && !has_part(info))
         st = nothing_here(dir, info->unreadable, err);
     if (info->text_encoder && !info->tokenizer) { /* the part of a diffusers folder */
@@ -163,10 +183,11 @@ static tb_status probe_files(const char *dir, tb_model_info *info, tb_err *err)
         free(above);
     }
     for (int i = 0; i < count; i++) {
-        if (tb_weights_unsupported(files[i]))
+        if (unreadable[i])
             guess_part(info, files[i]);
         free(files[i]);
     }
+    free(unreadable);
     free(files);
     return st;
 }
