@@ -31,7 +31,8 @@ typedef struct params {
 /* Paths say nothing about content: fingerprint puts that into the key. */
 static const tb_input_def inputs[] = {
     TB_IN_STRING(params, path, "", TB_IN_UNKEYED,
-                 "Folder or .safetensors file; empty: the model that comes with tubelet."),
+                 "Folder, or file of weights (.safetensors, .gguf, .pth); empty: the model that "
+                 "comes with tubelet."),
     TB_IN_STRING(params, transformer, "", TB_IN_UNKEYED,
                  "Take the diffusion transformer from here instead."),
     TB_IN_STRING(params, vae, "", TB_IN_UNKEYED, "Take the VAE from here instead."),

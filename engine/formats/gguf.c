@@ -47,8 +47,8 @@ typedef struct info {
     size_t at, bytes; /* in the data */
 } info;
 
-typedef struct reader {
-    const char *path;
+struct tbi_gguf {
+    char *path;
     tbi_mapped *map;
     size_t at; /* of what is read next */
     uint64_t tensors, values, alignment, parts;
@@ -56,10 +56,12 @@ typedef struct reader {
     info *infos;
     int count;
     size_t cap;
-    tb_map *names, *keys;
-    tb_map *shapes; /* of reshaped tensors: where their numbers lie in the file */
-    tb_err *err;
-} reader;
+    tb_map *names;
+    tb_map *keys; /* where the type of their value stands in the file */
+    tb_err *err;  /* while it is opened */
+};
+
+typedef struct tbi_gguf reader;
 
 /* ---------------------------------------------------------------------------------- the cursor */
 
@@ -164,12 +166,6 @@ static tb_status read_value(reader *r, const char *key, uint64_t type)
         return read_alignment(r, type);
     if (strcmp(key, "split.count") == 0 && type == U16)
         return number(r, 2, key, &r->parts);
-    if (tb_str_starts(key, ORIG_SHAPE)) {
-        if (type != ARRAY)
-            return tb_err_set(r->err, TB_EFORMAT, "'%s' is damaged: %.200s must be an array",
-                              r->path, key);
-        tb_map_set(r->shapes, key + strlen(ORIG_SHAPE), (int64_t)r->at);
-    }
     return skip_value(r, type, 0);
 }
 
@@ -183,7 +179,7 @@ static tb_status read_metadata(reader *r)
         if (st == TB_OK && tb_map_get(r->keys, key) >= 0)
             st = tb_err_set(r->err, TB_EFORMAT, "'%s' is damaged: its metadata has '%.120s' twice",
                             r->path, key);
-        tb_map_set(r->keys, key, 0);
+        tb_map_set(r->keys, key, (int64_t)r->at - 4);
         if (st == TB_OK)
             st = read_value(r, key, type);
         free(key);
@@ -313,22 +309,19 @@ static tb_status check_places(reader *r)
 }
 
 /* The shape that ComfyUI-GGUF noted before it reshaped a tensor into whole blocks. */
-static tb_status restore_shape(reader *r, info *t)
+static tb_status restore_shape(const reader *r, info *t)
 {
-    const int64_t at = tb_map_get(r->shapes, t->name);
-    uint64_t type, n, d;
-    if (at < 0)
+    tbi_gguf_array a;
+    char *key = tb_xasprintf(ORIG_SHAPE "%s", t->name);
+    const bool there = tb_map_get(r->keys, key) >= 0;
+    const bool numbers = there && tbi_gguf_array_of(r, key, I32, &a) && a.count <= TB_MAX_DIMS;
+    free(key);
+    if (!there)
         return TB_OK;
-    r->at = (size_t)at; /* walked over once: inside the file */
-    TB_TRY(number(r, 4, ORIG_SHAPE, &type));
-    TB_TRY(number(r, 8, ORIG_SHAPE, &n));
-    tb_shape shape = { .n = (int)(n <= TB_MAX_DIMS ? n : 0) };
-    for (int i = 0; i < shape.n && (type == I32 || type == U32); i++) {
-        TB_TRY(number(r, 4, ORIG_SHAPE, &d));
-        shape.d[i] = (int64_t)d;
-    }
-    if ((type != I32 && type != U32) || n > TB_MAX_DIMS ||
-        tb_shape_count(&shape) != tb_shape_count(&t->shape))
+    tb_shape shape = { .n = numbers ? (int)a.count : 0 };
+    for (int i = 0; i < shape.n; i++)
+        shape.d[i] = (int32_t)tbi_le(a.bytes + 4 * i, 4);
+    if (!numbers || tb_shape_count(&shape) != tb_shape_count(&t->shape))
         return refuse(r, t, "has an original shape (" ORIG_SHAPE "...) that is not its own");
     t->shape = shape;
     return TB_OK;
@@ -382,38 +375,88 @@ static tb_status read_header(reader *r)
     return TB_OK;
 }
 
-static tb_status hand_out(const reader *r, tbi_tensor_sink sink, void *ctx)
+tb_status tbi_gguf_tensors(const tbi_gguf *f, tbi_tensor_sink sink, void *ctx, tb_err *err)
 {
-    for (int i = 0; i < r->count; i++) {
-        const info *t = &r->infos[i];
-        tb_tensor *tensor =
-            tbi_mapped_tensor(r->map, r->data_at + t->at, t->dtype, &t->shape, r->err);
+    for (int i = 0; i < f->count; i++) {
+        const info *t = &f->infos[i];
+        tb_tensor *tensor = tbi_mapped_tensor(f->map, f->data_at + t->at, t->dtype, &t->shape, err);
         if (!tensor)
-            return r->err->status;
-        TB_TRY(sink(ctx, t->name, tensor, r->err));
+            return TB_ENOMEM;
+        TB_TRY(sink(ctx, t->name, tensor, err));
     }
     return TB_OK;
 }
 
-tb_status tbi_gguf_read(const char *path, tbi_tensor_sink sink, void *ctx, tb_err *err)
+tbi_gguf *tbi_gguf_open(const char *path, tb_err *err)
 {
     tb_err own = TB_ERR_INIT;
-    reader r = { .path = path, .alignment = DEFAULT_ALIGNMENT, .err = err ? err : &own };
-    r.map = tbi_mapped_open(path, r.err);
-    if (!r.map)
-        return r.err->status;
-    r.names = tb_map_new();
-    r.keys = tb_map_new();
-    r.shapes = tb_map_new();
-    tb_status st = read_header(&r);
-    if (st == TB_OK)
-        st = hand_out(&r, sink, ctx);
-    for (int i = 0; i < r.count; i++)
-        free(r.infos[i].name);
-    free(r.infos);
-    tb_map_free(&r.names);
-    tb_map_free(&r.keys);
-    tb_map_free(&r.shapes);
-    tbi_mapped_unref(r.map);
-    return st;
+    tbi_mapped *map = tbi_mapped_open(path, err);
+    if (!map)
+        return NULL;
+    tbi_gguf *f = tb_xcalloc(1, sizeof *f);
+    *f = (tbi_gguf){ .path = tb_xstrdup(path),
+                     .map = map,
+                     .alignment = DEFAULT_ALIGNMENT,
+                     .names = tb_map_new(),
+                     .keys = tb_map_new(),
+                     .err = err ? err : &own };
+    const tb_status st = read_header(f);
+    f->err = NULL;
+    if (st != TB_OK)
+        tbi_gguf_close(&f);
+    return f;
+}
+
+void tbi_gguf_close(tbi_gguf **fp)
+{
+    tbi_gguf *f = *fp;
+    *fp = NULL;
+    if (!f)
+        return;
+    for (int i = 0; i < f->count; i++)
+        free(f->infos[i].name);
+    free(f->infos);
+    tb_map_free(&f->names);
+    tb_map_free(&f->keys);
+    tbi_mapped_unref(f->map);
+    free(f->path);
+    free(f);
+}
+
+/* ------------------------------------------------------------------------------------ metadata */
+
+/* A value and its type; it was walked over once, so that it lies inside the file. */
+static const uint8_t *value_of(const tbi_gguf *f, const char *key, uint64_t *type)
+{
+    const int64_t at = tb_map_get(f->keys, key);
+    if (at < 0)
+        return NULL;
+    *type = tbi_le(f->map->base + at, 4);
+    return f->map->base + at + 4;
+}
+
+int64_t tbi_gguf_number(const tbi_gguf *f, const char *key, int64_t otherwise)
+{
+    uint64_t type;
+    const uint8_t *p = value_of(f, key, &type);
+    if (!p || type == F32 || type == F64 || !value_size[type])
+        return otherwise;
+    return (int64_t)tbi_le(p, value_size[type]);
+}
+
+char *tbi_gguf_text(const tbi_gguf *f, const char *key)
+{
+    uint64_t type;
+    const uint8_t *p = value_of(f, key, &type);
+    return p && type == STRING ? tb_xstrndup((const char *)p + 8, (size_t)tbi_le(p, 8)) : NULL;
+}
+
+bool tbi_gguf_array_of(const tbi_gguf *f, const char *key, int type, tbi_gguf_array *a)
+{
+    uint64_t have;
+    const uint8_t *p = value_of(f, key, &have);
+    if (!p || have != ARRAY || tbi_le(p, 4) != (uint64_t)type)
+        return false;
+    *a = (tbi_gguf_array){ p + 12, tbi_le(p + 4, 8) };
+    return true;
 }

@@ -47,6 +47,12 @@ static void find_bytes(tb_tokenizer *t)
     }
 }
 
+static tb_status finish(tb_tokenizer *t, tb_err *err)
+{
+    find_bytes(t);
+    return tbi_unigram_prepare(t, err);
+}
+
 static tb_status read_bytes(tb_tokenizer *t, const char *data, size_t size, tb_err *err)
 {
     size_t at = 0;
@@ -57,8 +63,7 @@ static tb_status read_bytes(tb_tokenizer *t, const char *data, size_t size, tb_e
         TB_TRY(tbi_tokenizer_read_json(t, data, size, err));
     else
         TB_TRY(tbi_tokenizer_read_model(t, data, size, err));
-    find_bytes(t);
-    return tbi_unigram_prepare(t, err);
+    return finish(t, err);
 }
 
 /* A weights file may carry the SentencePiece model as the tensor "spiece_model". */
@@ -80,6 +85,10 @@ static tb_status read_file(tb_tokenizer *t, tb_err *err)
     size_t size = 0;
     if (strcmp(tb_fs_extension(t->path), "safetensors") == 0)
         return read_weights(t, err);
+    if (strcmp(tb_fs_extension(t->path), "gguf") == 0) {
+        TB_TRY(tbi_tokenizer_read_gguf(t, err));
+        return finish(t, err);
+    }
     TB_TRY(tb_fs_read(t->path, MAX_FILE, &data, &size, err));
     const tb_status st = read_bytes(t, data, size, err);
     free(data);
@@ -100,6 +109,11 @@ char *tb_tokenizer_file(const char *path, tb_err *err)
     tb_err_set(err, TB_ENOTFOUND,
                "'%s' holds no tokenizer: tokenizer.json or spiece.model was looked for", path);
     return NULL;
+}
+
+bool tb_tokenizer_carried(const char *file)
+{
+    return strcmp(tb_fs_extension(file), "gguf") == 0 && tbi_tokenizer_in_gguf(file);
 }
 
 tb_tokenizer *tb_tokenizer_open(const char *path, tb_err *err)

@@ -10,15 +10,19 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
 typedef struct tb_tokenizer tb_tokenizer;
 
-/* path: tokenizer.json, spiece.model, a folder that holds one of them, or a .safetensors file that
- * carries the model file as the tensor "spiece_model". */
+/* path: tokenizer.json, spiece.model, a folder that holds one of them, a .safetensors file that
+ * carries the model file as the tensor "spiece_model", or a .gguf file with llama.cpp's metadata of
+ * a T5 tokenizer. */
 tb_tokenizer *tb_tokenizer_open(const char *path, tb_err *err);
+/* Does a .gguf file of weights carry its tokenizer? */
+bool tb_tokenizer_carried(const char *file);
 /* The file that opening this path would read; freed by free(). NULL with TB_ENOTFOUND. */
 char *tb_tokenizer_file(const char *path, tb_err *err);
 void tb_tokenizer_close(tb_tokenizer **t);

@@ -85,7 +85,7 @@ static double as_float(uint64_t bits)
     return (double)f;
 }
 
-static tbi_piece_kind kind_of(uint64_t type)
+tbi_piece_kind tbi_piece_kind_of(uint64_t type)
 {
     switch (type) {
     case 1: return TBI_PIECE_NORMAL;
@@ -114,16 +114,10 @@ static tb_status read_piece(tb_tokenizer *t, const field *outer, tb_err *err)
     if (t->count >= MAX_PIECES)
         return tb_err_set(err, TB_ELIMIT, "'%s' has more than %d pieces", t->path, MAX_PIECES);
     return tbi_tokenizer_add_piece(t, t->count, (const char *)text.data, text.size, score,
-                                   kind_of(type), err);
+                                   tbi_piece_kind_of(type), err);
 }
 
-typedef struct trainer {
-    uint64_t model_type;
-    int64_t unknown, end;
-    bool suffix;
-} trainer;
-
-static tb_status read_trainer(tb_tokenizer *t, const field *outer, trainer *tr, tb_err *err)
+static tb_status read_trainer(tb_tokenizer *t, const field *outer, tbi_spm_options *o, tb_err *err)
 {
     cursor c = { outer->data, outer->data + outer->size, false };
     field f;
@@ -131,82 +125,86 @@ static tb_status read_trainer(tb_tokenizer *t, const field *outer, trainer *tr, 
         if (f.wire != 0)
             continue;
         switch (f.number) {
-        case 3: tr->model_type = f.value; break;
-        case 24: tr->suffix = f.value; break;
+        case 3: o->model_type = f.value; break;
+        case 24: o->suffix = f.value; break;
         case 35: t->byte_fallback = f.value; break;
-        case 40: tr->unknown = (int64_t)f.value; break;
-        case 42: tr->end = (int64_t)f.value; break;
+        case 40: o->unknown = (int64_t)f.value; break;
+        case 42: o->end = (int64_t)f.value; break;
         default: break;
         }
     }
     return c.bad ? damaged(t, "training options", err) : TB_OK;
 }
 
-typedef struct normalizer {
-    field map;
-    bool prefix, trim, escape;
-} normalizer;
-
-static tb_status read_normalizer(const tb_tokenizer *t, const field *outer, normalizer *nm,
+static tb_status read_normalizer(const tb_tokenizer *t, const field *outer, tbi_spm_options *o,
                                  tb_err *err)
 {
     cursor c = { outer->data, outer->data + outer->size, false };
     field f;
     while (next_field(&c, &f)) {
         switch (f.number) {
-        case 2: nm->map = f; break;
-        case 3: nm->prefix = f.value; break;
-        case 4: nm->trim = f.value; break;
-        case 5: nm->escape = f.value; break;
+        case 2:
+            if (f.wire != 2)
+                return damaged(t, "normaliser", err);
+            o->map = f.data;
+            o->map_size = f.size;
+            break;
+        case 3: o->prefix = f.value; break;
+        case 4: o->trim = f.value; break;
+        case 5: o->escape = f.value; break;
         default: break;
         }
     }
-    if (c.bad || (nm->map.number && nm->map.wire != 2))
-        return damaged(t, "normaliser", err);
-    return TB_OK;
+    return c.bad ? damaged(t, "normaliser", err) : TB_OK;
 }
 
-static tb_status use_normalizer(tb_tokenizer *t, const normalizer *nm, tb_err *err)
+static tb_status use_normalizer(tb_tokenizer *t, const tbi_spm_options *o, tb_err *err)
 {
-    if (nm->map.size) {
+    if (o->map_size) {
         tbi_step *s = tbi_tokenizer_add_step(t, TBI_STEP_CHARSMAP);
-        TB_TRY(tbi_charsmap_read(&s->map, nm->map.data, nm->map.size, t->path, err));
+        TB_TRY(tbi_charsmap_read(&s->map, o->map, o->map_size, t->path, err));
     }
-    if (nm->trim) {
+    if (o->trim) {
         tbi_step *s = tbi_tokenizer_add_step(t, TBI_STEP_STRIP);
         s->left = s->right = s->blanks = true;
         tbi_tokenizer_add_step(t, TBI_STEP_REPLACE_BLANKS)->content = tb_xstrdup(" ");
     }
-    if (nm->prefix)
+    if (o->prefix)
         tbi_tokenizer_add_step(t, TBI_STEP_PREPEND)->content = tb_xstrdup(" ");
-    t->metaspace = nm->escape;
+    t->metaspace = o->escape;
     t->prepend = TBI_PREPEND_NEVER;
     return TB_OK;
 }
 
-static tb_status use_trainer(tb_tokenizer *t, const trainer *tr, tb_err *err)
+static tb_status use_trainer(tb_tokenizer *t, const tbi_spm_options *o, tb_err *err)
 {
-    if (tr->model_type != 1)
+    if (o->model_type != 1)
         return tb_err_set(err, TB_EFORMAT,
                           "'%s': tokenizer model %s is not supported; a Unigram model is needed",
-                          t->path, tr->model_type == 2 ? "BPE" : "of this kind");
-    if (tr->suffix)
+                          t->path, o->model_type == 2 ? "BPE" : "of this kind");
+    if (o->suffix)
         return tb_err_set(
             err, TB_EFORMAT,
             "'%s' marks spaces behind words, which is not supported; a model that marks them "
             "in front is needed",
             t->path);
-    if (tr->unknown < 0 || tr->unknown >= t->count)
+    if (o->unknown < 0 || o->unknown >= t->count)
         return tb_err_set(err, TB_EFORMAT,
                           "'%s' names %lld as its unknown piece, but has %d pieces", t->path,
-                          (long long)tr->unknown, (int)t->count);
-    t->unknown = (int32_t)tr->unknown;
-    if (tr->end >= 0 && tr->end < t->count) {
+                          (long long)o->unknown, (int)t->count);
+    t->unknown = (int32_t)o->unknown;
+    if (o->end >= 0 && o->end < t->count) {
         t->tail = tb_xcalloc(1, sizeof *t->tail);
-        t->tail[0] = (int32_t)tr->end;
+        t->tail[0] = (int32_t)o->end;
         t->tail_count = 1;
     }
     return TB_OK;
+}
+
+tb_status tbi_tokenizer_use_options(tb_tokenizer *t, const tbi_spm_options *o, tb_err *err)
+{
+    TB_TRY(use_normalizer(t, o, err));
+    return use_trainer(t, o, err);
 }
 
 tb_status tbi_tokenizer_read_model(tb_tokenizer *t, const char *data, size_t size, tb_err *err)
@@ -214,8 +212,9 @@ tb_status tbi_tokenizer_read_model(tb_tokenizer *t, const char *data, size_t siz
     const uint8_t *bytes = (const uint8_t *)data;
     cursor c = { bytes, bytes + size, false };
     /* the defaults of sentencepiece_model.proto */
-    trainer tr = { .model_type = 1, .unknown = 0, .end = 2 };
-    normalizer nm = { .prefix = true, .trim = true, .escape = true };
+    tbi_spm_options o = {
+        .model_type = 1, .unknown = 0, .end = 2, .prefix = true, .trim = true, .escape = true
+    };
     field f;
     while (next_field(&c, &f)) {
         if (f.wire != 2)
@@ -223,12 +222,11 @@ tb_status tbi_tokenizer_read_model(tb_tokenizer *t, const char *data, size_t siz
         if (f.number == 1)
             TB_TRY(read_piece(t, &f, err));
         else if (f.number == 2)
-            TB_TRY(read_trainer(t, &f, &tr, err));
+            TB_TRY(read_trainer(t, &f, &o, err));
         else if (f.number == 3)
-            TB_TRY(read_normalizer(t, &f, &nm, err));
+            TB_TRY(read_normalizer(t, &f, &o, err));
     }
     if (c.bad || !t->count)
         return damaged(t, "list of pieces", err);
-    TB_TRY(use_normalizer(t, &nm, err));
-    return use_trainer(t, &tr, err);
+    return tbi_tokenizer_use_options(t, &o, err);
 }

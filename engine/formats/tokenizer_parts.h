@@ -98,6 +98,23 @@ struct tb_tokenizer {
 /* Readers fill an empty tokenizer; `data` has `size` bytes and a 0 behind them. */
 tb_status tbi_tokenizer_read_json(tb_tokenizer *t, const char *data, size_t size, tb_err *err);
 tb_status tbi_tokenizer_read_model(tb_tokenizer *t, const char *data, size_t size, tb_err *err);
+/* The metadata of the GGUF file at t->path, as llama.cpp writes it for T5. */
+tb_status tbi_tokenizer_read_gguf(tb_tokenizer *t, tb_err *err);
+/* Does the GGUF file carry a tokenizer? */
+bool tbi_tokenizer_in_gguf(const char *path);
+
+/* What a SentencePiece model says besides its pieces. */
+typedef struct tbi_spm_options {
+    uint64_t model_type;  /* 1: Unigram, 2: BPE */
+    int64_t unknown, end; /* ids; end < 0: none */
+    bool suffix, prefix, trim, escape;
+    const void *map; /* precompiled characters; borrowed */
+    size_t map_size;
+} tbi_spm_options;
+/* Called once all pieces are there. TB_EFORMAT. */
+tb_status tbi_tokenizer_use_options(tb_tokenizer *t, const tbi_spm_options *o, tb_err *err);
+/* Of SentencePiece's number of a piece's type; GGUF's is the same. */
+tbi_piece_kind tbi_piece_kind_of(uint64_t type);
 
 /* Give a piece its id; refuses an id that is taken, and texts with a 0 byte. */
 tb_status tbi_tokenizer_add_piece(tb_tokenizer *t, int32_t id, const char *text, size_t len,

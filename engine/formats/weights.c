@@ -72,6 +72,14 @@ static tb_status add_from(void *ctx, const char *name, tb_tensor *t_take, tb_err
     return add_tensor(s->w, s->file, name, t_take, err);
 }
 
+static tb_status read_gguf(const char *file, tbi_tensor_sink sink, void *ctx, tb_err *err)
+{
+    tbi_gguf *f = tbi_gguf_open(file, err);
+    const tb_status st = f ? tbi_gguf_tensors(f, sink, ctx, err) : TB_EFORMAT;
+    tbi_gguf_close(&f);
+    return st;
+}
+
 static tb_status read_safetensors(const char *file, tbi_tensor_sink sink, void *ctx, tb_err *err)
 {
     tb_safetensors *f = tb_safetensors_open(file, err);
@@ -96,7 +104,7 @@ static tb_status add_file(tb_weights *w, const char *file, tb_err *err)
     if (f)
         fclose(f);
     if (tbi_gguf_is(head, n) || strcmp(tb_fs_extension(file), "gguf") == 0)
-        return tbi_gguf_read(file, add_from, &s, err);
+        return read_gguf(file, add_from, &s, err);
     if (tbi_pth_is(head, n) || tb_weights_other(file))
         return tbi_pth_read(file, add_from, &s, err);
     return read_safetensors(file, add_from, &s, err);

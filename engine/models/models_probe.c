@@ -99,7 +99,9 @@ static tb_status take_parts(tb_model_info *info, const tb_weights *w, const char
         TB_TRY(take(&info->vae, "VAE", file, err));
     if (parts & TB_HAS_TEXT_ENCODER)
         TB_TRY(take(&info->text_encoder, "text encoder", file, err));
-    if (parts & TB_HAS_TOKENIZER && !info->tokenizer)
+    const bool carried =
+        parts & TB_HAS_TOKENIZER || (parts & TB_HAS_TEXT_ENCODER && tb_tokenizer_carried(file));
+    if (carried && !info->tokenizer)
         info->tokenizer = tb_xstrdup(file);
     return TB_OK;
 }

@@ -76,6 +76,38 @@ return tb.CLIPLoader { clip_name = "tubelet-tiny" }]],
   end,
 }
 
+-- ComfyUI-GGUF's loaders: here any loader reads GGUF, and these read any file.
+tb.composite {
+  name = "UnetLoaderGGUF",
+  title = "Unet Loader (GGUF)",
+  category = "comfyui/loaders",
+  doc = "A diffusion transformer from the models' folders.",
+  example = [[
+return tb.UnetLoaderGGUF { unet_name = "tubelet-tiny" }]],
+  inputs = { unet_name = tb.choice { files = "diffusion_models", doc = "File in diffusion_models or unet." } },
+  outputs = { MODEL = tb.port("MODEL") },
+  expand = function(_, inp)
+    return tb.load_model { id = "load", transformer = "diffusion_models:" .. inp.unet_name }.model
+  end,
+}
+
+tb.composite {
+  name = "CLIPLoaderGGUF",
+  title = "CLIPLoader (GGUF)",
+  category = "comfyui/loaders",
+  doc = "A text encoder, and the tokenizer in it or beside it, from the models' folders.",
+  example = [[
+return tb.CLIPLoaderGGUF { clip_name = "tubelet-tiny" }]],
+  inputs = {
+    clip_name = tb.choice { files = "text_encoders", doc = "File in text_encoders or clip." },
+    type      = tb.choice { "wan", default = "wan", doc = "The models it serves." },
+  },
+  outputs = { CLIP = tb.port("CLIP") },
+  expand = function(_, inp)
+    return tb.load_model { id = "load", text_encoder = "text_encoders:" .. inp.clip_name }.clip
+  end,
+}
+
 tb.composite {
   name = "VAELoader",
   title = "Load VAE",
