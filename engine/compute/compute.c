@@ -31,19 +31,30 @@ static int default_threads(tb_err *err)
     return cores < 1 ? 1 : cores > MAX_THREADS ? MAX_THREADS : (int)cores;
 }
 
+/* Address space that is given memory when it is touched; NULL when refused. */
+static void *map(size_t bytes)
+{
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
 /* Reserve as much address space as the machine has memory, or as much of it as it grants. */
 static bool arena_reserve(tb_compute *c, tb_err *err)
 {
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     size_t size = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : (size_t)1 << 32;
     for (; size >= (size_t)1 << 20; size /= 2) {
-        void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (at != MAP_FAILED) {
-            c->arena = at;
+        c->arena = map(size);
+        c->rows8 = c->arena ? map((size_t)TBI_ROWS8_BYTES) : NULL;
+        if (c->rows8) {
             c->arena_size = size;
+            c->rows8_bytes = TBI_ROWS8_BYTES;
             return true;
         }
+        if (c->arena)
+            munmap(c->arena, size);
+        c->arena = NULL;
     }
     tb_err_set(err, TB_ENOMEM, "no address space for scratch memory");
     return false;
@@ -92,8 +103,10 @@ void tb_compute_free(tb_compute **cp)
         return;
     tbi_pool_free(&c->pool);
     tb_mem_free(c->worker_scratch);
-    if (c->arena)
+    if (c->arena) {
         munmap(c->arena, c->arena_size);
+        munmap(c->rows8, (size_t)TBI_ROWS8_BYTES);
+    }
     free(c);
 }
 

@@ -55,7 +55,9 @@ size_t tb_scratch_peak(const tb_compute *c);
 /* ------------------------------------------------------------------------------------- weights */
 
 /* A linear layer's weight [out][in] and bias [out] (or NULL), in the layout the kernels want.
- * Converted once from any dtype; kept until freed. */
+ * Packed once from any dtype, then kept until freed: f16 and bf16 stay what they are and are
+ * widened where they are multiplied, with the results of their values in f32; all others become
+ * f32. */
 typedef struct tb_linear tb_linear;
 struct tb_tensor;
 tb_linear *tb_linear_new(tb_compute *c, const struct tb_tensor *weight,
@@ -63,6 +65,12 @@ tb_linear *tb_linear_new(tb_compute *c, const struct tb_tensor *weight,
 /* Several weights with the same `in`, one after another along out (Q, K and V as one product). */
 tb_linear *tb_linear_join(tb_compute *c, int count, const struct tb_tensor *const *weights,
                           const struct tb_tensor *const *biases, tb_err *err);
+/* The same with weights in int8, a scale for each output, and activations in int8, a scale for each
+ * row of x: four times faster where the processor has VNNI, with errors of about a hundredth of the
+ * result (LLM.int8(), arXiv 2208.07339, without its outliers). The integer sums are the same on
+ * every processor. A row with a NaN or an infinity gives NaN. in > 65536: f32. */
+tb_linear *tb_linear_join_int8(tb_compute *c, int count, const struct tb_tensor *const *weights,
+                               const struct tb_tensor *const *biases, tb_err *err);
 void tb_linear_free(tb_linear **l);
 int64_t tb_linear_in(const tb_linear *l);
 int64_t tb_linear_out(const tb_linear *l);

@@ -5,14 +5,18 @@
 #include "compute/compute.h"
 #include "compute/cpu/kernels.h"
 #include "compute/pool.h"
+#include "compute/tensor.h"
 
 /* Floats of private scratch a worker has inside one operation: 4 MiB. */
 #define TBI_WORKER_FLOATS ((int64_t)1 << 20)
+#define TBI_ROWS8_BYTES   ((int64_t)64 << 20)
 
 struct tb_compute {
     const tbi_kernels *k;
     tbi_pool *pool;
     float *worker_scratch; /* [threads][TBI_WORKER_FLOATS] */
+    uint8_t *rows8;        /* quantised rows of an int8 linear, given memory when touched */
+    int64_t rows8_bytes;   /* at least one row of the longest */
     char *arena;           /* address space, given memory when touched */
     size_t arena_size, arena_used, arena_peak;
     /* Told of every product an operation stands for (benchmarks); NULL: nobody asks. */
@@ -63,14 +67,16 @@ static inline tbi_span tbi_cut(int64_t total, int64_t pieces, int64_t i)
 /* A weight matrix [out][in] as panels [in][nr] of nr outputs each, the last filled with zeros. */
 typedef struct tbi_panels {
     int64_t in, out, count;
+    tb_dtype dtype; /* TB_F32, or TB_F16 or TB_BF16: expanded to f32 where it is used */
     size_t bytes;
-    float *data;
+    void *data;
 } tbi_panels;
 
-/* `rows`: [out][in] f32, contiguous. False with TB_ENOMEM when memory is refused. */
-bool tbi_panels_init(tbi_panels *p, const tbi_kernels *k, int64_t out, int64_t in, tb_err *err);
-/* Fill outputs [at, at + count) from rows [count][in], on the pool; ascending `at`, without gaps.
- */
+/* False with TB_ENOMEM when memory is refused. */
+bool tbi_panels_init(tbi_panels *p, const tbi_kernels *k, tb_dtype dtype, int64_t out, int64_t in,
+                     tb_err *err);
+/* Fill outputs [at, at + count) from rows [count][in] of the panels' dtype, on the pool; ascending
+ * `at`, without gaps. */
 void tbi_panels_fill(const tbi_panels *p, tb_compute *c, int64_t at, int64_t count,
-                     const float *rows);
+                     const void *rows);
 void tbi_panels_fini(tbi_panels *p);

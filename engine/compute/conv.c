@@ -47,7 +47,7 @@ static tb_status fill(tb_conv *v, tb_compute *c, const tb_tensor *weight, const 
     const int64_t out = tb_tensor_dim(weight, 0), taps = (int64_t)v->kt * v->kh * v->kw;
     tb_status st = TB_ENOMEM;
     tb_tensor *w = NULL, *b = NULL, *ordered = NULL;
-    if (!tbi_panels_init(&v->panels, c->k, out, taps * v->in, err))
+    if (!tbi_panels_init(&v->panels, c->k, TB_F32, out, taps * v->in, err))
         goto done;
     w = tbi_to_f32(c, weight, err);
     ordered = tb_tensor_new(TB_F32, &TB_SHAPE(out, taps * v->in), err);
@@ -222,7 +222,7 @@ static void panel_segments(const conv_job *j, const conv_block *b, int64_t panel
     const tbi_panels *p = &j->v->panels;
     const int64_t in = j->v->in, k_seg = j->v->kw * in, stride = j->a.stride_hw;
     const int64_t skipped = (int64_t)b->first_tap * j->v->kh * k_seg;
-    const float *weights = p->data + (panel * p->in + skipped + s * k_seg) * k->nr;
+    const float *weights = (const float *)p->data + (panel * p->in + skipped + s * k_seg) * k->nr;
     const int64_t tiles = tbi_ceil_div(b->columns.count, k->mr);
     for (int64_t i = 0; i < b->rows.count * tiles; i++) {
         const int64_t row = i / tiles;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "compute/tensor_numbers.h"
 
 struct tb_tensor {
     atomic_int refs;

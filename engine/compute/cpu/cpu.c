@@ -18,7 +18,8 @@ static bool has_avx512(void)
 static bool has_avx2(void)
 {
 #ifdef __x86_64__
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
 #else
     return false;
 #endif
@@ -56,6 +57,27 @@ const tbi_kernels *tbi_cpu_kernels(tb_err *err)
                    "%s), got '%s'",
                    best()->name, wanted);
     return k;
+}
+
+const tbi_int8_kernels *tbi_cpu_int8_named(const char *name)
+{
+#ifdef __x86_64__
+    if (strcmp(name, "vnni") == 0)
+        return has_avx512() && __builtin_cpu_supports("avx512vnni") ? &tbi_int8_vnni : NULL;
+    if (strcmp(name, "avx2") == 0)
+        return has_avx2() ? &tbi_int8_avx2 : NULL;
+#endif
+    return strcmp(name, "plain") == 0 ? &tbi_int8_plain : NULL;
+}
+
+const tbi_int8_kernels *tbi_cpu_int8(const tbi_kernels *k)
+{
+    const tbi_int8_kernels *best = NULL;
+    if (strcmp(k->name, "avx512") == 0)
+        best = tbi_cpu_int8_named("vnni");
+    if (!best && strcmp(k->name, "plain") != 0)
+        best = tbi_cpu_int8_named("avx2");
+    return best ? best : &tbi_int8_plain;
 }
 
 const char *tbi_cpu_blas_core(void)

@@ -18,7 +18,7 @@
 /* Raise when the bytes a kernel gives change; part of the numeric class. */
 #define TBI_KERNELS_VERSION 1
 
-enum { TBI_MAX_NR = 32, TBI_LINE = 16 }; /* columns of a panel at most; floats of a cache line */
+enum { TBI_MAX_NR = 32, TBI_LINE_BYTES = 64 }; /* columns of a panel at most; a cache line */
 
 /* acc[rows][ld_acc] (+)= sum over segments s and k < k_seg of a[r * lda + seg[s] + k] * panel[s *
  * k_seg + k][0..cols). rows <= mr, cols <= nr; columns up to the next whole vector are written too.
@@ -31,7 +31,7 @@ typedef struct tbi_tile {
     int segs;
     int64_t k_seg;
     const float *panel; /* [segs * k_seg][nr] */
-    const float *ahead; /* what will be read soon: a cache line of it is fetched for each k; may be
+    const void *ahead;  /* what will be read soon: a cache line of it is fetched for each k; may be
                            past the end */
     float *acc;
     int64_t ld_acc;
@@ -75,6 +75,16 @@ typedef struct tbi_kernels {
     void (*pack_rows)(const float *b, int64_t ldb, int64_t cols, int64_t k, float *panel);
     /* panel[k][nr] from b[k][ldb]. */
     void (*pack_cols)(const float *b, int64_t ldb, int64_t cols, int64_t k, float *panel);
+    /* The same for 16-bit numbers, whatever they mean, from any column of a panel on; the columns
+     * beside stay as they are. */
+    void (*pack_rows_16)(const uint16_t *b, int64_t ldb, int64_t cols, int64_t k, uint16_t *panel);
+    /* n halves or bfloats as the f32 they stand for, exactly; n is a multiple of nr. */
+    void (*expand_f16)(const uint16_t *x, int64_t n, float *y);
+    void (*expand_bf16)(const uint16_t *x, int64_t n, float *y);
+
+    /* q[k] = round(x[k] * 127 / max|x|) + 128 and *scale = max|x| / 127, 0 for zeros and all but
+     * zeros, NaN when x has a NaN or an infinity. q is written up to the next whole vector. */
+    void (*quantise)(const float *x, int64_t n, uint8_t *q, float *scale);
 
     void (*layernorm)(const float *x, int64_t n, float eps, const float *scale, bool plus_one,
                       const float *shift, float *y);

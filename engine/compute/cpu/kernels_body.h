@@ -18,7 +18,8 @@ enum { NR = NV * VW };
 INLINE void tile_rows(const int rows, const int nv, const tbi_tile *t)
 {
     const int64_t lda = t->lda, k_seg = t->k_seg, ld_acc = t->ld_acc;
-    const float *a = t->a, *panel = t->panel, *ahead = t->ahead;
+    const float *a = t->a, *panel = t->panel;
+    const char *ahead = t->ahead;
     float *acc = t->acc;
     const int64_t lda_bytes = lda * (int64_t)sizeof(float);
     vf c[MR][NV];
@@ -45,7 +46,7 @@ INLINE void tile_rows(const int rows, const int nv, const tbi_tile *t)
                     c[r][j] = v_fma(x, b[j], c[r][j]);
             }
             __builtin_prefetch(ahead, 0, 2);
-            ahead += TBI_LINE;
+            ahead += TBI_LINE_BYTES;
             panel += NR;
             p[0]++;
             p[1]++;
@@ -149,6 +150,31 @@ static void pack_cols(const float *b, int64_t ldb, int64_t cols, int64_t k, floa
         for (int64_t j = 0; j < NR; j += VW)
             v_store(panel + i * NR + j, j < cols ? v_load_n(b + i * ldb + j, cols - j) : v_set1(0));
     }
+}
+
+/* A square of 16-bit numbers at a time: what is read of each row stays in the first-level cache. */
+static void pack_rows_16(const uint16_t *b, int64_t ldb, int64_t cols, int64_t k, uint16_t *panel)
+{
+    for (int64_t from = 0; from < k; from += 32) {
+        const int64_t to = least(from + 32, k);
+        for (int64_t j = 0; j < cols; j++) {
+            const uint16_t *row = b + j * ldb;
+            for (int64_t i = from; i < to; i++)
+                panel[i * NR + j] = row[i];
+        }
+    }
+}
+
+static void expand_f16(const uint16_t *x, int64_t n, float *y)
+{
+    for (int64_t i = 0; i < n; i += VW)
+        v_store(y + i, v_load_f16(x + i));
+}
+
+static void expand_bf16(const uint16_t *x, int64_t n, float *y)
+{
+    for (int64_t i = 0; i < n; i += VW)
+        v_store(y + i, v_load_bf16(x + i));
 }
 
 /* --------------------------------------------------------------------------------- activations */
@@ -275,6 +301,27 @@ static void tile_out(const tbi_tile_out *t)
     case TB_ACT_SILU: tile_out_as(t, TB_ACT_SILU); break;
     case TB_ACT_NONE: tile_out_as(t, TB_ACT_NONE); break;
     }
+}
+
+/* --------------------------------------------------------------------------------- quantisation */
+
+static void quantise(const float *x, int64_t n, uint8_t *q, float *scale)
+{
+    const vf zero = v_set1(0);
+    vf peak = zero, bad = zero;
+    for (int64_t i = 0; i < n; i += VW) {
+        const vf v = load_part(x + i, n - i);
+        peak = v_max(peak, v_max(v, v_sub(zero, v)));
+        bad = v_add(bad, v_sub(v, v)); /* not 0 for infinities and NaN */
+    }
+    const float most = v_peak(peak), lost = v_sum(bad);
+    const bool some = most > 1e-30f && lost == 0;
+    const vf by = v_set1(some ? 127.0f / most : 0), middle = v_set1(128);
+    for (int64_t i = 0; i < n; i += VW) {
+        const vf v = v_round(v_mul(load_part(x + i, n - i), by));
+        v_store_u8(q + i, v_add(v, middle));
+    }
+    *scale = some ? most / 127.0f : lost;
 }
 
 /* --------------------------------------------------------------------------------------- norms */
@@ -453,6 +500,10 @@ const tbi_kernels KERNELS = {
     .tile_out = tile_out,
     .pack_rows = pack_rows,
     .pack_cols = pack_cols,
+    .pack_rows_16 = pack_rows_16,
+    .quantise = quantise,
+    .expand_f16 = expand_f16,
+    .expand_bf16 = expand_bf16,
     .layernorm = layernorm,
     .rmsnorm = rmsnorm,
     .channel_norm = channel_norm,

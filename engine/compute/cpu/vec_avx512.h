@@ -22,6 +22,20 @@ static inline vf v_load(const float *p)
 {
     return _mm512_loadu_ps(p);
 }
+static inline void v_store_u8(uint8_t *p, vf v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtusepi32_epi8(_mm512_cvtps_epu32(v)));
+}
+static inline vf v_load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+static inline vf v_load_bf16(const uint16_t *p)
+{
+    const __m512i wide =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
 static inline vf v_load_n(const float *p, int64_t n)
 {
     return _mm512_maskz_loadu_ps(v_mask(n), p);

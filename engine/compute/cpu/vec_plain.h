@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "compute/tensor_numbers.h"
+
 enum { VW = 1, MR = 4, NV = 8 };
 
 typedef float vf;
@@ -16,6 +18,20 @@ static inline vf v_set1(float a)
 static inline vf v_load(const float *p)
 {
     return *p;
+}
+/* A whole number 0..255; NaN gives any. */
+static inline void v_store_u8(uint8_t *p, vf v)
+{
+    *p = v >= 0 && v <= 255 ? (uint8_t)v : 0;
+}
+/* VW halves, VW bfloats. */
+static inline vf v_load_f16(const uint16_t *p)
+{
+    return tbi_half_to_float(*p);
+}
+static inline vf v_load_bf16(const uint16_t *p)
+{
+    return tbi_bfloat_to_float(*p);
 }
 static inline vf v_load_n(const float *p, int64_t n)
 {
