@@ -22,6 +22,13 @@ INLINE __m512i four_of(const uint8_t *a)
     return _mm512_set1_epi32(x);
 }
 
+/* sum += x w. GCC 12 copies the sums around its intrinsic for this, at half the speed. */
+INLINE __m512i dot(__m512i sum, __m512i x, __m512i w)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+    return sum;
+}
+
 /* Rows are found from three pointers in steps of lda: one for each would be more than there are
  * registers, and the compiler is kept from making them. */
 INLINE void tile_rows(const int rows, const tbi_int8_tile *t)
@@ -45,8 +52,8 @@ INLINE void tile_rows(const int rows, const tbi_int8_tile *t)
 #pragma GCC unroll 14
         for (int r = 0; r < rows; r++) {
             const __m512i x = four_of(p[r / 5] + (r % 5) * lda);
-            sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], x, w0);
-            sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], x, w1);
+            sum[r][0] = dot(sum[r][0], x, w0);
+            sum[r][1] = dot(sum[r][1], x, w1);
         }
         __builtin_prefetch(ahead, 0, 2);
         __builtin_prefetch(ahead + 64, 0, 2);
