@@ -30,6 +30,8 @@ typedef struct tb_engine_options {
     const char *store_path; /* NULL: the default (store.h) */
     bool no_store;          /* keep nothing on disk */
     int threads;            /* compute threads; 0: all cores */
+    const char *compute;    /* how transformers multiply: "f32" (NULL), or "int8", faster and less
+                               exact, whose results are stored apart */
     size_t memory_limit;    /* bytes; 0: 90 % of what the machine has available */
     tb_store *store;        /* an opened store to use (borrowed); overrides store_path */
     size_t memory_cache;    /* bytes of results kept in memory between runs, for those that are not
@@ -45,6 +47,7 @@ uv_loop_t *tb_engine_loop(tb_engine *e);
 tb_store *tb_engine_store(tb_engine *e);           /* NULL with no_store */
 size_t tb_engine_memory_limit(const tb_engine *e); /* bytes; 0: none */
 int tb_engine_threads(const tb_engine *e);         /* of the compute worker */
+const char *tb_engine_class(const tb_engine *e);   /* the numeric class; static string */
 const tb_types *tb_engine_types(tb_engine *e);
 /* The same, with those a script defines (tb_script_types), for tb_run_options.types. Any thread.
  * NULL on error; freed by tb_types_free. */

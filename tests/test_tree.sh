@@ -17,10 +17,10 @@ engine/formats  base/* formats/* compute/tensor.h
 engine/models   base/* compute/* formats/* models/*
 engine/graph    base/* graph/* node.h compute/tensor.h
 engine/store    base/* store/* graph/value.h compute/tensor.h
-engine/run      base/* run/* graph/* store/* script/script.h node.h tubelet.h compute/compute.h compute/tensor.h models/models.h
+engine/run      base/* run/* graph/* store/* script/script.h node.h tubelet.h compute/compute.h compute/mode.h compute/tensor.h models/models.h
 engine/script   base/* script/* graph/* node.h compute/tensor.h
 engine/server   base/* server/* run/* store/* script/* graph/* tubelet.h compute/compute.h compute/tensor.h formats/media.h formats/sheet.h models/latent_rgb.h
-engine/cli      base/* cli/* server/server.h run/* store/* script/* graph/* node.h tubelet.h compute/compute.h compute/tensor.h formats/media.h formats/sheet.h models/models.h
+engine/cli      base/* cli/* server/server.h run/* store/* script/* graph/* node.h tubelet.h compute/compute.h compute/mode.h compute/tensor.h formats/media.h formats/sheet.h models/models.h
 nodes           base/* compute/* formats/* models/* graph/value*.h graph/records.h node.h
 '
 

@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "cli/session.h"
 #include "cli/storing.h"
-#include "compute/compute.h"
+#include "compute/mode.h"
 #include "formats/media.h"
 #include "graph/types.h"
 #include "script/script.h"
@@ -109,6 +109,7 @@ static void check_compute(report *r)
     add(r, true, "OpenBLAS", NULL, "%s", tb_compute_blas_config(c));
     add(r, true, "core type", NULL, "%s (chosen by OpenBLAS itself: %s)", core, own);
     add(r, true, "kernels", NULL, "%s", tb_compute_class());
+    add(r, true, "int8 kernels", NULL, "%s", tb_compute_int8_kernels(c));
     add(r, true, "threads", NULL, "%d", tb_compute_threads(c));
     tb_compute_free(&c);
 }

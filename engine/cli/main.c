@@ -63,6 +63,8 @@ int main(int argc, char **argv)
         return 0;
     }
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error to be told, not a death */
+    if (argc > 2 && strcmp(argv[1], "model") == 0 && strcmp(argv[2], "compare") == 0)
+        return run_command(&cli_model_compare, argc - 3, argv + 3);
     const cli_command *c = cli_command_find(argv[1]);
     return c ? run_command(c, argc - 2, argv + 2) : unknown_command(argv[1]);
 }

@@ -107,6 +107,7 @@ static int run(cli_args *args)
 static const cli_option options[] = {
     { "json", NULL, "One JSON object a line on stdout for everything that happens." },
     { "threads", "N", "Compute threads (default: all cores)." },
+    CLI_COMPUTE_OPTION,
     CLI_MODELS_OPTION,
     CLI_MEMORY_OPTION,
     CLI_STORE_OPTION,

@@ -146,6 +146,7 @@ static int run(cli_args *args)
     } else {
         s.engine = tb_engine_new(&(tb_engine_options){ .store_path = cli_text(args, "store"),
                                                        .threads = (int)s.threads,
+                                                       .compute = cli_text(args, "compute"),
                                                        .memory_limit = s.memory,
                                                        .memory_cache = memory_cache },
                                  &err);
@@ -173,6 +174,7 @@ static const cli_option options[] = {
     { "max-upload-size", "SIZE", "Refuse larger uploads (default: 100M)." },
     { "open", NULL, "Open the editor in the browser." },
     { "threads", "N", "Compute threads (default: all cores)." },
+    CLI_COMPUTE_OPTION,
     CLI_MEMORY_OPTION,
     CLI_STORE_OPTION,
     { 0 },

@@ -407,6 +407,7 @@ int cli_session(const cli_session_options *o)
     s.engine = tb_engine_new(&(tb_engine_options){ .store_path = store,
                                                    .no_store = no_store,
                                                    .threads = (int)threads,
+                                                   .compute = cli_text(o->args, "compute"),
                                                    .memory_limit = memory },
                              &err);
     if (!s.engine)

@@ -1,8 +1,6 @@
-/* compute.c - life of a tb_compute, its scratch, and the numeric class. */
+/* compute.c - life of a tb_compute, its scratch, and OpenBLAS beside it. */
 #include "compute/compute.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -113,22 +111,6 @@ void tb_compute_free(tb_compute **cp)
 int tb_compute_threads(const tb_compute *c)
 {
     return tbi_pool_threads(c->pool);
-}
-
-static char class_text[96];
-
-static void class_make(void)
-{
-    const tbi_kernels *k = tbi_cpu_kernels(NULL);
-    snprintf(class_text, sizeof class_text, "cpu-f32/%s/%d", k ? k->name : "none",
-             TBI_KERNELS_VERSION);
-}
-
-const char *tb_compute_class(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, class_make);
-    return class_text;
 }
 
 tb_status tb_compute_blas(tb_compute *c, tb_err *err)

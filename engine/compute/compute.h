@@ -121,6 +121,10 @@ void tb_axpy(tb_compute *c, float s, const float *x, int64_t n, float *y);
 void tb_rope(tb_compute *c, float *x, int64_t rows, int64_t ldx, int64_t heads, int64_t d,
              const float *cos_sin);
 
+/* tb_rmsnorm over the heads*d numbers of each row, then tb_rope, in place and in one pass. */
+void tb_rmsnorm_rope(tb_compute *c, float *x, int64_t rows, int64_t ldx, int64_t heads, int64_t d,
+                     float eps, const float *weight, const float *cos_sin);
+
 /* ------------------------------------------------------------------------------------ attention */
 
 /* out[nq][heads*d] = softmax(scale * q k^T + bias) v for each head; q [nq][heads*d] (ldq), k, v

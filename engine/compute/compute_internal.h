@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "compute/compute.h"
 #include "compute/cpu/kernels.h"
+#include "compute/mode.h"
 #include "compute/pool.h"
 #include "compute/tensor.h"
 
@@ -14,6 +15,7 @@
 struct tb_compute {
     const tbi_kernels *k;
     tbi_pool *pool;
+    tb_mode mode;
     float *worker_scratch; /* [threads][TBI_WORKER_FLOATS] */
     uint8_t *rows8;        /* quantised rows of an int8 linear, given memory when touched */
     int64_t rows8_bytes;   /* at least one row of the longest */

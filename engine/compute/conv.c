@@ -214,7 +214,9 @@ static void store_tile(const conv_job *j, const conv_block *b, int64_t panel, in
     j->c->k->tile_out(&t);
 }
 
-/* One panel over segments [s, s + count) for all positions of the block. */
+/* One panel over segments [s, s + count) for all positions of the block. Meanwhile what comes
+ * behind it, the next segments or the next panel, is fetched: all weights are walked for each
+ * block. */
 static void panel_segments(const conv_job *j, const conv_block *b, int64_t panel,
                            const int64_t *offset, int s, int count, int segments)
 {
@@ -223,7 +225,9 @@ static void panel_segments(const conv_job *j, const conv_block *b, int64_t panel
     const int64_t in = j->v->in, k_seg = j->v->kw * in, stride = j->a.stride_hw;
     const int64_t skipped = (int64_t)b->first_tap * j->v->kh * k_seg;
     const float *weights = (const float *)p->data + (panel * p->in + skipped + s * k_seg) * k->nr;
+    const float *next = weights + count * k_seg * k->nr;
     const int64_t tiles = tbi_ceil_div(b->columns.count, k->mr);
+    const int64_t line = TBI_LINE_BYTES / (int64_t)sizeof(float), lines = k->nr / line;
     for (int64_t i = 0; i < b->rows.count * tiles; i++) {
         const int64_t row = i / tiles;
         const tbi_span span = tbi_cut(b->columns.count, tiles, i % tiles);
@@ -237,7 +241,7 @@ static void panel_segments(const conv_job *j, const conv_block *b, int64_t panel
             .segs = count,
             .k_seg = k_seg,
             .panel = weights,
-            .ahead = weights,
+            .ahead = i < lines ? next + i * count * k_seg * line : weights,
             .acc = count < segments ? b->acc + at * k->nr : b->acc,
             .ld_acc = k->nr,
             .first = s == 0,

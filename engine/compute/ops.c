@@ -166,6 +166,33 @@ void tb_rope(tb_compute *c, float *x, int64_t rows, int64_t ldx, int64_t heads, 
     spread(c, &o, heads * d);
 }
 
+/* a: angles, b: weight */
+static void rmsnorm_rope_rows(const op *o, tbi_span rows)
+{
+    for (int64_t r = rows.from; r < rows.from + rows.count; r++) {
+        float *y = o->y + r * o->ldy;
+        o->k->rmsnorm(y, o->stride * o->dim, o->s, o->b, y);
+        for (int64_t h = 0; h < o->stride; h++)
+            o->k->rotate(y + h * o->dim, o->a + r * o->dim, o->dim / 2);
+    }
+}
+
+void tb_rmsnorm_rope(tb_compute *c, float *x, int64_t rows, int64_t ldx, int64_t heads, int64_t d,
+                     float eps, const float *weight, const float *cos_sin)
+{
+    assert(d % 2 == 0);
+    op o = { .run = rmsnorm_rope_rows,
+             .a = cos_sin,
+             .b = weight,
+             .y = x,
+             .rows = rows,
+             .dim = d,
+             .ldy = ldx,
+             .stride = heads,
+             .s = eps };
+    spread(c, &o, heads * d);
+}
+
 static void channel_norm_rows(const op *o, tbi_span rows)
 {
     for (int64_t r = rows.from; r < rows.from + rows.count; r++)

@@ -2,12 +2,15 @@
  *
  * ticket = generation << 16 | open << 15 | workers inside. The caller closes the ticket when no
  * pieces are left and waits only for workers that are inside, never for one that sleeps.
+ * Generations wrap around: a worker that has slept through 65536 of them may miss one, which others
+ * do.
+ *
+ * Whoever waits spins shortly and then sleeps on a futex: the cores may be wanted by others.
  */
 #include "compute/pool.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -17,18 +20,19 @@
 
 #include "base/mem.h"
 
-#define OPEN      (UINT64_C(1) << 15)
+#define OPEN      (UINT32_C(1) << 15)
 #define INSIDE    (OPEN - 1)
 #define GEN_SHIFT 16
 
 /* Spins before a worker sleeps: about 20 us, longer than the gap between two stages of one layer.
  */
-enum { SPINS_BEFORE_SLEEP = 1500, SPINS_BEFORE_YIELD = 200 };
+enum { SPINS_BEFORE_SLEEP = 1500 };
 
 struct tbi_pool {
     int threads; /* with the caller */
     pthread_t *ids;
-    _Alignas(64) atomic_uint_fast64_t ticket;
+    _Alignas(64) _Atomic uint32_t ticket; /* futex: for the caller */
+    atomic_bool caller_sleeps;
     _Alignas(64) _Atomic uint32_t wake; /* futex: counts jobs */
     atomic_int sleepers;
     atomic_bool stop;
@@ -64,9 +68,9 @@ static void work(tbi_pool *p, int index)
 }
 
 /* Enter the open job of a generation not yet served; false if there is none. */
-static bool join(tbi_pool *p, uint64_t *served)
+static bool join(tbi_pool *p, uint32_t *served)
 {
-    uint64_t t = atomic_load_explicit(&p->ticket, memory_order_relaxed);
+    uint32_t t = atomic_load_explicit(&p->ticket, memory_order_relaxed);
     while ((t & OPEN) && t >> GEN_SHIFT != *served) {
         if (atomic_compare_exchange_weak_explicit(&p->ticket, &t, t + 1, memory_order_acquire,
                                                   memory_order_relaxed)) {
@@ -84,18 +88,25 @@ static void sleep_until_woken(tbi_pool *p, uint32_t seen)
     atomic_fetch_sub(&p->sleepers, 1);
 }
 
+/* The last one out wakes the caller. */
+static void leave(tbi_pool *p)
+{
+    const uint32_t before = atomic_fetch_sub(&p->ticket, 1);
+    if ((before & INSIDE) == 1 && atomic_load(&p->caller_sleeps))
+        syscall(SYS_futex, &p->ticket, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
 static void *worker_main(void *arg)
 {
     const worker w = *(worker *)arg;
     tbi_pool *p = w.pool;
     free(arg);
-    uint64_t served = 0;
-    uint32_t seen = atomic_load(&p->wake);
+    uint32_t served = 0, seen = atomic_load(&p->wake);
     int idle = 0;
     while (!atomic_load_explicit(&p->stop, memory_order_acquire)) {
         if (join(p, &served)) {
             work(p, w.index);
-            atomic_fetch_sub_explicit(&p->ticket, 1, memory_order_release);
+            leave(p);
             idle = 0;
         } else if (++idle < SPINS_BEFORE_SLEEP) {
             relax();
@@ -161,12 +172,15 @@ int tbi_pool_threads(const tbi_pool *p)
 
 static void wait_until_left(tbi_pool *p)
 {
-    for (int spins = 0; atomic_load_explicit(&p->ticket, memory_order_acquire) & INSIDE; spins++) {
-        if (spins < SPINS_BEFORE_YIELD)
-            relax();
-        else
-            sched_yield();
+    for (int spins = 0; spins < SPINS_BEFORE_SLEEP; spins++) {
+        if (!(atomic_load_explicit(&p->ticket, memory_order_acquire) & INSIDE))
+            return;
+        relax();
     }
+    atomic_store(&p->caller_sleeps, true);
+    for (uint32_t t; (t = atomic_load(&p->ticket)) & INSIDE;)
+        syscall(SYS_futex, &p->ticket, FUTEX_WAIT_PRIVATE, t, NULL, NULL, 0);
+    atomic_store(&p->caller_sleeps, false);
 }
 
 void tbi_pool_run(tbi_pool *p, int64_t count, void (*fn)(void *ctx, int64_t i, int worker),
@@ -183,7 +197,7 @@ void tbi_pool_run(tbi_pool *p, int64_t count, void (*fn)(void *ctx, int64_t i, i
     p->fn = fn;
     p->ctx = ctx;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    const uint64_t generation =
+    const uint32_t generation =
         (atomic_load_explicit(&p->ticket, memory_order_relaxed) >> GEN_SHIFT) + 1;
     atomic_store_explicit(&p->ticket, generation << GEN_SHIFT | OPEN, memory_order_release);
     wake_all(p);

@@ -293,12 +293,12 @@ static void self_attention(pack *p, const dit_block *b)
     const int64_t d = m->k.dim, ld = 3 * d;
     modulated_norm(p, p->mod, 6, 0, 1);
     tb_linear_run(p->c, b->qkv, p->z, p->rows, d, p->wide, ld, NULL);
-    tb_rmsnorm(p->c, p->wide, p->rows, d, ld, m->k.eps, b->norm_q, p->wide, ld);
-    tb_rmsnorm(p->c, p->wide + d, p->rows, d, ld, m->k.eps, b->norm_k, p->wide + d, ld);
     for (int i = 0; i < p->count; i++) {
         float *q = p->wide + p->first[i] * ld;
-        tb_rope(p->c, q, p->tokens[i], ld, m->k.heads, m->head_dim, p->cos_sin[i]);
-        tb_rope(p->c, q + d, p->tokens[i], ld, m->k.heads, m->head_dim, p->cos_sin[i]);
+        const float *const weight[] = { b->norm_q, b->norm_k };
+        for (int part = 0; part < 2; part++)
+            tb_rmsnorm_rope(p->c, q + part * d, p->tokens[i], ld, m->k.heads, m->head_dim, m->k.eps,
+                            weight[part], p->cos_sin[i]);
         const tb_attention a = attention_shape(p, i, ld, ld);
         tb_attention_run(p->c, &a, q, q + d, q + 2 * d, p->a + p->first[i] * d);
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "compute/mode.h"
 #include "models/wan_dit_names.h"
 
 typedef struct loader {
@@ -73,6 +74,14 @@ static tb_status load_affine(loader *l, dit_name name, int64_t count, dit_affine
     return load_vector(l, name, ".bias", count, &out->bias);
 }
 
+/* The layers of the blocks, when the user asks for it. Keys and values of the text are made once a
+ * prompt and stay exact. */
+static bool in_int8(const loader *l, dit_name first)
+{
+    return tb_compute_mode(l->c) == TB_MODE_INT8 && l->block >= 0 && first != DIT_CROSS_K &&
+           first != DIT_IMAGE_K;
+}
+
 /* One linear layer from `count` of them with the same inputs, each [out][in]. */
 static tb_status load_join(loader *l, int count, const dit_name *names, int64_t out, int64_t in,
                            tb_linear **linear)
@@ -86,8 +95,9 @@ static tb_status load_join(loader *l, int count, const dit_name *names, int64_t 
         all = biases[i] != NULL;
     }
     if (all) {
-        *linear = tb_linear_join(l->c, count, (const tb_tensor *const *)weights,
-                                 (const tb_tensor *const *)biases, l->err);
+        *linear = (in_int8(l, names[0]) ? tb_linear_join_int8 : tb_linear_join)(
+            l->c, count, (const tb_tensor *const *)weights, (const tb_tensor *const *)biases,
+            l->err);
         l->m->bytes += *linear ? tb_linear_bytes(*linear) : 0;
     }
     for (int i = 0; i < count; i++) {

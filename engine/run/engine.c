@@ -151,7 +151,11 @@ static tb_status open_store(tb_engine *e, const char *path, tb_err *err)
 
 tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err)
 {
+    tb_mode mode;
+    if (tb_mode_parse(o->compute, &mode, err) != TB_OK)
+        return NULL;
     tb_engine *e = tb_xcalloc(1, sizeof *e);
+    e->mode = mode;
     e->threads = o->threads;
     e->memory_limit = o->memory_limit ? o->memory_limit : default_memory_limit();
     e->store = o->store;
@@ -241,6 +245,11 @@ tb_folders *tb_engine_folders(tb_engine *e)
 size_t tb_engine_memory_limit(const tb_engine *e)
 {
     return e->memory_limit;
+}
+
+const char *tb_engine_class(const tb_engine *e)
+{
+    return tb_mode_class(e->mode);
 }
 
 int tb_engine_threads(const tb_engine *e)

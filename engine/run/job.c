@@ -369,8 +369,11 @@ tb_compute *tb_job_compute(tb_job *job, tb_err *err)
 {
     tb_engine *e = job->run->engine;
     pthread_mutex_lock(&e->compute_lock);
-    if (!e->compute)
+    if (!e->compute) {
         e->compute = tb_compute_new(e->threads, err);
+        if (e->compute)
+            tb_compute_set_mode(e->compute, e->mode);
+    }
     tb_compute *c = e->compute;
     pthread_mutex_unlock(&e->compute_lock);
     return c;

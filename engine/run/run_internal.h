@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "compute/mode.h"
 #include "graph/program.h"
 #include "node.h"
 #include "tubelet.h"
@@ -45,6 +46,7 @@ struct tb_engine {
     const tb_node_def *const *own_nodes;
     tbi_memory *memory; /* results between runs; NULL: none */
     int threads;
+    tb_mode mode;
     size_t memory_limit;
     pthread_mutex_t compute_lock; /* guards the making of what follows */
     tb_compute *compute;

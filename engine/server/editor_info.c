@@ -6,7 +6,6 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "compute/compute.h"
 #include "script/lua_lib.h"
 #include "server/editor_internal.h"
 
@@ -54,7 +53,7 @@ static void info(tbs_task *t)
         return;
     t->answer = json_pack(
         "{ss ss si s{sI sI} so so sI}", "version", TUBELET_VERSION, "numeric_class",
-        tb_compute_class(), "threads", tb_engine_threads(s->engine), "memory", "limit",
+        tb_engine_class(s->engine), "threads", tb_engine_threads(s->engine), "memory", "limit",
         (json_int_t)tb_engine_memory_limit(s->engine), "available", (json_int_t)available_memory(),
         "store", store, "roots", roots_json(s), "upload_cap", (json_int_t)s->upload_cap);
 }
