@@ -1,6 +1,6 @@
 /* test_compute_weights.c - linears whose weights are kept in f16, bf16 or int8. */
 #include "compute/cpu/int8.h"
-#include "compute/half.h"
+#include "compute/tensor_numbers.h"
 #include "compute_ref.h"
 
 /* Any finite bits. */
