@@ -69,12 +69,24 @@ static void tell_left_out(const tb_lora *l, const tb_lora_fit *fit, const char *
                given, tb_lora_left_out(l));
 }
 
-static tb_status check(const params *p, const tb_value *model, const char *path, tb_err *err)
+/* A merged weight is f32: at most all of them are. */
+static int64_t f32_bytes(const tb_weights *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < tb_weights_count(w); i++)
+        n += tb_tensor_count(tb_weights_at(w, i));
+    return n * (int64_t)sizeof(float);
+}
+
+static tb_status check(const params *p, const tb_value *model, const char *path, int64_t *bytes,
+                       tb_err *err)
 {
     tb_lora_fit fit;
     tb_lora *l = tb_lora_open(path, err);
     tb_weights *w = l ? tb_weights_open(tb_record_text(model, "path", ""), err) : NULL;
     const tb_status st = w ? tb_lora_fit_to(l, w, &fit, err) : err->status;
+    if (st == TB_OK)
+        *bytes = f32_bytes(w);
     if (st == TB_OK)
         tell_left_out(l, &fit, p->path);
     else
@@ -121,10 +133,13 @@ static tb_value *merged(tb_job *job, const params *p, const tb_value *model, con
                         tb_err *err)
 {
     char id[TB_KEY_HEX];
-    if (check(p, model, path, err) != TB_OK || merged_id(job, p, model, path, id, err) != TB_OK)
+    int64_t bytes = 0;
+    if (check(p, model, path, &bytes, err) != TB_OK ||
+        merged_id(job, p, model, path, id, err) != TB_OK)
         return NULL;
     tb_value *m = tb_record_copy(model);
     tb_record_set_take(m, "id", tb_value_string(id));
+    tb_record_set_take(m, "weight_bytes", tb_value_int(bytes));
     tb_record_set_take(m, "loras", with_lora(tb_record_get(model, "loras"), path, p->strength));
     return m;
 }

@@ -13,7 +13,7 @@
  *   VAE   { kind "vae"; path; id; z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT }
  * MODEL and VAE have latent_rgb, a list of numbers, where the VAE's config says how latents look:
  * the map of models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part
- * that the model lacks has the path "" and sizes of 0. Widths and weight_bytes (as f32) are what
+ * that the model lacks has the path "" and sizes of 0. Widths and weight_bytes (once open) are what
  * memory is planned with; results do not depend on them.
  */
 #include <stdlib.h>

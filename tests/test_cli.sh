@@ -243,6 +243,40 @@ test_plan_then_run_then_plan() {
     grep -qE '(about|more than) [0-9.]+ s' "$out" || fail "no time from earlier runs: $(head -n 1 "$out")"
 }
 
+test_compute_modes() {
+    expect 2 run "$work/video.lua" --compute int4
+    has "$err" "int4"
+    expect 0 run "$work/video.lua" --out "$work/m.mp4"
+    expect 0 plan "$work/video.lua" --out "$work/m.mp4" --compute int8
+    ! grep -q 'Everything is stored already' "$out" || fail "int8 takes results of f32"
+    expect 0 run "$work/video.lua" --out "$work/m8.mp4" --compute int8
+    grep -qE '^0 of [0-9]+ nodes cached, ' "$err" || fail "$(tail -n 1 "$err")"
+    expect 0 plan "$work/video.lua" --out "$work/m8.mp4" --compute int8
+    has "$out" "Everything is stored already; nothing will run."
+    expect 0 plan "$work/video.lua" --out "$work/m.mp4"
+    has "$out" "Everything is stored already; nothing will run."
+}
+
+test_model_compare() {
+    rm -f "$work/video.mp4"
+    expect 0 model compare "$work/video.lua" --out "$work/never.mp4" --steps 3
+    [ "$(grep -cE '^sample/step_0[0-9][a-z/]* +0\.0[0-9]+$' "$out")" -eq 3 ] || fail "$(cat "$out")"
+    grep -qE '^vae_decode: relative error 0\.[0-9]+, PSNR [0-9.]+ dB: [a-z].*\.$' "$out" || fail "$(cat "$out")"
+    [ ! -e "$work/never.mp4" ] || fail "model compare writes files"
+    [ ! -s "$err" ] || fail "$(cat "$err")"
+    expect 0 model compare "$work/video.lua" --steps 2 --json
+    has "$out" '"psnr_db"'
+    expect 0 model compare --help
+    has "$out" "tubelet model compare GRAPH"
+    expect 2 model compare
+    has "$err" "name a graph"
+    expect 20 model compare "$work/video.lua" --set noise_init.sead=4
+    has "$err" "did you mean 'seed'"
+    echo 'local tb = require "tubelet" return tb.graph { build = function() return tb.math_number { a = 1 } end }' >"$work/sum.lua"
+    expect 20 model compare "$work/sum.lua"
+    has "$err" "the graph samples nothing that could be compared"
+}
+
 test_until_prints_values() {
     expect 0 run "$work/video.lua" --until vae_decode
     prints "vae_decode.image = F32 [5,32,32,3]"

@@ -50,7 +50,7 @@ typedef struct tb_dit_sizes {
     int64_t in_channels, latent_channels, text_dim, text_len;
     bool image_branch; /* takes CLIP features of an image */
     int64_t dim, ffn_dim, heads, layers;
-    int64_t weight_bytes; /* as f32 */
+    int64_t weight_bytes; /* once open, without LoRAs: those make what they change f32 */
 } tb_dit_sizes;
 typedef struct tb_vae_sizes {
     int64_t z, stride_t, stride_hw;

@@ -53,6 +53,19 @@ static int64_t f32_bytes(const tb_weights *w)
 
 /* --------------------------------------------------------------------------------- transformer */
 
+/* Matrices of 16 bits stay so in memory; vectors, and what has another type, become f32. */
+static int64_t kept_bytes(const tb_weights *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < tb_weights_count(w); i++) {
+        const tb_tensor *t = tb_weights_at(w, i);
+        const bool half = tb_tensor_dtype(t) == TB_F16 || tb_tensor_dtype(t) == TB_BF16;
+        const bool matrix = tb_tensor_shape(t)->n > 1 && tb_tensor_dim(t, 0) > 1;
+        n += tb_tensor_count(t) * (half && matrix ? 2 : 4);
+    }
+    return n;
+}
+
 static int64_t config_int(const tb_weights *w, const char *a, const char *b, int64_t otherwise)
 {
     const json_t *v = json_object_get(tb_weights_config(w), a);
@@ -85,7 +98,7 @@ static void read_widths(const tb_weights *w, tb_dit_sizes *s)
     s->ffn_dim = rows_of(w, "blocks.0.ffn.0.weight", "blocks.0.ffn.net.0.proj.weight");
     s->heads = config_int(w, "num_heads", "num_attention_heads", s->dim / 128);
     s->layers = count_blocks(w);
-    s->weight_bytes = f32_bytes(w);
+    s->weight_bytes = kept_bytes(w);
 }
 
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)

@@ -45,13 +45,18 @@ static void add(checkpoint *c, const char *name, ...)
     c->bytes += count * c->size;
 }
 
+/* "<name><tail>", lent until the next call. */
+static const char *joined(const char *name, const char *tail)
+{
+    static char text[200];
+    snprintf(text, sizeof text, "%.90s%.90s", name, tail);
+    return text;
+}
+
 static void linear(checkpoint *c, const char *name, int out, int in)
 {
-    char full[120];
-    snprintf(full, sizeof full, "%s.weight", name);
-    add(c, full, out, in, 0);
-    snprintf(full, sizeof full, "%s.bias", name);
-    add(c, full, out, 0);
+    add(c, joined(name, ".weight"), out, in, 0);
+    add(c, joined(name, ".bias"), out, 0);
 }
 
 /* --------------------------------------------------------------------------------- transformer */
@@ -63,16 +68,15 @@ typedef struct dit_shape {
 
 static void attention(checkpoint *c, const char *name, int dim, bool image)
 {
-    static const char *const parts[] = { "q", "k", "v", "o", "k_img", "v_img" };
-    char full[120];
+    static const char *const parts[] = { ".q", ".k", ".v", ".o", ".k_img", ".v_img" };
+    static const char *const norms[] = { ".norm_q.weight", ".norm_k.weight", ".norm_k_img.weight" };
     for (int i = 0; i < (image ? 6 : 4); i++) {
-        snprintf(full, sizeof full, "%s.%s", name, parts[i]);
+        char full[40];
+        snprintf(full, sizeof full, "%.20s%.10s", name, parts[i]);
         linear(c, full, dim, dim);
     }
-    for (int i = 0; i < (image ? 3 : 2); i++) {
-        snprintf(full, sizeof full, "%s.norm_%s.weight", name, i == 2 ? "k_img" : parts[i]);
-        add(c, full, dim, 0);
-    }
+    for (int i = 0; i < (image ? 3 : 2); i++)
+        add(c, joined(name, norms[i]), dim, 0);
 }
 
 static void add_dit(checkpoint *c, const dit_shape *s)
@@ -135,14 +139,11 @@ static void add_umt5(checkpoint *c)
 
 static void conv(checkpoint *c, const char *name, int out, int in, int kt, int k)
 {
-    char full[120];
-    snprintf(full, sizeof full, "%s.weight", name);
     if (kt)
-        add(c, full, out, in, kt, k, k, 0);
+        add(c, joined(name, ".weight"), out, in, kt, k, k, 0);
     else
-        add(c, full, out, in, k, k, 0);
-    snprintf(full, sizeof full, "%s.bias", name);
-    add(c, full, out, 0);
+        add(c, joined(name, ".weight"), out, in, k, k, 0);
+    add(c, joined(name, ".bias"), out, 0);
 }
 
 static void residual(checkpoint *c, int out, int in)
