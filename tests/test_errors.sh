@@ -46,7 +46,7 @@ test_missing_model() {
     refuses "video.lua:10: node 'load_model' (load_model): there is no model '$work/none': neither a folder nor a file of that name" \
         20 --model none
     mkdir empty
-    refuses "video.lua:10: node 'load_model' (load_model): '$work/empty' is no model: a diffusers folder (transformer/, vae/, text_encoder/, tokenizer/), an original Wan folder or a .safetensors file is needed" \
+    refuses "video.lua:10: node 'load_model' (load_model): '$work/empty' is no model: a diffusers folder (transformer/, vae/, text_encoder/, tokenizer/), an original Wan folder or a .safetensors, .gguf or .pth file is needed" \
         20 --model empty
 }
 
@@ -65,7 +65,7 @@ test_damaged_weights() {
     refuses "video.lua:10: node 'load_model' (load_model): '$work/$file' is damaged: tensor 'patch_embedding.weight' of shape [192,99,1,2,2] and dtype F16 needs 152064 bytes, its data_offsets span 55296" \
         20 --model m
     copy_model && patch_weights $file 's/"F16"/"F99"/'
-    refuses "video.lua:10: node 'load_model' (load_model): '$work/$file': tensor 'patch_embedding.weight' has the dtype F99, which is not supported; convert the file to F32, F16 or BF16" \
+    refuses "video.lua:10: node 'load_model' (load_model): '$work/$file': tensor 'patch_embedding.weight' has the dtype F99, which is not supported; convert the file to F32, F16, BF16, F8_E4M3 or F8_E5M2" \
         20 --model m
 }
 

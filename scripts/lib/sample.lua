@@ -28,16 +28,21 @@ local function threshold(inp, share)
   return (inp.cache or 0) > 0 and within(share, inp.cache_start, inp.cache_end) and inp.cache or nil
 end
 
+-- Left out where it is the default, so that plain graphs stay plain.
+local function rescale_of(inp)
+  return (inp.guidance_rescale or 0) > 0 and inp.guidance_rescale or nil
+end
+
 -- Both answers of the model as one, and the running sum of adaptive projected guidance.
 local function guided(inp, sigmas, latent, step, stage, suffix, cond, uncond)
   if inp.guidance ~= "apg" then
     return tb.guidance { id = "guidance" .. suffix, cond = cond, uncond = uncond, cfg = inp.cfg,
-                         rescale = inp.guidance_rescale, star = inp.guidance == "cfg_zero_star" or nil }
+                         rescale = rescale_of(inp), star = inp.guidance == "cfg_zero_star" or nil }
   end
   local g = tb.guidance_apg { id = "guidance" .. suffix, cond = cond, uncond = uncond, latent = latent,
                               sigmas = sigmas, step = step, stage = stage, cfg = inp.cfg,
                               eta = inp.apg_eta, norm_threshold = inp.apg_norm,
-                              momentum = inp.apg_momentum, rescale = inp.guidance_rescale }
+                              momentum = inp.apg_momentum, rescale = rescale_of(inp) }
   return g.velocity, g.average
 end
 
