@@ -41,7 +41,10 @@ def main():
     nested = {"epoch": 3, "rate": 0.5, "note": None, "list": [1, "two", (3, [])], "big": 2**70 % 2**62,
               "negative": -(2**40), "size": torch.Size([1, 2]), "state_dict": layer.state_dict()}
     torch.save(nested, OUT / "torch_nested.pth")
-    torch.save({"t": torch.arange(6.0).reshape(2, 3).t()}, OUT / "torch_transposed.pth")
+    kernel = torch.arange(24.0).reshape(1, 2, 3, 2, 2)
+    torch.save({"t": torch.arange(6.0).reshape(2, 3).t(), "every_other": base[::2].half()[1::2],
+                "channels_last": kernel.contiguous(memory_format=torch.channels_last_3d)},
+               OUT / "torch_strided.pth")
     torch.save(plain, OUT / "torch_legacy.pth", _use_new_zipfile_serialization=False)
     torch.save({"a": torch.ones(1), "opt": torch.optim.SGD([torch.ones(1)], 0.1).__class__},
                OUT / "torch_class.pth")

@@ -71,6 +71,32 @@ TEST(any_part_of_a_tensor_is_read)
     tb_safetensors_close(&f);
 }
 
+/* All halves against their definition (IEEE 754, 3.4) in doubles. */
+TEST(all_halves_are_right)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *t = tb_tensor_new(TB_F16, &TB_SHAPE(65536), &err);
+    uint16_t *p = tb_tensor_data_mut(t);
+    int wrong = 0;
+    for (int c = 0; c < 65536; c++)
+        p[c] = (uint16_t)c;
+    tb_tensor *f = tb_tensor_to_f32(t, &err);
+    for (int c = 0; c < 65536; c++) {
+        const int exp = c >> 10 & 31, man = c & 1023;
+        const double got = (double)tb_tensor_f32(f)[c], sign = c & 0x8000 ? -1 : 1;
+        const double want = sign * (exp == 31  ? (double)INFINITY
+                                    : exp == 0 ? ldexp(man, -24)
+                                               : ldexp(1024 + man, exp - 25));
+        if (exp == 31 && man)
+            wrong += !isnan(got);
+        else
+            wrong += got != want || !signbit(got) != !signbit(want);
+    }
+    CHECK_INT(wrong, 0);
+    tb_tensor_unref(&f);
+    tb_tensor_unref(&t);
+}
+
 /* One code from the words of arXiv 2209.05433, table 1, in doubles. */
 static double fp8_value(int code, int exp_bits, int bias, bool infinities)
 {
@@ -195,6 +221,7 @@ int main(int argc, char **argv)
     static const struct tb_test tests[] = {
         TEST_CASE(blocks_mean_what_their_definition_says),
         TEST_CASE(any_part_of_a_tensor_is_read),
+        TEST_CASE(all_halves_are_right),
         TEST_CASE(all_codes_of_fp8_are_right),
         TEST_CASE(scales_multiply_whole_tensors_or_rows),
         TEST_CASE(scales_that_do_not_fit_are_refused),

@@ -79,20 +79,31 @@ static void decode_iq4_nl(const uint8_t *b, float *out)
 
 /* ------------------------------------------------------------------------------ blocks of 256 */
 
-/* Two bits of element i: each 32 bytes hold 128 elements, 32 in each pair of bits. */
-static int two_bits(const uint8_t *q, int i)
+/* Sixteen elements from a multiple of 16 on: their bytes, and by how much each is shifted down.
+ * Inner loops over one such run are what a compiler makes vectors of. */
+typedef struct run {
+    const uint8_t *p;
+    int shift;
+} run;
+
+enum { RUN = 16 };
+
+/* Two bits each: 32 bytes hold 128 elements, 32 in each pair of bits. */
+static run pairs(const uint8_t *q, int i)
 {
-    return q[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+    return (run){ q + i / 128 * 32 + i % 32, i % 128 / 32 * 2 };
 }
 
 /* scales [16] (low half: scale, high half: offset), two bits [64], d, dmin. */
 static void decode_q2_k(const uint8_t *b, float *out)
 {
     const float d = half_at(b + 80), dmin = half_at(b + 82);
-    for (int i = 0; i < SUPER; i++) {
-        const uint8_t s = b[i / 16];
+    for (int i = 0; i < SUPER; i += RUN) {
+        const uint8_t s = b[i / RUN];
         const float scale = d * (float)(s & 15), offset = dmin * (float)(s >> 4);
-        out[i] = scale * (float)two_bits(b + 16, i) - offset;
+        const run q = pairs(b + 16, i);
+        for (int l = 0; l < RUN; l++)
+            out[i + l] = scale * (float)(q.p[l] >> q.shift & 3) - offset;
     }
 }
 
@@ -106,10 +117,12 @@ static int q3_scale(const uint8_t *s, int j)
 static void decode_q3_k(const uint8_t *b, float *out)
 {
     const float d = half_at(b + 108);
-    for (int i = 0; i < SUPER; i++) {
-        const int third = b[i % 32] >> i / 32 & 1;
-        const float scale = d * (float)q3_scale(b + 96, i / 16);
-        out[i] = scale * (float)(two_bits(b + 32, i) - (third ? 0 : 4));
+    for (int i = 0; i < SUPER; i += RUN) {
+        const float scale = d * (float)q3_scale(b + 96, i / RUN);
+        const run q = pairs(b + 32, i), third = { b + i % 32, i / 32 };
+        for (int l = 0; l < RUN; l++)
+            out[i + l] =
+                scale * (float)((q.p[l] >> q.shift & 3) + (third.p[l] >> third.shift & 1) * 4 - 4);
     }
 }
 
@@ -150,14 +163,17 @@ static void decode_q5_k(const uint8_t *b, float *out)
     decode_k45(b, b + 16, b + 48, out);
 }
 
-/* low four bits [128], high two bits [64], scales [16] of int8, d. */
+/* low four bits [128]: 128 elements in 64 bytes; high two bits [64], scales [16] of int8, d. */
 static void decode_q6_k(const uint8_t *b, float *out)
 {
     const float d = half_at(b + 208);
-    for (int i = 0; i < SUPER; i++) {
-        const int low = b[i / 128 * 64 + i % 64] >> i % 128 / 64 * 4 & 15;
-        const float scale = d * (float)(int8_t)b[192 + i / 16];
-        out[i] = scale * (float)((low | two_bits(b + 128, i) << 4) - 32);
+    for (int i = 0; i < SUPER; i += RUN) {
+        const float scale = d * (float)(int8_t)b[192 + i / RUN];
+        const run low = { b + i / 128 * 64 + i % 64, i % 128 / 64 * 4 }, high = pairs(b + 128, i);
+        for (int l = 0; l < RUN; l++)
+            out[i + l] =
+                scale *
+                (float)(((low.p[l] >> low.shift & 15) | (high.p[l] >> high.shift & 3) << 4) - 32);
     }
 }
 
@@ -166,9 +182,11 @@ static void decode_iq4_xs(const uint8_t *b, float *out)
 {
     const float d = half_at(b);
     const int high = b[2] | b[3] << 8;
-    for (int i = 0; i < SUPER; i++) {
-        const int j = i / 32, scale = (b[4 + j / 2] >> j % 2 * 4 & 15) | (high >> 2 * j & 3) << 4;
-        out[i] = d * (float)(scale - 32) * (float)iq4_levels[nibble(b + 8 + 16 * j, i % 32)];
+    for (int j = 0; j < SUPER / BLOCK; j++) {
+        const int scale = (b[4 + j / 2] >> j % 2 * 4 & 15) | (high >> 2 * j & 3) << 4;
+        const float dl = d * (float)(scale - 32);
+        for (int l = 0; l < BLOCK; l++)
+            out[j * BLOCK + l] = dl * (float)iq4_levels[nibble(b + 8 + 16 * j, l)];
     }
 }
 

@@ -68,11 +68,15 @@ static tb_status check_order(const reader *r)
 
 /* ------------------------------------------------------------------------------------- tensors */
 
+static tb_status refuse(const reader *r, const char *name, const char *why)
+{
+    return tb_err_set(r->err, TB_EFORMAT, "'%s': tensor '%.120s' %s; the file is damaged", r->path,
+                      name, why);
+}
+
 static bool is_contiguous(const tb_shape *shape, const tb_shape *stride)
 {
     int64_t next = 1;
-    if (tb_shape_count(shape) == 0)
-        return true;
     for (int i = shape->n - 1; i >= 0; i--) {
         if (shape->d[i] != 1 && stride->d[i] != next)
             return false;
@@ -81,37 +85,63 @@ static bool is_contiguous(const tb_shape *shape, const tb_shape *stride)
     return true;
 }
 
-static tb_status refuse(const reader *r, const char *name, const char *why)
+/* Elements of the storage from the tensor's first to its last; -1 on overflow. */
+static int64_t span_of(const tb_shape *shape, const tb_shape *stride)
 {
-    return tb_err_set(r->err, TB_EFORMAT, "'%s': tensor '%.120s' %s", r->path, name, why);
+    int64_t last = 0, step;
+    for (int i = 0; i < shape->n; i++) {
+        if (shape->d[i] == 0)
+            return 0;
+        if (__builtin_mul_overflow(shape->d[i] - 1, stride->d[i], &step) ||
+            __builtin_add_overflow(last, step, &last))
+            return -1;
+    }
+    return last < INT64_MAX ? last + 1 : -1;
 }
 
-/* Its bytes lie inside its storage, and that inside its entry. */
+/* Where its first element lies: all of them inside its storage, and that inside its entry. */
 static tb_status find_bytes(const reader *r, const char *name, const tbi_pickle_value *t,
                             size_t *at)
 {
     const tbi_pickle_value *storage = t->items[0];
     const size_t size = tb_dtype_size(t->dtype);
-    const int64_t count = tb_shape_count(&t->shape);
+    const int64_t count = tb_shape_count(&t->shape), span = span_of(&t->shape, &t->stride);
     size_t whole, begin, bytes;
-    if (count < 0 || !tb_mul_size((size_t)count, size, &bytes) ||
+    if (count < 0 || span < 0 || !tb_mul_size((size_t)span, size, &bytes) ||
         !tb_mul_size((size_t)t->number, size, &begin) ||
         !tb_mul_size((size_t)storage->number, tb_dtype_size(storage->dtype), &whole))
-        return refuse(r, name, "has a shape whose size overflows; the file is damaged");
-    if (!is_contiguous(&t->shape, &t->stride))
-        return refuse(r, name,
-                      "is stored transposed or with gaps; save it again with .contiguous()");
+        return refuse(r, name, "has a shape whose size overflows");
     if (begin > whole || bytes > whole - begin)
-        return refuse(r, name, "goes beyond its storage; the file is damaged");
+        return refuse(r, name, "goes beyond its storage");
+    if ((size_t)count > whole / size) /* a few numbers that stand for many */
+        return refuse(r, name, "has more numbers than its storage");
     char *key = tb_xasprintf("data/%s", storage->text);
     const tbi_zip_entry *e = entry_of(r, key);
     free(key);
     if (!e || e->size < whole)
-        return refuse(r, name,
-                      e ? "wants more bytes than are stored; the file is damaged"
-                        : "has no data in the file; it is damaged");
+        return refuse(r, name, e ? "wants more bytes than are stored" : "has no data in the file");
     *at = e->at + begin;
     return TB_OK;
+}
+
+/* A copy in row-major order of numbers that are stored in another (transposed, channels last). */
+static tb_tensor *gather(const uint8_t *first, const tbi_pickle_value *t, tb_err *err)
+{
+    tb_tensor *tensor = tb_tensor_new(t->dtype, &t->shape, err);
+    const size_t size = tb_dtype_size(t->dtype);
+    int64_t index[TB_MAX_DIMS] = { 0 }, at = 0;
+    char *out = tensor ? tb_tensor_data_mut(tensor) : NULL;
+    for (int64_t i = 0; out && i < tb_tensor_count(tensor); i++) {
+        memcpy(out + (size_t)i * size, first + (size_t)at * size, size);
+        for (int d = t->shape.n - 1; d >= 0; d--) {
+            at += t->stride.d[d];
+            if (++index[d] < t->shape.d[d])
+                break;
+            at -= index[d] * t->stride.d[d];
+            index[d] = 0;
+        }
+    }
+    return tensor;
 }
 
 static tb_status hand_out_one(const reader *r, const char *name, const tbi_pickle_value *t,
@@ -119,7 +149,9 @@ static tb_status hand_out_one(const reader *r, const char *name, const tbi_pickl
 {
     size_t at = 0;
     TB_TRY(find_bytes(r, name, t, &at));
-    tb_tensor *tensor = tbi_mapped_tensor(r->map, at, t->dtype, &t->shape, r->err);
+    tb_tensor *tensor = tb_shape_count(&t->shape) == 0 || is_contiguous(&t->shape, &t->stride)
+                            ? tbi_mapped_tensor(r->map, at, t->dtype, &t->shape, r->err)
+                            : gather(r->map->base + at, t, r->err);
     return tensor ? sink(ctx, name, tensor, r->err) : r->err->status;
 }
 

@@ -4,9 +4,10 @@
  * Nothing is executed (pickle.h). The outermost dictionary is read, or the one it holds under
  * "state_dict", "model", "module" or "generator"; what is no tensor there is passed over.
  *
- * Memory:  the file stays mapped until the last tensor taken from it is gone.
- * Errors:  storages inside their entries, tensors inside their storages, contiguous; checksums are
- *          not computed. What fails is refused with one sentence.
+ * Memory:  the file stays mapped until the last tensor taken from it is gone; tensors that are
+ *          stored transposed are copied.
+ * Errors:  storages inside their entries, tensors inside their storages; checksums are not
+ *          computed. What fails is refused with one sentence.
  */
 #pragma once
 
