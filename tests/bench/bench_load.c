@@ -3,8 +3,8 @@
  * usage: bench_load FILE [threads [f32|int8]]     (make_checkpoint makes FILE)
  *
  * The file is read once before, so that it is in the page cache. Everything is packed when the
- * model is open. Median of five, wall clock and CPU time; the wall clock means something on an idle
- * machine only.
+ * model is open. Five rounds, then their median; the wall clock means something on an idle machine
+ * only.
  */
 #include <sys/resource.h>
 
@@ -34,6 +34,7 @@ int main(int argc, char **argv)
         fputs("usage: bench_load FILE [threads [f32|int8]]\n", stderr);
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     warm(argv[1]);
     for (int i = 0; i < BENCH_ROUNDS; i++) {
         const bench_timing from = bench_now();
@@ -48,6 +49,7 @@ int main(int argc, char **argv)
         const bench_timing to = bench_now();
         core[i] = to.core - from.core;
         wall[i] = to.wall - from.wall;
+        printf("round %d: wall %.2f s, CPU %.2f s\n", i + 1, wall[i], core[i]);
         bytes = tb_wan_dit_bytes(m);
         tb_wan_dit_close(&m);
         tb_weights_close(&w);
