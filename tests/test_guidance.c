@@ -226,10 +226,11 @@ static outcome run_parts(int cut, const char *options)
     give_run();
     char *first = part("a", "l", 0, cut ? cut : 1, options);
     char *last = part("z", cut ? "a" : "l", cut, 8, options);
-    char *graph =
-        tb_xasprintf(MODEL GIVEN("l") GIVEN("p")
-                         GIVEN("n") "%s%s'r':{'class_type':'t_same','inputs':{'value':['z',0]}}",
-                     cut ? first : "", last);
+    char *graph = tb_xasprintf(
+        MODEL GIVEN("l") GIVEN("p")
+            GIVEN("n") "%s%s'k':{'class_type':'constant_float','inputs':{'value':0.5}},"
+                       "'r':{'class_type':'t_same','inputs':{'value':['z',0]}}",
+        cut ? first : "", last);
     outcome o = run(graph, "r");
     free(first);
     free(last);
@@ -248,7 +249,7 @@ TEST(guided_runs_go_on_from_any_step)
 {
     static const char *const options[] = {
         "'guidance':'apg','apg_norm':3.0,'cfg':6",
-        "'guidance':'cfg_zero_star','zero_init':1,'guidance_rescale':0.5",
+        "'guidance':'cfg_zero_star','zero_init':1,'guidance_rescale':['k',0]",
         "'slg_blocks':'1-2','slg_start':0.2,'slg_end':0.8",
         "'cache':0.5,'sampler':'unipc'",
     };

@@ -28,9 +28,9 @@ local function threshold(inp, share)
   return (inp.cache or 0) > 0 and within(share, inp.cache_start, inp.cache_end) and inp.cache or nil
 end
 
--- Left out where it is the default, so that plain graphs stay plain.
+-- Left out where it is the default, so that plain graphs stay plain; it may be a link.
 local function rescale_of(inp)
-  return (inp.guidance_rescale or 0) > 0 and inp.guidance_rescale or nil
+  return inp.guidance_rescale ~= 0 and inp.guidance_rescale or nil
 end
 
 -- Both answers of the model as one, and the running sum of adaptive projected guidance.
