@@ -272,7 +272,7 @@ test_model_compare() {
     has "$err" "name a graph"
     expect 20 model compare "$work/video.lua" --set noise_init.sead=4
     has "$err" "did you mean 'seed'"
-    echo 'local tb = require "tubelet" return tb.graph { build = function() return tb.math_number { a = 1 } end }' >"$work/sum.lua"
+    echo 'local tb = require "tubelet" return tb.graph { build = function() return tb.math_number { a = 1, b = 2 } end }' >"$work/sum.lua"
     expect 20 model compare "$work/sum.lua"
     has "$err" "the graph samples nothing that could be compared"
 }
