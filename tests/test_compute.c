@@ -428,6 +428,26 @@ TEST(rope_rotates_neighbouring_pairs)
     for_each_compute(ropes);
 }
 
+static void normed_ropes(tb_compute *c)
+{
+    enum { D = 44, HEADS = 3, ROWS = 130, LD = HEADS * D + 4 };
+    float *x = normals(ROWS * LD, 1), *want = normals(ROWS * LD, 1), *cs = normals(ROWS * D, 2),
+          *weight = normals(HEADS * D, 3);
+    tb_rmsnorm(c, want, ROWS, HEADS * D, LD, 1e-6f, weight, want, LD);
+    tb_rope(c, want, ROWS, LD, HEADS, D, cs);
+    tb_rmsnorm_rope(c, x, ROWS, LD, HEADS, D, 1e-6f, weight, cs);
+    CHECK(memcmp(x, want, ROWS * LD * sizeof *x) == 0);
+    free(x);
+    free(want);
+    free(cs);
+    free(weight);
+}
+
+TEST(norm_and_rotation_in_one_pass_give_the_bytes_of_two)
+{
+    for_each_compute(normed_ropes);
+}
+
 static void layouts(tb_compute *c)
 {
     const int64_t n[] = { 1, 9, 65, 5000 };
@@ -545,6 +565,7 @@ int main(int argc, char **argv)
         TEST_CASE(nan_reaches_its_row_and_no_other),
         TEST_CASE(elementwise_operations_reach_every_number),
         TEST_CASE(rope_rotates_neighbouring_pairs),
+        TEST_CASE(norm_and_rotation_in_one_pass_give_the_bytes_of_two),
         TEST_CASE(channels_last_and_back_is_the_identity),
         TEST_CASE(parallel_runs_every_piece_once),
         TEST_CASE(scratch_nests_and_says_when_it_is_out),
