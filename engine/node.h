@@ -52,6 +52,7 @@ enum {
     TB_IN_LITERAL = 1 << 7,   /* must be known before the run: no link (composites) */
     TB_IN_UPLOAD = 1 << 8,    /* a file of the user's: forms offer to upload one */
     TB_IN_SEED = 1 << 9,      /* forms offer to change it after each run (control_after_generate) */
+    TB_IN_ADVANCED = 1 << 10, /* rarely changed: forms show it apart from the others */
 };
 
 typedef struct tb_input_def {

@@ -47,6 +47,7 @@ static const option options[] = {
     { "optional", LUA_TBOOLEAN }, { "literal", LUA_TBOOLEAN },   { "lazy", LUA_TBOOLEAN },
     { "list", LUA_TBOOLEAN },     { "multiline", LUA_TBOOLEAN }, { "file", LUA_TBOOLEAN },
     { "upload", LUA_TBOOLEAN },   { "seed", LUA_TBOOLEAN },      { "files", LUA_TSTRING },
+    { "advanced", LUA_TBOOLEAN },
 };
 
 static const option *find_option(const char *name)

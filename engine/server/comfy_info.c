@@ -66,6 +66,8 @@ static json_t *options_of(const tb_input_def *in)
         json_object_set_new(o, "control_after_generate", json_true());
     if (in->flags & TB_IN_UPLOAD)
         json_object_set_new(o, "image_upload", json_true());
+    if (in->flags & TB_IN_ADVANCED)
+        json_object_set_new(o, "advanced", json_true());
     if (in->flags & TB_IN_LAZY)
         json_object_set_new(o, "lazy", json_true());
     if (in->doc && *in->doc)

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { center, eventually } from './editor.mjs';
-import { graph, latents } from './graphs.mjs';
+import { graph, latents, quickVideo } from './graphs.mjs';
 import { workbench } from './harness.mjs';
 
 const scoped = graph(`tb.empty_latent { id = "row/a" }
@@ -111,7 +111,7 @@ async function undoneAndRedone(editor, change) {
 }
 
 describe('undo and redo', () => {
-  const bench = workbench({ 'latents.lua': latents, 'scoped.lua': scoped, 'parametric.lua': parametric });
+  const bench = workbench({ 'latents.lua': latents, 'scoped.lua': scoped, 'parametric.lua': parametric, 'quick.lua': quickVideo });
 
   bench.test('of each kind of edit', async () => {
     const editor = await bench.open('latents.lua');
@@ -133,6 +133,16 @@ describe('undo and redo', () => {
       await editor.inspector.getByLabel('parameter frames').fill('9');
       await eventually(async () => assert.equal(await editor.field('Empty latent frames').inputValue(), '9'));
     });
+  });
+
+  bench.test('of an advanced input, which is on the node once it is set', async () => {
+    const editor = await bench.open('quick.lua');
+    await editor.select('Sample');
+    assert.equal(await editor.field('Sample eta').count(), 0);
+    await editor.inspector.getByRole('region', { name: 'Advanced' }).getByLabel('parameter eta').fill('0.5');
+    await editor.field('Sample eta').waitFor();
+    await editor.button('Undo').click();
+    await editor.field('Sample eta').waitFor({ state: 'detached' });
   });
 
   bench.test('of an arrangement', async () => {

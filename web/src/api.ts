@@ -76,6 +76,8 @@ export interface NodeInput {
   file?: boolean;
   upload?: boolean;
   seed?: boolean;
+  /** Rarely changed: on the node only once it has a value of its own. */
+  advanced?: boolean;
 }
 
 export interface NodeOutput {

@@ -3,7 +3,7 @@ import { isLink, type NodeInput, type NodeType } from "../api";
 import { isNeeded } from "../catalog";
 import { edit, endGesture } from "../document/actions";
 import { setInput } from "../document/edits";
-import { isText, splitInputs } from "../document/geometry";
+import { isText, shownFields, splitInputs } from "../document/geometry";
 import { allLinks, type DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
 import { useDoc, useDocNode } from "../document/session";
@@ -128,7 +128,7 @@ function UnknownSockets({ node, title }: { node: DocNode; title: string }) {
 }
 
 function Fields({ node, type, title }: { node: DocNode; type: NodeType; title: string }) {
-  return splitInputs(type).fields.map((input) => <FieldRow key={input.name} node={node} input={input} title={title} />);
+  return shownFields(type, node).map((input) => <FieldRow key={input.name} node={node} input={input} title={title} />);
 }
 
 const MemoFields = memo(Fields);

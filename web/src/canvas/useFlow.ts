@@ -14,7 +14,7 @@ import { isInside, nodesInside, groupOfCanvasId, scopeOfCanvasId } from "../docu
 import { useStore } from "../store";
 import { flowLinks, flowNodes, type FlowLink, type FlowNode } from "./flow";
 import { selection, useSelection } from "./selection";
-import { fitView } from "./viewport";
+import { fitDrawn } from "./viewport";
 
 type PositionChange = Extract<NodeChange<FlowNode>, { type: "position" }>;
 
@@ -130,10 +130,7 @@ export function useFlow() {
 
   useEffect(() => draw(flowNodes(doc, chosen.nodes, drawn.current)), [doc, types, chosen.nodes, draw]);
   useEffect(() => setLinks((now) => flowLinks(doc, chosen.links, now)), [doc, types, chosen.links]);
-  useEffect(() => {
-    const timer = setTimeout(() => fitView(), 50);
-    return () => clearTimeout(timer);
-  }, [opened, types]);
+  useEffect(fitDrawn, [opened, types]);
 
   const onNodesChange = useCallback(
     (changes: NodeChange<FlowNode>[]) => {

@@ -26,6 +26,18 @@ export function fitView(ids?: readonly string[]): void {
   void instance?.fitView({ ...fitting(), duration: duration(), nodes: ids?.map((id) => ({ id })) });
 }
 
+/** Everything, as soon as it is drawn; within two seconds. Returns what calls it off. */
+export function fitDrawn(): () => void {
+  let patience = 40;
+  const look = () => {
+    const drawn = instance?.getNodes().every((node) => node.measured?.width);
+    if (drawn || --patience <= 0) fitView();
+    else timer = setTimeout(look, 50);
+  };
+  let timer = setTimeout(look, 50);
+  return () => clearTimeout(timer);
+}
+
 export function zoomBy(direction: 1 | -1): void {
   if (direction > 0) void instance?.zoomIn({ duration: duration() });
   else void instance?.zoomOut({ duration: duration() });

@@ -1,7 +1,7 @@
 // files.ts - opening, saving and exporting graphs.
 
 import { api, ApiError, type GraphDocument, type GraphError, type Json, type OpenedGraph } from "../api";
-import { fitView } from "../canvas/viewport";
+import { fitDrawn } from "../canvas/viewport";
 import { ask } from "../dialogs/dialogs";
 import { announce, announceError } from "../page/announce";
 import { download } from "../page/download";
@@ -240,7 +240,7 @@ export async function build(values: Record<string, Json>): Promise<void> {
     const next = fromApi(document);
     edit((mine) => settle(built, mine, next, rebase(built, mine, next)), "parameters");
     session.set((now) => ({ ...now, built: next }));
-    if (built.nodes.size === 0) setTimeout(() => fitView(), 50); // once it is drawn
+    if (built.nodes.size === 0) fitDrawn();
     dismiss("build");
   } catch (reason) {
     if (mine.signal.aborted) return;

@@ -33,6 +33,11 @@ export function splitInputs(type: NodeType): { sockets: NodeInput[]; fields: Nod
   return { sockets, fields: type.inputs.filter((input) => isScalar(input.type)) };
 }
 
+/** The fields on a node: advanced ones only once they have a value of their own. */
+export function shownFields(type: NodeType, node: DocNode): NodeInput[] {
+  return splitInputs(type).fields.filter((input) => !input.advanced || node.inputs[input.name] !== undefined);
+}
+
 export const isText = (input: NodeInput) => input.type === "STRING" && Boolean(input.multiline);
 
 function fieldHeight(input: NodeInput): number {
@@ -42,9 +47,9 @@ function fieldHeight(input: NodeInput): number {
 export function leastSize(type: NodeType | undefined, node: DocNode): Size {
   if (node.meta.collapsed) return { width: nodeWidth, height: headerHeight };
   if (!type) return { width: nodeWidth, height: headerHeight + Object.keys(node.inputs).length * rowHeight + 2 * bodyPadding };
-  const { sockets, fields } = splitInputs(type);
+  const { sockets } = splitInputs(type);
   const rows = Math.max(sockets.length, type.outputs.length) * rowHeight;
-  const widgets = fields.reduce((sum, input) => sum + fieldHeight(input), 0);
+  const widgets = shownFields(type, node).reduce((sum, input) => sum + fieldHeight(input), 0);
   const preview = hasPreview(type) ? previewHeight + bodyPadding : 0;
   return { width: nodeWidth, height: headerHeight + rows + widgets + preview + 2 * bodyPadding };
 }

@@ -84,6 +84,8 @@ export function NodeInspector({ node }: { node: DocNode }) {
   const { error } = useNodeState(node.id);
   const place = <SourceLines origin={error?.origin ?? node.meta.origin} />;
   const { sockets, fields } = type ? splitInputs(type) : { sockets: [], fields: [] };
+  const plain = fields.filter((input) => !input.advanced);
+  const advanced = fields.filter((input) => input.advanced);
   return (
     <div className="inspector">
       <header className="inspector-header">
@@ -101,8 +103,9 @@ export function NodeInspector({ node }: { node: DocNode }) {
       </header>
       <NodeStatus id={node.id} />
       {error && place}
-      {fields.length > 0 && <Inputs title="Parameters" node={node} inputs={fields} />}
+      {plain.length > 0 && <Inputs title="Parameters" node={node} inputs={plain} />}
       {sockets.length > 0 && <Inputs title="Inputs" node={node} inputs={sockets} />}
+      {advanced.length > 0 && <Inputs title="Advanced" node={node} inputs={advanced} />}
       {type && type.outputs.length > 0 && <Outputs node={node} type={type} />}
       <Looks node={node} />
       {!error && place}
