@@ -69,15 +69,6 @@ static void tell_left_out(const tb_lora *l, const tb_lora_fit *fit, const char *
                given, tb_lora_left_out(l));
 }
 
-/* A merged weight is f32: at most all of them are. */
-static int64_t f32_bytes(const tb_weights *w)
-{
-    int64_t n = 0;
-    for (int i = 0; i < tb_weights_count(w); i++)
-        n += tb_tensor_count(tb_weights_at(w, i));
-    return n * (int64_t)sizeof(float);
-}
-
 static tb_status check(const params *p, const tb_value *model, const char *path, int64_t *bytes,
                        tb_err *err)
 {
@@ -86,7 +77,7 @@ static tb_status check(const params *p, const tb_value *model, const char *path,
     tb_weights *w = l ? tb_weights_open(tb_record_text(model, "path", ""), err) : NULL;
     const tb_status st = w ? tb_lora_fit_to(l, w, &fit, err) : err->status;
     if (st == TB_OK)
-        *bytes = f32_bytes(w);
+        *bytes = tb_weights_f32_bytes(w); /* a merged weight is f32: at most all are */
     if (st == TB_OK)
         tell_left_out(l, &fit, p->path);
     else

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "compute/tensor.h"
+#include "formats/weights.h"
 #include "test.h"
 
 static inline void put_le(tb_str *s, uint64_t v, int bytes)
@@ -296,6 +297,25 @@ static inline void write_bytes(const char *path, const char *bytes, size_t n)
 {
     FILE *f = fopen(path, "wb");
     REQUIRE(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
+}
+
+/* Opens a file that may be damaged and reads all its numbers; false: it was refused, with a reason.
+ */
+static inline bool read_all(const char *path)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_weights *w = tb_weights_open(path, &err);
+    if (!w) {
+        CHECK(err.status != TB_OK && *err.message);
+        return false;
+    }
+    for (int i = 0; i < tb_weights_count(w); i++) {
+        tb_tensor *f = tb_tensor_to_f32(tb_weights_at(w, i), &err);
+        REQUIRE(f);
+        tb_tensor_unref(&f);
+    }
+    tb_weights_close(&w);
+    return true;
 }
 
 static inline uint64_t next_random(uint64_t *state)

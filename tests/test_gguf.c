@@ -315,24 +315,6 @@ TEST(an_original_shape_must_be_the_tensors_own)
 
 /* ---------------------------------------------------------------------------------------- fuzz */
 
-/* Everything it says about its tensors is used. */
-static bool touch(void)
-{
-    tb_err err = TB_ERR_INIT;
-    tb_weights *w = tb_weights_open(path, &err);
-    if (!w) {
-        CHECK(err.status != TB_OK && *err.message);
-        return false;
-    }
-    for (int i = 0; i < tb_weights_count(w); i++) {
-        tb_tensor *f = tb_tensor_to_f32(tb_weights_at(w, i), &err);
-        REQUIRE(f);
-        tb_tensor_unref(&f);
-    }
-    tb_weights_close(&w);
-    return true;
-}
-
 TEST(damaged_files_never_crash)
 {
     const char *times = getenv("TUBELET_FUZZ"), *env = getenv("TUBELET_SEED");
@@ -352,7 +334,7 @@ TEST(damaged_files_never_crash)
         char *data = tb_xcalloc(s.len, 1);
         memcpy(data, s.s, s.len);
         write_bytes(path, data, damage_bytes(data, s.len, &state));
-        accepted += touch();
+        accepted += read_all(path);
         free(data);
     }
     CHECK(accepted > 100 && accepted + 100 < (uint64_t)rounds);

@@ -478,23 +478,6 @@ TEST(shards_are_gathered_by_their_index)
 
 /* ---------------------------------------------------------------------------------------- fuzz */
 
-static bool touch(void)
-{
-    tb_err err = TB_ERR_INIT;
-    tb_weights *w = tb_weights_open(path, &err);
-    if (!w) {
-        CHECK(err.status != TB_OK && *err.message);
-        return false;
-    }
-    for (int i = 0; i < tb_weights_count(w); i++) {
-        tb_tensor *f = tb_tensor_to_f32(tb_weights_at(w, i), &err);
-        REQUIRE(f);
-        tb_tensor_unref(&f);
-    }
-    tb_weights_close(&w);
-    return true;
-}
-
 /* Half of the time in the pickle or the directory, which are a small part of the file. */
 static void fuzz(const char *file, int rounds, uint64_t *state, uint64_t *accepted)
 {
@@ -512,7 +495,7 @@ static void fuzz(const char *file, int rounds, uint64_t *state, uint64_t *accept
         else if (damage_bytes(data, pickle, state) < pickle)
             data[next_random(state) % pickle] = '.';
         write_bytes(path, data, n);
-        *accepted += touch();
+        *accepted += read_all(path);
         free(data);
     }
     free(good);

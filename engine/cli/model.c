@@ -156,8 +156,7 @@ static void print_summary(const json_t *model)
     print_parts(model);
 }
 
-/* -------------------------------------------------------------------------------- a video's cost
- */
+/* --------------------------------------------------------------------------------- of a video */
 
 static tb_status read_video(const cli_args *args, tb_model_video *v, tb_err *err)
 {

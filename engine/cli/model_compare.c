@@ -33,8 +33,7 @@ typedef struct side {
     tb_err err;
 } side;
 
-/* ------------------------------------------------------------------------- how far apart, in all
- */
+/* ----------------------------------------------------------------------------------- distances */
 
 typedef struct distance {
     double apart, size; /* sums of squares: of the difference, of the reference */
@@ -134,15 +133,6 @@ static void on_event(void *ctx, tb_run *run, const tb_event *ev)
         fputc('\n', stderr);
 }
 
-static void set_folders(tb_engine *e, const cli_args *args)
-{
-    tb_folders *f = tb_engine_folders(e);
-    for (int i = 0; i < args->given_count; i++)
-        if (strcmp(args->given[i].option->name, "models") == 0)
-            tb_folders_add_root(f, args->given[i].value);
-    tb_folders_add_usual_roots(f);
-}
-
 static tb_status run_side(side *s, const cli_source *source, const cli_args *args, tb_err *err)
 {
     int64_t threads = 0;
@@ -155,7 +145,7 @@ static tb_status run_side(side *s, const cli_source *source, const cli_args *arg
         err);
     if (!e)
         return err->status;
-    set_folders(e, args);
+    cli_add_models(e, args);
     const tb_run_options ro = {
         .document = source->document, .script = source->script, .on_event = on_event, .ctx = s
     };

@@ -349,17 +349,21 @@ static void close_loop(session *s)
     uv_run(tb_engine_loop(s->engine), UV_RUN_NOWAIT);
 }
 
-/* Models from --models before those of the environment; previews where nobody has to tidy up. */
-static void set_folders(const session *s)
+void cli_add_models(tb_engine *e, const cli_args *args)
 {
-    tb_folders *f = tb_engine_folders(s->engine);
-    const cli_args *args = s->o->args;
-    char *cache = tb_fs_cache_dir(), *temp = tb_fs_join(cache, "temp");
+    tb_folders *f = tb_engine_folders(e);
     for (int i = 0; i < args->given_count; i++)
         if (strcmp(args->given[i].option->name, "models") == 0)
             tb_folders_add_root(f, args->given[i].value);
     tb_folders_add_usual_roots(f);
-    tb_folders_set(f, "temp", temp);
+}
+
+/* Previews go where nobody has to tidy up. */
+static void set_folders(const session *s)
+{
+    char *cache = tb_fs_cache_dir(), *temp = tb_fs_join(cache, "temp");
+    cli_add_models(s->engine, s->o->args);
+    tb_folders_set(tb_engine_folders(s->engine), "temp", temp);
     free(temp);
     free(cache);
 }

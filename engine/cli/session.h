@@ -18,6 +18,8 @@ typedef struct cli_session_options {
 
 /* Returns the exit code. */
 int cli_session(const cli_session_options *o);
+/* Models of --models, in their order, before those of the environment. */
+void cli_add_models(tb_engine *e, const cli_args *args);
 /* Open operand 0, build it, run or plan it (plan_only, or --plan). Returns the exit code. */
 int cli_run_graph(cli_args *args, bool plan_only);
 

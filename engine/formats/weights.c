@@ -271,6 +271,14 @@ int tb_weights_count(const tb_weights *w)
     return w->count;
 }
 
+int64_t tb_weights_f32_bytes(const tb_weights *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < tb_weights_count(w); i++)
+        n += tb_tensor_count(tb_weights_at(w, i));
+    return n * (int64_t)sizeof(float);
+}
+
 const char *tb_weights_name(const tb_weights *w, int i)
 {
     return w->items[i].name;

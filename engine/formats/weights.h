@@ -27,6 +27,8 @@ const tb_tensor *tb_weights_get(const tb_weights *w, const char *name, tb_err *e
 const tb_tensor *tb_weights_want(const tb_weights *w, const char *name, const tb_shape *shape,
                                  tb_err *err);
 int tb_weights_count(const tb_weights *w);
+/* Of all tensors once they are f32; a file of several parts counts whole. */
+int64_t tb_weights_f32_bytes(const tb_weights *w);
 const char *tb_weights_name(const tb_weights *w, int i);
 const tb_tensor *tb_weights_at(const tb_weights *w, int i);
 /* The config.json beside the file or in the folder; borrowed; NULL if there is none. */

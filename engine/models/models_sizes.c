@@ -42,15 +42,6 @@ unsigned tb_model_recognise(const tb_weights *w)
     return parts;
 }
 
-/* Of all tensors once they are f32; a file of several parts counts whole. */
-static int64_t f32_bytes(const tb_weights *w)
-{
-    int64_t n = 0;
-    for (int i = 0; i < tb_weights_count(w); i++)
-        n += tb_tensor_count(tb_weights_at(w, i));
-    return n * (int64_t)sizeof(float);
-}
-
 /* --------------------------------------------------------------------------------- transformer */
 
 /* Matrices of 16 bits stay so in memory; vectors, and what has another type, become f32. */
@@ -173,7 +164,7 @@ tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err)
                          .patch = channels == 12 ? 2 : 1,
                          .dim = rows_of(w, "encoder.conv1.weight", "encoder.conv_in.weight"),
                          .dec_dim = decoder ? tb_tensor_dim(pixels, 1) : 0,
-                         .weight_bytes = f32_bytes(w) };
+                         .weight_bytes = tb_weights_f32_bytes(w) };
     s->rgb = tb_latent_rgb_read(tb_weights_config(w), s->z);
     return TB_OK;
 }

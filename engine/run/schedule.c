@@ -327,7 +327,7 @@ static void start_compute(tb_run *r)
     const int64_t size_of_first = tbi_main_numbers(r, first);
     int64_t room = type->def->run_pack && size_of_first ? type->def->pack_limit - size_of_first : 0;
     take(r, p, ready->count - 1);
-    for (int i = ready->count - 1; i >= 0 && p->count < TB_PACK_CALLS; i--) {
+    for (int i = ready->count - 1; room > 0 && i >= 0 && p->count < TB_PACK_CALLS; i--) {
         const int node = ready->items[i];
         const int64_t size = tbi_main_numbers(r, node);
         if (r->program->nodes[node].type != type || !size || size > room)
