@@ -1,7 +1,8 @@
 /* tubelet.h - the engine for those who embed it: the command line, the server, Lua.
  *
  * An engine owns a libuv loop, a store, a compute worker and a cache of opened models. Graphs are
- * submitted and run in order; those that are only to be planned start at once. What happens is told
+ * submitted and run in order, one by one or some side by side; those that are only to be planned
+ * start at once. What happens is told
  * by events on the loop thread.
  *
  *     tb_engine *e = tb_engine_new(&(tb_engine_options){ 0 }, &err);
@@ -32,6 +33,9 @@ typedef struct tb_engine_options {
     int threads;            /* compute threads; 0: all cores */
     const char *compute;    /* how transformers multiply: "f32" (NULL), or "int8", faster and less
                                exact, whose results are stored apart */
+    int runs_at_once;       /* so many runs side by side, in order of submission, when they use the
+                               same models and fit into memory: their steps that are ready are
+                               evaluated together (NaViT packing); 0: 1 */
     size_t memory_limit;    /* bytes; 0: 90 % of what the machine has available */
     tb_store *store;        /* an opened store to use (borrowed); overrides store_path */
     size_t memory_cache;    /* bytes of results kept in memory between runs, for those that are not

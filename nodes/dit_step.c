@@ -299,6 +299,12 @@ static const tb_value *expert_at(const tb_value *model, double t)
     return low && t < 1000 * tb_record_number(model, "boundary", 0) ? low : model;
 }
 
+/* Of the weights with all that is merged into them. */
+static const char *id_of(const tb_value *model)
+{
+    return tb_record_text(model, "id", "");
+}
+
 /* The transformer, with what load_lora put into its record. */
 static tb_wan_dit *find_dit(tb_job *job, tb_compute *c, const tb_value *model, tb_err *err)
 {
@@ -309,7 +315,7 @@ static tb_wan_dit *find_dit(tb_job *job, tb_compute *c, const tb_value *model, t
         loras[i] = (tb_lora_file){ tb_record_text(tb_list_at(list, i), "path", ""),
                                    tb_record_number(tb_list_at(list, i), "strength", 0) };
     tb_wan_dit *dit = tb_models_dit(tb_job_models(job), c, tb_record_text(model, "path", ""),
-                                    tb_record_text(model, "id", ""), loras, count, err);
+                                    id_of(model), loras, count, err);
     free(loras);
     return dit;
 }
@@ -407,6 +413,7 @@ typedef struct group {
     tb_call *calls[TB_PACK_CALLS];
     eval evals[TB_PACK_CALLS];
     int count;
+    atomic_bool cancel; /* all of them are to stop: they may belong to several runs */
 } group;
 
 static void drop_done(group *g)
@@ -432,11 +439,15 @@ static void fail_all(group *g, tb_status st, const tb_err *err)
     drop_done(g);
 }
 
-static void show_progress(void *ctx, double share)
+static void after_block(void *ctx, double share)
 {
-    const group *g = ctx;
-    for (int i = 0; i < g->count; i++)
+    group *g = ctx;
+    bool cancel = true;
+    for (int i = 0; i < g->count; i++) {
         tb_job_progress(g->calls[i]->job, share);
+        cancel &= tb_job_canceled(g->calls[i]->job);
+    }
+    atomic_store(&g->cancel, cancel);
 }
 
 static tb_wan_dit *open_model(const group *g, tb_compute **c, tb_err *err)
@@ -465,8 +476,7 @@ static tb_status evaluate(group *g, tb_wan_dit *dit, tb_compute *c, tb_err *err)
         in[i] = input_of(g->calls[i]->params, &g->evals[i]);
         out[i] = tb_tensor_f32_mut(g->evals[i].out);
     }
-    return tb_wan_dit_run(dit, c, g->count, in, out, tb_job_cancel_flag(g->calls[0]->job),
-                          show_progress, g, err);
+    return tb_wan_dit_run(dit, c, g->count, in, out, &g->cancel, after_block, g, err);
 }
 
 static void run_group(group *g)
@@ -491,11 +501,11 @@ static void run_group(group *g)
 /* Moves all calls of the first one's transformer into a group. */
 static void take_group(group *all, group *g)
 {
-    const tb_value *model = all->evals[0].model;
+    const char *model = id_of(all->evals[0].model);
     int left = 0;
     g->count = 0;
     for (int i = 0; i < all->count; i++) {
-        group *to = all->evals[i].model == model ? g : all;
+        group *to = strcmp(id_of(all->evals[i].model), model) == 0 ? g : all;
         const int at = to == g ? g->count++ : left++;
         to->calls[at] = all->calls[i];
         to->evals[at] = all->evals[i];

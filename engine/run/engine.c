@@ -41,6 +41,52 @@ static void tell_progress(tb_run *r)
     }
 }
 
+/* ------------------------------------------------------------------------------- runs in order */
+
+/* May it run beside those before it? Only when they use all its models, so that none is opened and
+ * closed in turn, and when all fit into memory together. */
+static bool fits_in(const tb_engine *e, const tb_run *r)
+{
+    size_t bytes = r->summary.peak_bytes;
+    for (const tb_run *o = e->first; o != r; o = o->next)
+        bytes += o->summary.peak_bytes;
+    return bytes <= e->memory_limit && tbi_uses_same_models(r, e->first);
+}
+
+/* Prepare the next run, if there is room for one more and all before it have begun. */
+static void start_next(tb_engine *e)
+{
+    int active = 0;
+    tb_run *r = e->first;
+    for (; r && r->scheduled; r = r->next)
+        active++;
+    if (!r || r->started || active >= e->runs_at_once)
+        return;
+    r->started = true;
+    tbi_run_start(r);
+}
+
+/* A run that is prepared begins when its turn has come, or it is to stop. */
+static void begin_waiting(tb_engine *e)
+{
+    for (tb_run *r = e->first; r; r = r->next) {
+        if (!r->waiting)
+            continue;
+        if (r == e->first || atomic_load(&r->cancel) || fits_in(e, r)) {
+            r->waiting = false;
+            tbi_schedule_begin(r);
+        }
+        break; /* those behind it have not been prepared */
+    }
+    start_next(e);
+}
+
+void tbi_engine_prepared(tb_engine *e, tb_run *r)
+{
+    r->waiting = true;
+    begin_waiting(e);
+}
+
 static void on_wake(uv_async_t *wake)
 {
     tb_engine *e = wake->data;
@@ -48,15 +94,17 @@ static void on_wake(uv_async_t *wake)
     tbi_letter *l = e->inbox.first;
     e->inbox.first = NULL;
     pthread_mutex_unlock(&e->lock);
-    if (e->first && e->first->scheduled)
-        tell_progress(e->first);
+    for (tb_run *r = e->first; r; r = r->next)
+        if (r->scheduled)
+            tell_progress(r);
     for (tbi_letter *next; l; l = next) {
         next = l->next;
         l->fn(l->arg);
         free(l);
     }
-    if (e->first && e->first->scheduled)
-        tbi_schedule(e->first);
+    for (tb_run *r = e->first; r; r = r->next)
+        tbi_schedule(r);
+    begin_waiting(e);
 }
 
 /* ------------------------------------------------------------------------------ compute worker */
@@ -157,6 +205,7 @@ tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err)
     tb_engine *e = tb_xcalloc(1, sizeof *e);
     e->mode = mode;
     e->threads = o->threads;
+    e->runs_at_once = o->runs_at_once > 1 ? o->runs_at_once : 1;
     e->memory_limit = o->memory_limit ? o->memory_limit : default_memory_limit();
     e->store = o->store;
     if (!e->store && !o->no_store && open_store(e, o->store_path, err) != TB_OK) {
@@ -286,10 +335,9 @@ void tbi_engine_add(tb_engine *e, tb_run *r)
     else
         e->first = r;
     e->last = r;
-    if (e->first != r)
-        return;
-    uv_ref((uv_handle_t *)&e->wake);
-    tbi_run_start(r);
+    if (e->first == r)
+        uv_ref((uv_handle_t *)&e->wake);
+    start_next(e);
 }
 
 void tb_engine_release(tb_engine *e, bool results, bool models)
@@ -310,20 +358,26 @@ static void plan_done(tb_engine *e, tb_run *r)
     tbi_run_free(r);
 }
 
+static void remove_run(tb_engine *e, const tb_run *r)
+{
+    tb_run **at = &e->first, *before = NULL;
+    for (; *at != r; at = &(*at)->next)
+        before = *at;
+    *at = r->next;
+    e->last = e->last == r ? before : e->last;
+}
+
 void tbi_engine_done(tb_engine *e, tb_run *r)
 {
     if (r->o.plan_only) {
         plan_done(e, r);
         return;
     }
-    e->first = r->next;
-    if (!e->first) {
-        e->last = NULL;
+    remove_run(e, r);
+    if (!e->first)
         uv_unref((uv_handle_t *)&e->wake);
-    }
     tbi_run_free(r);
-    if (e->unload)
+    if (e->unload && !e->computing)
         drop_models(e);
-    if (e->first)
-        tbi_run_start(e->first);
+    begin_waiting(e);
 }

@@ -50,7 +50,7 @@ static void tell_planned(void *arg)
     if (r->plan_told < r->plan_count)
         tbi_post(r->engine, tell_planned, r);
     else
-        tbi_schedule_begin(r);
+        tbi_engine_prepared(r->engine, r);
 }
 
 void tbi_run_fail(tb_run *r, int node, const tb_err *cause)

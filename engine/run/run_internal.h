@@ -52,9 +52,11 @@ struct tb_engine {
     tb_compute *compute;
     void *shared; /* tb_job_shared */
     void (*drop_shared)(void *);
-    bool unload; /* drop it when the active run is over */
+    bool unload; /* drop it when no run computes */
 
-    tb_run *first, *last; /* in order of submission; the first one is active */
+    int runs_at_once;
+    int computing;        /* jobs that the compute worker has */
+    tb_run *first, *last; /* in order of submission; the first `runs_at_once` may be active */
     tb_run *plans;        /* those that only plan: they wait for nobody */
 };
 
@@ -64,8 +66,9 @@ void tbi_post(tb_engine *e, void (*fn)(void *arg), void *arg);
 void tbi_compute(tb_engine *e, void (*fn)(void *arg), void *arg);
 /* Run fn(arg) on libuv's pool, then after(arg) on the loop. Loop thread. */
 void tbi_pool(tb_engine *e, void (*fn)(void *arg), void (*after)(void *arg), void *arg);
-void tbi_engine_add(tb_engine *e, tb_run *r);  /* start the run, or queue it */
-void tbi_engine_done(tb_engine *e, tb_run *r); /* the run is over: free it, start the next */
+void tbi_engine_add(tb_engine *e, tb_run *r);      /* start the run, or queue it */
+void tbi_engine_prepared(tb_engine *e, tb_run *r); /* it begins when its turn has come */
+void tbi_engine_done(tb_engine *e, tb_run *r);     /* it is over: free it, start the next */
 
 /* ----------------------------------------------------------------------------------------- run */
 
@@ -153,6 +156,7 @@ struct tb_run {
     tb_plan_summary summary;
 
     atomic_bool cancel;
+    bool started, waiting; /* prepared or being so; prepared, until its turn comes */
     bool scheduled, ending, store_warned;
     tb_err err; /* the first failure */
     char err_type[64];
@@ -192,6 +196,8 @@ void tbi_signature(const tb_run *r, int node, char *buf, size_t n);
 bool tbi_is_stored(const tb_run *r, int node);
 /* Numbers in its main output; 0: not known. */
 int64_t tbi_main_numbers(const tb_run *r, int node);
+/* Are the transformers it is going to use those of the runs from `others` up to it? */
+bool tbi_uses_same_models(const tb_run *r, const tb_run *others);
 /* Which inputs does the node want, from the values known? */
 uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
 
@@ -237,6 +243,8 @@ void tbi_remember(tb_run *r, int node);
 /* schedule.c: on the loop */
 void tbi_schedule_begin(tb_run *r);
 void tbi_schedule(tb_run *r);
+/* Give the compute worker its next jobs, of whichever run, if it has none. */
+void tbi_dispatch_compute(tb_engine *e);
 void tbi_start_load(tb_run *r, int node);
 /* The node has its outputs: deliver them, let go of its inputs, tell who waits. */
 void tbi_node_done(tb_run *r, int node);

@@ -125,6 +125,7 @@ static void link_job(tb_run *r, tb_job *j)
     r->jobs = j;
     r->pending++;
     r->in_flight[j->class]++;
+    r->engine->computing += j->class == TBI_COMPUTE;
 }
 
 static void unlink_job(tb_run *r, tb_job *j)
@@ -135,6 +136,7 @@ static void unlink_job(tb_run *r, tb_job *j)
     *at = j->next;
     r->pending--;
     r->in_flight[j->class]--;
+    r->engine->computing -= j->class == TBI_COMPUTE;
 }
 
 static void run_finished(tb_run *r, tb_job *j)
@@ -197,6 +199,7 @@ static void finished(void *arg)
         tbi_run_fail(r, j->node, &j->err);
     tbi_job_free(j);
     tbi_schedule(r);
+    tbi_dispatch_compute(r->engine); /* of other runs, where this one has ended */
 }
 
 static void load_here(void *arg)
@@ -317,25 +320,77 @@ static void take(tb_run *r, pack *p, int at)
     tbi_node_event(r, TB_EV_STARTED, node, 0);
 }
 
-/* The next ready node, and those ready ones that it can run together with. */
-static void start_compute(tb_run *r)
+static bool may_compute(const tb_run *r)
+{
+    return r->scheduled && !r->ending && !stopping(r) && r->ready[TBI_COMPUTE].count;
+}
+
+static int next_of(const tb_run *r)
+{
+    return r->ready[TBI_COMPUTE].items[r->ready[TBI_COMPUTE].count - 1];
+}
+
+/* Size of a node as part of a pack; 0: it runs alone. */
+static int64_t pack_size(const tb_run *r, int node)
+{
+    return r->program->nodes[node].type->def->run_pack ? tbi_main_numbers(r, node) : 0;
+}
+
+/* The same work as one of the pack's waits: when its turn comes, it is found in the store. */
+static bool is_in(const pack *p, const tb_key *key)
+{
+    for (int i = 0; i < p->count; i++)
+        if (memcmp(&p->jobs[i]->pnode->key, key, sizeof *key) == 0)
+            return true;
+    return false;
+}
+
+/* Takes those of the run's ready nodes that can run together with the first one. */
+static void fill(tb_run *r, pack *p, int64_t *room)
 {
     const tbi_stack *ready = &r->ready[TBI_COMPUTE];
-    pack *p = tb_xcalloc(1, sizeof *p);
-    const int first = ready->items[ready->count - 1];
-    const tb_type *type = r->program->nodes[first].type;
-    const int64_t size_of_first = tbi_main_numbers(r, first);
-    int64_t room = type->def->run_pack && size_of_first ? type->def->pack_limit - size_of_first : 0;
-    take(r, p, ready->count - 1);
-    for (int i = ready->count - 1; room > 0 && i >= 0 && p->count < TB_PACK_CALLS; i--) {
+    for (int i = ready->count - 1; *room > 0 && i >= 0 && p->count < TB_PACK_CALLS; i--) {
         const int node = ready->items[i];
-        const int64_t size = tbi_main_numbers(r, node);
-        if (r->program->nodes[node].type != type || !size || size > room)
+        const tb_pnode *n = &r->program->nodes[node];
+        const int64_t size = pack_size(r, node);
+        if (n->type->def != p->jobs[0]->type->def || !size || size > *room || is_in(p, &n->key))
             continue;
-        room -= size;
+        *room -= size;
         take(r, p, i);
     }
+}
+
+/* The next ready node of the run, and those of all runs that it can run together with. */
+static void start_compute(tb_run *r)
+{
+    pack *p = tb_xcalloc(1, sizeof *p);
+    const int64_t size = pack_size(r, next_of(r));
+    take(r, p, r->ready[TBI_COMPUTE].count - 1);
+    int64_t room = size ? p->jobs[0]->type->def->pack_limit - size : 0;
+    fill(r, p, &room);
+    for (tb_run *o = r->engine->first; o; o = o->next)
+        if (o != r && may_compute(o))
+            fill(o, p, &room);
     tbi_compute(r->engine, execute_on_worker, p);
+}
+
+void tbi_dispatch_compute(tb_engine *e)
+{
+    tb_run *oldest = NULL;
+    if (e->computing)
+        return;
+    for (tb_run *r = e->first; r; r = r->next) {
+        if (!may_compute(r))
+            continue;
+        /* what runs alone goes first: the others come to be ready together */
+        if (!pack_size(r, next_of(r))) {
+            start_compute(r);
+            return;
+        }
+        oldest = oldest ? oldest : r;
+    }
+    if (oldest)
+        start_compute(oldest);
 }
 
 static void dispatch(tb_run *r)
@@ -345,8 +400,7 @@ static void dispatch(tb_run *r)
         run_inline(r, pop(&r->ready[TBI_INLINE]));
     if (r->ready[TBI_INLINE].count && !stopping(r))
         tbi_post(r->engine, continue_later, NULL);
-    if (r->ready[TBI_COMPUTE].count && !r->in_flight[TBI_COMPUTE] && !stopping(r))
-        start_compute(r);
+    tbi_dispatch_compute(r->engine);
     while (r->ready[TBI_IO].count && r->in_flight[TBI_IO] < IO_AT_ONCE && !stopping(r)) {
         tb_job *j = new_job(r, pop(&r->ready[TBI_IO]));
         tbi_node_event(r, TB_EV_STARTED, j->node, 0);
