@@ -51,6 +51,7 @@ uv_loop_t *tb_engine_loop(tb_engine *e);
 tb_store *tb_engine_store(tb_engine *e);           /* NULL with no_store */
 size_t tb_engine_memory_limit(const tb_engine *e); /* bytes; 0: none */
 int tb_engine_threads(const tb_engine *e);         /* of the compute worker */
+int tb_engine_runs_at_once(const tb_engine *e);    /* at least 1 */
 const char *tb_engine_class(const tb_engine *e);   /* the numeric class; static string */
 const tb_types *tb_engine_types(tb_engine *e);
 /* The same, with those a script defines (tb_script_types), for tb_run_options.types. Any thread.

@@ -111,12 +111,14 @@ static json_t *file_entry(void *ctx, const char *path)
                      "output");
 }
 
-static bench open_bench(const char *dir)
+static bench open_bench_of(const char *dir, int runs_at_once)
 {
     tb_err err = TB_ERR_INIT;
     bench b = { .store = st_open(dir) };
-    b.engine =
-        tb_engine_new(&(tb_engine_options){ .store = b.store, .threads = 1, .nodes = defs }, &err);
+    b.engine = tb_engine_new(
+        &(tb_engine_options){
+            .store = b.store, .threads = 1, .runs_at_once = runs_at_once, .nodes = defs },
+        &err);
     REQUIRE(b.engine);
     b.queue = tb_queue_new(b.engine, &err);
     if (!b.queue)
@@ -124,6 +126,11 @@ static bench open_bench(const char *dir)
     REQUIRE(b.queue);
     tb_queue_set_hooks(b.queue, &(tb_queue_hooks){ .file = file_entry });
     return b;
+}
+
+static bench open_bench(const char *dir)
+{
+    return open_bench_of(dir, 1);
 }
 
 /* A prepare hook: no run is made before the gate opens. */
@@ -142,7 +149,7 @@ static void start_up_to(bench *b, uv_sem_t *gate)
         b->queue, &(tb_queue_hooks){ .prepare = wait_at_gate, .file = file_entry, .ctx = gate });
     tb_queue_listen(b->queue, on_queue, b);
     tb_queue_start(b->queue);
-    while (!tb_queue_running(b->queue))
+    while (!tb_queue_running(b->queue, 0))
         uv_run(tb_engine_loop(b->engine), UV_RUN_NOWAIT);
 }
 
@@ -435,6 +442,103 @@ static const json_t *last_message(const json_t *status)
     return json_array_get(messages, json_array_size(messages) - 1);
 }
 
+/* Two prompts under way, whose steps do not end; one waits. */
+static void two_under_way(bench *b, const char *dir)
+{
+    *b = open_bench_of(dir, 2);
+    steps_held = true;
+    add(b, "a", 1, 0, (tb_prompt_request){ 0 });
+    add(b, "b", 2, 0, (tb_prompt_request){ 0 });
+    add(b, "c", 3, 0, (tb_prompt_request){ 0 });
+    tb_queue_listen(b->queue, on_queue, b);
+    tb_queue_start(b->queue);
+    const tb_prompt *second;
+    while (!(second = tb_queue_running(b->queue, 1)) || !second->run_id)
+        uv_run(tb_engine_loop(b->engine), UV_RUN_ONCE);
+    CHECK_STR(tb_queue_running(b->queue, 0)->id, "a");
+    CHECK_STR(second->id, "b");
+    CHECK(!tb_queue_running(b->queue, 2));
+    CHECK_INT(tb_queue_remaining(b->queue), 3);
+    CHECK(tb_queue_find(b->queue, "b") == second);
+}
+
+static json_t *outcome_of(bench *b, const char *id)
+{
+    json_t *h = tb_queue_history_of(b->queue, id, NULL);
+    json_t *messages =
+        json_object_get(json_object_get(json_object_get(h, id), "status"), "messages");
+    json_t *last = json_array_get(messages, json_array_size(messages) - 1);
+    json_t *name = json_incref(json_array_get(last, 0));
+    json_decref(h);
+    return name;
+}
+
+static void check_outcome(bench *b, const char *id, const char *want)
+{
+    json_t *name = outcome_of(b, id);
+    CHECK_STR(json_string_value(name), want);
+    json_decref(name);
+}
+
+TEST(prompts_run_side_by_side)
+{
+    char *dir = st_folder();
+    bench b;
+    two_under_way(&b, dir);
+    steps_held = false;
+    uv_run(tb_engine_loop(b.engine), UV_RUN_DEFAULT);
+    CHECK_INT(tb_queue_remaining(b.queue), 0);
+    CHECK(strncmp(b.log.s, "started a\nstarted b\n", 20) == 0);
+    for (int i = 0; i < 3; i++)
+        check_outcome(&b, (const char *[]){ "a", "b", "c" }[i], "execution_success");
+    close_bench(&b);
+    st_remove(dir);
+    free(dir);
+}
+
+TEST(one_of_two_is_interrupted_or_all)
+{
+    char *dir = st_folder();
+    bench b;
+    two_under_way(&b, dir);
+    b.stop_after = 1;
+    CHECK(tb_queue_interrupt(b.queue, "a"));
+    CHECK(!tb_queue_interrupt(b.queue, "c"));
+    uv_run(tb_engine_loop(b.engine), UV_RUN_DEFAULT);
+    check_outcome(&b, "a", "execution_interrupted");
+    CHECK_STR(tb_queue_running(b.queue, 0)->id, "b");
+    b.stop_after = 2;
+    while (!tb_queue_running(b.queue, 1))
+        uv_run(tb_engine_loop(b.engine), UV_RUN_ONCE);
+    CHECK(tb_queue_interrupt(b.queue, NULL));
+    uv_run(tb_engine_loop(b.engine), UV_RUN_DEFAULT);
+    check_outcome(&b, "b", "execution_interrupted");
+    check_outcome(&b, "c", "execution_interrupted");
+    steps_held = false;
+    close_bench(&b);
+    st_remove(dir);
+    free(dir);
+}
+
+/* Both go on with the next server, before the one that waited. */
+TEST(two_that_a_stopped_server_left_are_continued)
+{
+    char *dir = st_folder();
+    bench b;
+    two_under_way(&b, dir);
+    close_bench(&b);
+    steps_held = false;
+    b = open_bench_of(dir, 2);
+    CHECK_STR(tb_queue_pending(b.queue, 0)->id, "a");
+    CHECK_STR(tb_queue_pending(b.queue, 1)->id, "b");
+    run_all(&b);
+    for (int i = 0; i < 3; i++)
+        check_outcome(&b, (const char *[]){ "a", "b", "c" }[i], "execution_success");
+    close_bench(&b);
+    st_remove(dir);
+    free(dir);
+}
+
 TEST(a_circle_made_during_the_run_is_told_of_the_node_that_made_it)
 {
     json_t *status = status_of_failure("{'1':{'class_type':'t_step','inputs':{'fail':'knot'}},"
@@ -494,7 +598,7 @@ TEST(a_prompt_is_stopped_before_its_run_is_made)
     bench b = open_bench(dir);
     add(&b, "a", 1, 0, (tb_prompt_request){ 0 });
     start_up_to(&b, &gate);
-    CHECK(!tb_queue_running(b.queue)->run);
+    CHECK(!tb_queue_running(b.queue, 0)->run);
     CHECK(tb_queue_interrupt(b.queue, "a"));
     uv_sem_post(&gate);
     uv_run(tb_engine_loop(b.engine), UV_RUN_DEFAULT);
@@ -675,6 +779,9 @@ int main(int argc, char **argv)
         TEST_CASE(history_keeps_the_newest_10000),
         TEST_CASE(cached_and_executed_nodes_are_told_apart),
         TEST_CASE(an_interrupted_prompt_is_canceled_and_the_next_runs),
+        TEST_CASE(prompts_run_side_by_side),
+        TEST_CASE(one_of_two_is_interrupted_or_all),
+        TEST_CASE(two_that_a_stopped_server_left_are_continued),
         TEST_CASE(a_circle_made_during_the_run_is_told_of_the_node_that_made_it),
         TEST_CASE(a_failed_prompt_says_where_and_why),
         TEST_CASE(additions_arrive_in_order_and_twice_is_refused),

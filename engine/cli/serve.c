@@ -20,7 +20,7 @@ typedef struct serve {
     const cli_args *args;
     tb_server_options o;
     const char **hosts, **models, **nodes; /* end with NULL */
-    int64_t threads;
+    int64_t threads, runs;
     uint64_t memory;
     tb_engine *engine;
     tb_server *server;
@@ -45,6 +45,7 @@ static tb_status read_options(serve *s, tb_err *err)
     int64_t port = DEFAULT_PORT;
     TB_TRY(cli_int(a, "port", 0, 65535, &port, err));
     TB_TRY(cli_int(a, "threads", 1, 64, &s->threads, err));
+    TB_TRY(cli_int(a, "runs-at-once", 1, 64, &s->runs, err));
     TB_TRY(cli_bytes(a, "memory", &s->memory, err));
     TB_TRY(cli_bytes(a, "max-upload-size", &s->o.upload_cap, err));
     if (cli_text(a, "token") && !*cli_text(a, "token"))
@@ -147,6 +148,7 @@ static int run(cli_args *args)
         s.engine = tb_engine_new(&(tb_engine_options){ .store_path = cli_text(args, "store"),
                                                        .threads = (int)s.threads,
                                                        .compute = cli_text(args, "compute"),
+                                                       .runs_at_once = (int)s.runs,
                                                        .memory_limit = s.memory,
                                                        .memory_cache = memory_cache },
                                  &err);
@@ -174,6 +176,8 @@ static const cli_option options[] = {
     { "max-upload-size", "SIZE", "Refuse larger uploads (default: 100M)." },
     { "open", NULL, "Open the editor in the browser." },
     { "threads", "N", "Compute threads (default: all cores)." },
+    { "runs-at-once", "N",
+      "Runs side by side, when they use the same model and fit into memory (default: 1)." },
     CLI_COMPUTE_OPTION,
     CLI_MEMORY_OPTION,
     CLI_STORE_OPTION,

@@ -301,6 +301,11 @@ const char *tb_engine_class(const tb_engine *e)
     return tb_mode_class(e->mode);
 }
 
+int tb_engine_runs_at_once(const tb_engine *e)
+{
+    return e->runs_at_once;
+}
+
 int tb_engine_threads(const tb_engine *e)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);

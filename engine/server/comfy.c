@@ -64,7 +64,6 @@ void tbs_comfy_open(tb_server *s)
 {
     tbs_comfy *c = tb_xcalloc(1, sizeof *c);
     c->server = s;
-    c->nodes = tbs_progress_new();
     c->logs = json_array();
     s->comfy = c;
     uv_timer_init(tb_engine_loop(s->engine), &c->later);
@@ -81,11 +80,13 @@ static void on_closed(uv_handle_t *h)
 void tbs_comfy_close(tb_server *s)
 {
     tbs_comfy *c = s->comfy;
+    tb_prompt *p;
     if (!c)
         return;
     s->comfy = NULL;
     tbs_preview_abandon(c);
-    tbs_progress_free(&c->nodes);
+    for (int i = 0; (p = tb_queue_running(s->queue, i)); i++)
+        tbs_progress_free(&p->progress);
     json_decref(c->logs);
     for (tbs_client *k = c->clients, *next; k; k = next) {
         next = k->next;

@@ -34,24 +34,24 @@ static void begin_node(tbs_comfy *c, tb_prompt *p, const char *node)
 /* All files of a node in one frame. */
 static void tell_delivered(tbs_comfy *c, tb_prompt *p)
 {
-    const char *node = c->delivered;
+    const char **waiting = tbs_progress_delivered(p), *node = *waiting;
     if (!node)
         return;
-    c->delivered = NULL;
+    *waiting = NULL;
     json_t *output = json_object_get(p->ui, node);
     tbs_comfy_send(c, p, TBS_OWNER, "executed",
                    json_pack("{sssssOss}", "node", node, "display_node", node, "output",
                              output ? output : json_null(), "prompt_id", p->id));
-    if (!tbs_progress_begun(c, node)) /* its result was stored: it only delivered */
+    if (!tbs_progress_begun(p, node)) /* its result was stored: it only delivered */
         tbs_progress_finish(c, p, node);
 }
 
 static void delivered(tbs_comfy *c, tb_prompt *p, const char *node)
 {
     const char *display = tb_prompt_display_node(p, node);
-    if (c->delivered != display)
+    if (*tbs_progress_delivered(p) != display)
         tell_delivered(c, p);
-    c->delivered = display;
+    *tbs_progress_delivered(p) = display;
     if (!uv_is_active((uv_handle_t *)&c->later))
         uv_timer_start(&c->later, tbs_comfy_on_later, 0, 0);
 }
@@ -59,11 +59,11 @@ static void delivered(tbs_comfy *c, tb_prompt *p, const char *node)
 void tbs_comfy_on_later(uv_timer_t *t)
 {
     tbs_comfy *c = t->data;
-    tb_prompt *p = c->server ? tb_queue_running(c->server->queue) : NULL;
-    if (!p)
-        return;
-    tell_delivered(c, p);
-    tbs_progress_flush(c, p);
+    tb_prompt *p;
+    for (int i = 0; c->server && (p = tb_queue_running(c->server->queue, i)); i++) {
+        tell_delivered(c, p);
+        tbs_progress_flush(c, p);
+    }
 }
 
 /* An output node that shows text has its result. */
@@ -84,19 +84,19 @@ static void on_run(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
     tell_delivered(c, p);
     switch (ev->kind) {
     case TB_EV_PLANNED:
-        tbs_progress_planned(c, p);
+        tbs_progress_planned(p);
         send_last_message(c, p, TBS_OWNER);
         break;
     case TB_EV_STARTED: begin_node(c, p, ev->node); break;
     case TB_EV_FINISHED:
         begin_node(c, p, ev->node);
-        if (tbs_progress_begun(c, ev->node))
+        if (tbs_progress_begun(p, ev->node))
             tbs_progress_finish(c, p, ev->node);
         tbs_preview_node(c, p, ev);
         tell_text(c, p, ev);
         break;
     case TB_EV_CACHED:
-        if (tbs_progress_begun(c, ev->node))
+        if (tbs_progress_begun(p, ev->node))
             tbs_progress_finish(c, p, ev->node);
         tell_text(c, p, ev);
         break;
@@ -111,9 +111,7 @@ static void on_run(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
 
 static void started(tbs_comfy *c, tb_prompt *p)
 {
-    tbs_progress_free(&c->nodes);
-    c->nodes = tbs_progress_new();
-    c->delivered = NULL;
+    p->progress = tbs_progress_new();
     tbs_comfy_send_status(c);
     send_last_message(c, p, TBS_OWNER);
 }
@@ -129,8 +127,7 @@ static void ended(tbs_comfy *c, tb_prompt *p)
     tbs_comfy_send_status(c);
     tbs_comfy_send(c, p, TBS_OWNER, "executing",
                    json_pack("{snsnss}", "node", "display_node", "prompt_id", p->id));
-    tbs_progress_free(&c->nodes);
-    c->nodes = tbs_progress_new();
+    tbs_progress_free(&p->progress);
 }
 
 void tbs_comfy_on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const tb_event *ev)

@@ -25,11 +25,9 @@ typedef struct tbs_comfy {
     tb_server *server;
     tbs_client *clients;
     uv_timer_t later;               /* frames that are sent in one */
-    tbs_progress *nodes;            /* of the prompt that runs */
     tbs_preview_job *seen;          /* a preview that is being made; NULL: none */
     json_t *logs;                   /* the newest lines: [{"t", "m"}] */
     bool free_results, free_models; /* asked for while a prompt ran */
-    const char *delivered;          /* node whose files are told together; NULL: none waits */
 } tbs_comfy;
 
 /* comfy_ws.c */
@@ -51,13 +49,15 @@ json_t *tbs_comfy_features(const tb_server *s);
 void tbs_comfy_on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const tb_event *ev);
 void tbs_comfy_on_later(uv_timer_t *t);
 
-/* comfy_progress.c: of the prompt that runs */
+/* comfy_progress.c: of a prompt that runs, p->progress */
 tbs_progress *tbs_progress_new(void);
 void tbs_progress_free(tbs_progress **g);
 /* The node of its own graph that it has come to; NULL: none yet. */
-const char *tbs_progress_current(const tbs_comfy *c);
-void tbs_progress_planned(tbs_comfy *c, tb_prompt *p);
-bool tbs_progress_begun(const tbs_comfy *c, const char *node);
+const char *tbs_progress_current(const tb_prompt *p);
+/* The node whose files are told together; NULL: none waits. Borrowed from the prompt. */
+const char **tbs_progress_delivered(const tb_prompt *p);
+void tbs_progress_planned(tb_prompt *p);
+bool tbs_progress_begun(const tb_prompt *p, const char *node);
 /* true: the first time of this id. */
 bool tbs_progress_start(tbs_comfy *c, tb_prompt *p, const char *node);
 void tbs_progress_share(tbs_comfy *c, tb_prompt *p, const char *node, double share);

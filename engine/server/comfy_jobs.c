@@ -143,8 +143,8 @@ static void add_one(list *l, const tb_prompt *p)
 /* What runs and what waits. Loop. */
 static void add_live(tb_server *s, list *l)
 {
-    const tb_prompt *p = tb_queue_running(s->queue);
-    if (p)
+    const tb_prompt *p;
+    for (int i = 0; (p = tb_queue_running(s->queue, i)); i++)
         add_one(l, p);
     for (int i = 0; (p = tb_queue_pending(s->queue, i)); i++)
         add_one(l, p);

@@ -97,11 +97,11 @@ static void encoded(uv_work_t *w, int status)
 {
     tbs_preview_job *j = w->data;
     tbs_comfy *c = j->comfy;
-    const tb_prompt *p = c ? tb_queue_running(c->server->queue) : NULL;
+    const tb_prompt *p = c ? tb_queue_find(c->server->queue, j->prompt_id) : NULL;
     (void)status;
     if (c)
         c->seen = NULL;
-    if (p && j->picture && strcmp(p->id, j->prompt_id) == 0)
+    if (p && j->picture)
         send_picture(c, p, j);
     job_free(j);
 }

@@ -1,4 +1,4 @@
-/* comfy_progress.c - how far each node of the running prompt is: progress and progress_state.
+/* comfy_progress.c - how far each node of a running prompt is: progress and progress_state.
  *
  * ComfyUI repeats all nodes in each progress_state, which for n nodes is n^2; so it is sent to
  * clients that ask for it (progress_full). The others get at most one frame in 50 ms, with the
@@ -35,8 +35,9 @@ struct tbs_progress {
     size_t cap;
     tb_map *by_id;
     const char *current; /* display node that began last */
-    double flushed;      /* clock */
-    int dirty;           /* items */
+    const char *delivered;
+    double flushed; /* clock */
+    int dirty;      /* items */
 };
 
 tbs_progress *tbs_progress_new(void)
@@ -59,9 +60,14 @@ void tbs_progress_free(tbs_progress **gp)
     *gp = NULL;
 }
 
-const char *tbs_progress_current(const tbs_comfy *c)
+const char *tbs_progress_current(const tb_prompt *p)
 {
-    return c->nodes->current;
+    return p->progress ? p->progress->current : NULL;
+}
+
+const char **tbs_progress_delivered(const tb_prompt *p)
+{
+    return &p->progress->delivered;
 }
 
 static item *find(tbs_progress *g, const char *id)
@@ -108,7 +114,7 @@ static void send_states(tbs_comfy *c, const tb_prompt *p, bool full)
             continue;
         if (!text) {
             json_t *frame =
-                json_pack("{ssso}", "type", "progress_state", "data", states(c->nodes, p, full));
+                json_pack("{ssso}", "type", "progress_state", "data", states(p->progress, p, full));
             text = json_dumps(frame, JSON_COMPACT | JSON_REAL_PRECISION(17));
             json_decref(frame);
         }
@@ -127,8 +133,7 @@ static void send_value(tbs_comfy *c, const tb_prompt *p, item *it)
 
 void tbs_progress_flush(tbs_comfy *c, tb_prompt *p)
 {
-    tbs_progress *g = c->nodes;
-    uv_timer_stop(&c->later);
+    tbs_progress *g = p->progress;
     if (!g->dirty)
         return;
     for (int i = 0; i < g->count; i++)
@@ -144,7 +149,7 @@ void tbs_progress_flush(tbs_comfy *c, tb_prompt *p)
 /* Something changed: tell it now, or with what else changes in the next 50 ms. */
 static void changed(tbs_comfy *c, tb_prompt *p, item *it)
 {
-    tbs_progress *g = c->nodes;
+    tbs_progress *g = p->progress;
     g->dirty += !it->dirty;
     it->dirty = true;
     send_states(c, p, true);
@@ -182,9 +187,9 @@ static bool is_inner(const item *it)
     return strcmp(it->id, it->display) != 0;
 }
 
-void tbs_progress_planned(tbs_comfy *c, tb_prompt *p)
+void tbs_progress_planned(tb_prompt *p)
 {
-    tbs_progress *g = c->nodes;
+    tbs_progress *g = p->progress;
     json_t *row;
     size_t i;
     json_array_foreach(p->plan, i, row)
@@ -205,15 +210,15 @@ void tbs_progress_planned(tbs_comfy *c, tb_prompt *p)
     }
 }
 
-bool tbs_progress_begun(const tbs_comfy *c, const char *node)
+bool tbs_progress_begun(const tb_prompt *p, const char *node)
 {
-    const item *it = find(c->nodes, node);
+    const item *it = find(p->progress, node);
     return it && it->begun;
 }
 
 bool tbs_progress_start(tbs_comfy *c, tb_prompt *p, const char *node)
 {
-    tbs_progress *g = c->nodes;
+    tbs_progress *g = p->progress;
     item *it = find(g, node);
     it = it ? it : add(g, p, node);
     if (it->begun)
@@ -226,7 +231,7 @@ bool tbs_progress_start(tbs_comfy *c, tb_prompt *p, const char *node)
 
 void tbs_progress_share(tbs_comfy *c, tb_prompt *p, const char *node, double share)
 {
-    tbs_progress *g = c->nodes;
+    tbs_progress *g = p->progress;
     item *it = find(g, node), *shown = it ? find(g, it->display) : NULL;
     if (!it || it->over)
         return;
@@ -253,7 +258,7 @@ static void finish(tbs_comfy *c, tb_prompt *p, item *it)
 /* One node of a composite has ended. */
 static void inner_ended(tbs_comfy *c, tb_prompt *p, const item *inner)
 {
-    item *it = find(c->nodes, inner->display);
+    item *it = find(p->progress, inner->display);
     const int step = step_of(inner->id);
     if (!it)
         return;
@@ -268,8 +273,8 @@ static void inner_ended(tbs_comfy *c, tb_prompt *p, const item *inner)
 
 void tbs_progress_finish(tbs_comfy *c, tb_prompt *p, const char *node)
 {
-    item *it = find(c->nodes, node);
-    it = it ? it : add(c->nodes, p, node);
+    item *it = find(p->progress, node);
+    it = it ? it : add(p->progress, p, node);
     if (it->over)
         return;
     finish(c, p, it);
@@ -279,7 +284,7 @@ void tbs_progress_finish(tbs_comfy *c, tb_prompt *p, const char *node)
 
 void tbs_progress_finish_all(tbs_comfy *c, tb_prompt *p)
 {
-    for (int i = 0; i < c->nodes->count; i++)
-        if (c->nodes->items[i].begun && !c->nodes->items[i].over)
-            finish(c, p, &c->nodes->items[i]);
+    for (int i = 0; i < p->progress->count; i++)
+        if (p->progress->items[i].begun && !p->progress->items[i].over)
+            finish(c, p, &p->progress->items[i]);
 }

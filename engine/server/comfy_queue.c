@@ -22,9 +22,9 @@ static json_t *as_it_is(void *arg, tb_err *err)
 void tbs_get_queue(void *ctx, tb_request *q)
 {
     const tb_server *s = ctx;
-    const tb_prompt *p = tb_queue_running(s->queue);
+    const tb_prompt *p;
     json_t *running = json_array(), *pending = json_array();
-    if (p)
+    for (int i = 0; (p = tb_queue_running(s->queue, i)); i++)
         json_array_append_new(running, item_of(p));
     for (int i = 0; (p = tb_queue_pending(s->queue, i)); i++)
         json_array_append_new(pending, item_of(p));

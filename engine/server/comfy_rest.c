@@ -25,7 +25,7 @@ void tbs_get_empty_object(void *ctx, tb_request *q)
 void tbs_comfy_free_asked(tb_server *s)
 {
     tbs_comfy *c = s->comfy;
-    if (tb_queue_running(s->queue) || !(c->free_results || c->free_models))
+    if (tb_queue_running(s->queue, 0) || !(c->free_results || c->free_models))
         return;
     tb_engine_release(s->engine, c->free_results, c->free_models);
     c->free_results = c->free_models = false;

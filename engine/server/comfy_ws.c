@@ -112,19 +112,21 @@ static void take_over(tbs_comfy *c, const char *id)
 /* A client that comes back learns where its prompt is. */
 static void greet(tbs_comfy *c, const tbs_client *k)
 {
-    const tb_prompt *p = tb_queue_running(c->server->queue);
-    const char *node = tbs_progress_current(c);
+    const tb_prompt *p;
     json_t *data = status_of(c);
     json_object_set_new(data, "sid", json_string(k->id));
     char *text = frame("status", data);
     send_text(k, text);
     free(text);
-    if (!p || !node || !p->client_id || strcmp(p->client_id, k->id) != 0)
-        return;
-    text = frame("executing",
-                 json_pack("{ssssss}", "node", node, "display_node", node, "prompt_id", p->id));
-    send_text(k, text);
-    free(text);
+    for (int i = 0; (p = tb_queue_running(c->server->queue, i)); i++) {
+        const char *node = tbs_progress_current(p);
+        if (!node || !p->client_id || strcmp(p->client_id, k->id) != 0)
+            continue;
+        text = frame("executing",
+                     json_pack("{ssssss}", "node", node, "display_node", node, "prompt_id", p->id));
+        send_text(k, text);
+        free(text);
+    }
 }
 
 static void opened(void *ctx, tb_socket *socket, const char *query)

@@ -36,19 +36,25 @@ void tbs_events_send_take(tb_server *s, const char *type, json_t *fields)
     json_decref(fields);
 }
 
+static void flush_nodes(tb_server *s, tb_prompt *p)
+{
+    if (!p->live || !json_object_size(p->live->changed))
+        return;
+    json_t *nodes = p->live->changed;
+    p->live->changed = json_object();
+    tbs_events_send_take(s, "nodes", json_pack("{ss so}", "prompt_id", p->id, "nodes", nodes));
+}
+
 static void flush(tb_server *s)
 {
     struct tbs_events *v = s->editor->events;
+    tb_prompt *p;
     if (v->queue_changed) {
         v->queue_changed = false;
         tbs_events_send_take(s, "queue", json_pack("{so}", "queue", tbs_queue_json(s)));
     }
-    if (json_object_size(v->changed)) {
-        json_t *nodes = v->changed;
-        v->changed = json_object();
-        tbs_events_send_take(s, "nodes",
-                             json_pack("{ss so}", "prompt_id", v->prompt_id, "nodes", nodes));
-    }
+    for (int i = 0; (p = tb_queue_running(s->queue, i)); i++)
+        flush_nodes(s, p);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -65,26 +71,36 @@ static void soon(tb_server *s)
 
 /* ------------------------------------------------------------------------------------- the run */
 
-static void forget_run(struct tbs_events *v)
+static struct tbs_live *live_new(void)
 {
-    json_object_clear(v->nodes);
-    json_object_clear(v->changed);
-    json_decref(v->files);
-    v->files = json_array();
-    free(v->prompt_id);
-    v->prompt_id = NULL;
-    v->planned = false;
+    struct tbs_live *l = tb_xcalloc(1, sizeof *l);
+    l->nodes = json_object();
+    l->changed = json_object();
+    l->files = json_array();
+    return l;
 }
 
-static void set_node(tb_server *s, const char *node, const char *state, const char *field, double n)
+static void live_free(struct tbs_live **lp)
 {
-    struct tbs_events *v = s->editor->events;
+    struct tbs_live *l = *lp;
+    if (!l)
+        return;
+    json_decref(l->nodes);
+    json_decref(l->changed);
+    json_decref(l->files);
+    free(l);
+    *lp = NULL;
+}
+
+static void set_node(tb_server *s, const tb_prompt *p, const char *node, const char *state,
+                     const char *field, double n)
+{
     json_t *o = json_pack("{ss}", "state", state);
     if (field)
         json_object_set_new(o, field, json_real(n));
-    json_object_set(v->nodes, node, o);
-    json_object_set_new(v->changed, node, o);
-    if (json_object_size(v->changed) >= FRAME_MOST)
+    json_object_set(p->live->nodes, node, o);
+    json_object_set_new(p->live->changed, node, o);
+    if (json_object_size(p->live->changed) >= FRAME_MOST)
         flush(s);
     else
         soon(s);
@@ -92,9 +108,8 @@ static void set_node(tb_server *s, const char *node, const char *state, const ch
 
 static void planned(tb_server *s, const tb_prompt *p, const tb_plan_summary *plan)
 {
-    struct tbs_events *v = s->editor->events;
-    v->planned = true;
-    v->summary = *plan;
+    p->live->planned = true;
+    p->live->summary = *plan;
     flush(s);
     json_t *fields = json_pack("{ss so}", "prompt_id", p->id, "summary", tbs_summary_json(s, plan));
     json_object_set_new(fields, "expanded", p->expanded ? json_incref(p->expanded) : json_null());
@@ -103,7 +118,6 @@ static void planned(tb_server *s, const tb_prompt *p, const tb_plan_summary *pla
 
 static void delivered(tb_server *s, const tb_prompt *p, const tb_event *e)
 {
-    struct tbs_events *v = s->editor->events;
     char hex[TB_KEY_HEX];
     tb_key key;
     json_t *entry = tbs_file_entry(s, e->path);
@@ -113,7 +127,7 @@ static void delivered(tb_server *s, const tb_prompt *p, const tb_event *e)
                                       e->file_kind && strcmp(e->file_kind, "animation") == 0);
     if (tb_engine_store(s->engine) && tb_run_key(p->run, e->node, &key))
         tbs_file_set_key(file, tb_key_hex(&key, hex));
-    json_array_append(v->files, file);
+    json_array_append(p->live->files, file);
     flush(s);
     tbs_events_send_take(s, "delivered", json_pack("{ss so}", "prompt_id", p->id, "file", file));
 }
@@ -121,7 +135,7 @@ static void delivered(tb_server *s, const tb_prompt *p, const tb_event *e)
 static void failed(tb_server *s, const tb_prompt *p, const tb_event *e)
 {
     if (e->node)
-        set_node(s, e->node, "failed", NULL, 0);
+        set_node(s, p, e->node, "failed", NULL, 0);
     flush(s);
     tbs_events_send_take(
         s, "failed",
@@ -130,13 +144,12 @@ static void failed(tb_server *s, const tb_prompt *p, const tb_event *e)
 
 static void on_run(tb_server *s, tb_prompt *p, const tb_event *e)
 {
-    struct tbs_events *v = s->editor->events;
     switch (e->kind) {
     case TB_EV_PLANNED: planned(s, p, e->plan); break;
-    case TB_EV_CACHED: set_node(s, e->node, "cached", NULL, 0); break;
-    case TB_EV_STARTED: set_node(s, e->node, "running", NULL, 0); break;
-    case TB_EV_PROGRESS: set_node(s, e->node, "running", "share", e->share); break;
-    case TB_EV_FINISHED: set_node(s, e->node, "done", "ms", e->ms); break;
+    case TB_EV_CACHED: set_node(s, p, e->node, "cached", NULL, 0); break;
+    case TB_EV_STARTED: set_node(s, p, e->node, "running", NULL, 0); break;
+    case TB_EV_PROGRESS: set_node(s, p, e->node, "running", "share", e->share); break;
+    case TB_EV_FINISHED: set_node(s, p, e->node, "done", "ms", e->ms); break;
     case TB_EV_DELIVERED: delivered(s, p, e); break;
     case TB_EV_FAILED: failed(s, p, e); break;
     case TB_EV_WARNING:
@@ -144,38 +157,40 @@ static void on_run(tb_server *s, tb_prompt *p, const tb_event *e)
         break;
     case TB_EV_END:
         if (e->plan)
-            v->summary = *e->plan;
+            p->live->summary = *e->plan;
         break;
     case TB_EV_STORED: break;
     }
-    if (e->outputs && v->clients && (e->kind == TB_EV_FINISHED || e->kind == TB_EV_CACHED))
+    if (e->outputs && s->editor->events->clients &&
+        (e->kind == TB_EV_FINISHED || e->kind == TB_EV_CACHED))
         tbs_previews_offer(s, p, e);
 }
 
 json_t *tbs_live_json(tb_server *s, const tb_prompt *p)
 {
-    const struct tbs_events *v = s->editor->events;
     json_t *run = tbs_run_json(p);
-    if (p == tb_queue_running(s->queue) && p->ended_ms) { /* it is over when that is durable */
+    const struct tbs_live *l = p->live;
+    if (p->ended_ms && tb_queue_find(s->queue, p->id) == p) { /* over when that is durable */
         json_object_set_new(run, "state", json_string(tb_prompt_state_name(TB_PROMPT_RUNNING)));
         json_object_set_new(run, "ended_ms", json_integer(0));
         json_object_del(run, "error");
     }
-    if (!v->prompt_id || strcmp(v->prompt_id, p->id) != 0)
+    if (!l)
         return run;
-    json_object_set_new(run, "outputs", json_deep_copy(v->files));
-    if (v->planned)
-        tbs_run_set_counts(run, v->summary.nodes_total, v->summary.nodes_cached,
-                           v->summary.nodes_run);
+    json_object_set_new(run, "outputs", json_deep_copy(l->files));
+    if (l->planned)
+        tbs_run_set_counts(run, l->summary.nodes_total, l->summary.nodes_cached,
+                           l->summary.nodes_run);
     return run;
 }
 
-static void ended(tb_server *s, const tb_prompt *p)
+static void ended(tb_server *s, tb_prompt *p)
 {
     flush(s);
+    flush_nodes(s, p); /* it has left the queue */
     tbs_events_send_take(s, "ended",
                          json_pack("{ss so}", "prompt_id", p->id, "run", tbs_live_json(s, p)));
-    forget_run(s->editor->events);
+    live_free(&p->live);
 }
 
 static void on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const tb_event *event)
@@ -190,25 +205,26 @@ static void on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const tb
     }
     v->queue_changed = true;
     soon(s);
-    if (kind == TB_QUEUE_STARTED) {
-        forget_run(v);
-        v->prompt_id = tb_xstrdup(p->id);
-    } else if (kind == TB_QUEUE_ENDED) {
+    if (kind == TB_QUEUE_STARTED)
+        p->live = live_new();
+    else if (kind == TB_QUEUE_ENDED)
         ended(s, p);
-    }
 }
 
 /* ------------------------------------------------------------------------------------- clients */
 
 static json_t *running_json(tb_server *s)
 {
-    const struct tbs_events *v = s->editor->events;
-    if (!v->prompt_id)
-        return json_null();
-    json_t *o = json_pack("{ss so}", "prompt_id", v->prompt_id, "nodes", json_deep_copy(v->nodes));
-    if (v->planned)
-        json_object_set_new(o, "summary", tbs_summary_json(s, &v->summary));
-    return o;
+    json_t *list = json_array();
+    const tb_prompt *p;
+    for (int i = 0; (p = tb_queue_running(s->queue, i)); i++) {
+        json_t *o =
+            json_pack("{ss so}", "prompt_id", p->id, "nodes", json_deep_copy(p->live->nodes));
+        if (p->live->planned)
+            json_object_set_new(o, "summary", tbs_summary_json(s, &p->live->summary));
+        json_array_append_new(list, o);
+    }
+    return list;
 }
 
 static void opened(void *ctx, tb_socket *socket, const char *query)
@@ -301,9 +317,6 @@ void tbs_events_open(tb_server *s)
     uv_random(NULL, NULL, &random, sizeof random, 0, NULL);
     snprintf(v->server_id, sizeof v->server_id, "%016llx", (unsigned long long)random);
     s->editor->events = v;
-    v->nodes = json_object();
-    v->changed = json_object();
-    v->files = json_array();
     v->lines = json_array();
     pthread_mutex_init(&v->lock, NULL);
     v->timer = tb_xcalloc(1, sizeof *v->timer);
@@ -320,12 +333,11 @@ void tbs_events_open(tb_server *s)
 void tbs_events_close(tb_server *s)
 {
     struct tbs_events *v = s->editor->events;
+    tb_prompt *p;
     tb_log_set_listener(NULL, NULL);
     tbs_previews_close(s);
-    forget_run(v);
-    json_decref(v->nodes);
-    json_decref(v->changed);
-    json_decref(v->files);
+    for (int i = 0; (p = tb_queue_running(s->queue, i)); i++)
+        live_free(&p->live);
     json_decref(v->lines);
     uv_close((uv_handle_t *)v->timer, free_handle);
     uv_close((uv_handle_t *)v->wake, free_handle);

@@ -11,18 +11,20 @@ typedef struct tbs_client {
     struct tbs_client *next;
 } tbs_client;
 
+/* A prompt that runs. */
+struct tbs_live {
+    bool planned;
+    tb_plan_summary summary;
+    json_t *nodes, *changed; /* id -> {state, share?, ms?}: all, and since the last frame */
+    json_t *files;           /* delivered */
+};
+
 struct tbs_events {
     tbs_client *clients;
     char server_id[20]; /* another one when the server was restarted */
     json_int_t seq;     /* of the last frame */
     uv_timer_t *timer;  /* runs while something has changed */
     bool queue_changed;
-
-    char *prompt_id; /* of the run under way; NULL: none */
-    bool planned;
-    tb_plan_summary summary;
-    json_t *nodes, *changed; /* id -> {state, share?, ms?}: all, and since the last frame */
-    json_t *files;           /* delivered */
 
     struct tbs_previews *previews;
 

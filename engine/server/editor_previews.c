@@ -92,10 +92,10 @@ static void next(struct tbs_previews *v)
 }
 
 /* The place of this node's picture; the oldest makes room. */
-static offer *place(struct tbs_previews *v, const char *display)
+static offer *place(struct tbs_previews *v, uint32_t run, const char *display)
 {
     for (int i = 0; i < v->count; i++)
-        if (strcmp(v->waiting[i].display, display) == 0) {
+        if (v->waiting[i].run == run && strcmp(v->waiting[i].display, display) == 0) {
             clear(&v->waiting[i]);
             return &v->waiting[i];
         }
@@ -117,7 +117,7 @@ void tbs_previews_offer(tb_server *s, const tb_prompt *p, const tb_event *e)
         v->server = s;
     }
     const char *display = tb_prompt_display_node(p, e->node);
-    offer *o = place(v, display);
+    offer *o = place(v, (uint32_t)p->run_id, display);
     *o = (offer){ .display = tb_xstrdup(display),
                   .node = tb_xstrdup(e->node),
                   .run = (uint32_t)p->run_id,

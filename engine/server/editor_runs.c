@@ -163,8 +163,8 @@ void tbs_run_enrich(const tbs_task *t, json_t *run, uint64_t run_id)
 json_t *tbs_queue_json(tb_server *s)
 {
     json_t *list = json_array();
-    const tb_prompt *p = tb_queue_running(s->queue);
-    if (p)
+    const tb_prompt *p;
+    for (int i = 0; (p = tb_queue_running(s->queue, i)); i++)
         json_array_append_new(list, tbs_live_json(s, p));
     for (int i = 0; (p = tb_queue_pending(s->queue, i)); i++) {
         json_t *run = tbs_live_json(s, p);

@@ -92,7 +92,7 @@ static void on_kick(uv_timer_t *t)
 
 void tbs_queue_kick(tb_queue *q)
 {
-    if (q->started && !q->running && q->first && !q->closing)
+    if (q->started && q->first && tbs_queue_has_room(q) && !q->closing)
         uv_timer_start(&q->kick, on_kick, 0, 0);
 }
 
@@ -101,6 +101,7 @@ static void take_rows(tb_queue *q, const tb_prompt_row *rows, int count)
 {
     for (int i = 0; i < count; i++) {
         tbs_entry *e = tb_xcalloc(1, sizeof *e);
+        e->queue = q;
         tbs_prompt_from_row(&e->p, &rows[i]);
         e->resumed = e->p.state == TB_PROMPT_RUNNING;
         if (e->p.state == TB_PROMPT_RUNNING)
@@ -128,6 +129,7 @@ tb_queue *tb_queue_new(tb_engine *engine, tb_err *err)
     q->engine = engine;
     q->store = store;
     q->writing_end = &q->writing;
+    pthread_mutex_init(&q->look, NULL);
     uv_timer_init(tb_engine_loop(engine), &q->kick);
     q->kick.data = q;
     take_rows(q, rows, count);
@@ -158,8 +160,9 @@ void tb_queue_free(tb_queue **qp)
         return;
     q->closing = true;
     uv_timer_stop(&q->kick);
-    if (q->running && q->running->p.run)
-        tb_run_cancel(q->running->p.run);
+    for (tbs_entry *e = q->running; e; e = e->next_running)
+        if (e->p.run)
+            tb_run_cancel(e->p.run);
     while (q->running || q->writing)
         uv_run(tb_engine_loop(q->engine), UV_RUN_ONCE);
     for (tbs_entry *e = q->first, *next; e; e = next) {
@@ -168,6 +171,7 @@ void tb_queue_free(tb_queue **qp)
     }
     free(q->listeners);
     tb_map_free(&q->seen);
+    pthread_mutex_destroy(&q->look);
     uv_close((uv_handle_t *)&q->kick, on_closed);
     *qp = NULL;
 }
@@ -231,6 +235,7 @@ static tbs_entry *new_entry(tb_queue *q, const tb_prompt_request *r)
         .cached = json_array(),
         .executed = json_array(),
     };
+    e->queue = q;
     return e;
 }
 
@@ -294,21 +299,24 @@ void tb_queue_clear(tb_queue *q)
 
 bool tb_queue_interrupt(tb_queue *q, const char *id)
 {
-    tbs_entry *e = q->running;
-    if (!e || e->p.ended_ms || (id && strcmp(e->p.id, id) != 0))
-        return false;
-    e->interrupted = true;
-    if (e->p.run)
-        tb_run_cancel(e->p.run);
-    return true;
+    bool any = false;
+    for (tbs_entry *e = q->running; e; e = e->next_running) {
+        if (e->p.ended_ms || (id && strcmp(e->p.id, id) != 0))
+            continue;
+        any = e->interrupted = true;
+        if (e->p.run)
+            tb_run_cancel(e->p.run);
+    }
+    return any;
 }
 
 /* ------------------------------------------------------------------------------------- looking */
 
 tb_prompt *tb_queue_find(const tb_queue *q, const char *id)
 {
-    if (q->running && strcmp(q->running->p.id, id) == 0)
-        return &q->running->p;
+    for (tbs_entry *e = q->running; e; e = e->next_running)
+        if (strcmp(e->p.id, id) == 0)
+            return &e->p;
     for (tbs_entry *e = q->first; e; e = e->next)
         if (strcmp(e->p.id, id) == 0)
             return &e->p;
@@ -323,14 +331,19 @@ tb_prompt *tb_queue_pending(const tb_queue *q, int i)
     return e ? &e->p : NULL;
 }
 
-tb_prompt *tb_queue_running(const tb_queue *q)
+tb_prompt *tb_queue_running(const tb_queue *q, int i)
 {
-    return q->running ? &q->running->p : NULL;
+    tbs_entry *e = q->running;
+    while (e && i-- > 0)
+        e = e->next_running;
+    return e ? &e->p : NULL;
 }
 
 int tb_queue_remaining(const tb_queue *q)
 {
-    int n = q->running != NULL;
+    int n = 0;
+    for (const tbs_entry *e = q->running; e; e = e->next_running)
+        n++;
     for (const tbs_entry *e = q->first; e; e = e->next)
         n++;
     return n;

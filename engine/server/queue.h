@@ -1,7 +1,7 @@
 /* queue.h - prompts: what clients asked for, in the order it will run, kept on disk.
  *
  * A prompt is a graph with where it came from; it runs as a tb_run. Queue and history are rows of
- * runs.db: they survive kill -9, and on start a prompt that was running goes on from the step it
+ * runs.db: they survive kill -9, and on start prompts that were running go on from the steps they
  * had reached, before the others. ComfyUI's routes, its WebSocket and the editor all look at this.
  *
  * Threads: the loop thread, which never waits here: graphs are compiled, looked at and written on
@@ -49,7 +49,9 @@ typedef struct tb_prompt {
     tb_run *run;                              /* while it runs; NULL while it is being made */
     json_t *ui;       /* display id -> UI object (comfyui-api.md 2.6), as files are delivered */
     json_t *messages; /* history: [[event, data], ...] */
-    json_t *cached, *executed; /* ids of nodes of `graph`: served from cache; really run */
+    json_t *cached, *executed;     /* ids of nodes of `graph`: served from cache; really run */
+    struct tbs_progress *progress; /* comfy_progress.c's, while it runs */
+    struct tbs_live *live;         /* editor_events.c's, while it runs */
     /* While TB_EV_PLANNED is told: the plan's rows (tb_run_plan), and the nodes of the expanded
      * graph as id -> [type, node of `graph`]; that one is NULL for graphs too large to look at. */
     json_t *plan, *expanded;
@@ -97,11 +99,13 @@ tb_status tb_queue_add(tb_queue *q, const tb_prompt_request *r, tb_queue_added_f
 tb_prompt *tb_queue_find(const tb_queue *q, const char *id);
 /* Pending prompts in order; then NULL. */
 tb_prompt *tb_queue_pending(const tb_queue *q, int i);
-tb_prompt *tb_queue_running(const tb_queue *q);    /* NULL: none */
+/* Those that run, in the order they began: as many at once as the engine takes
+ * (tb_engine_options.runs_at_once); then NULL. */
+tb_prompt *tb_queue_running(const tb_queue *q, int i);
 int tb_queue_remaining(const tb_queue *q);         /* pending and running */
 bool tb_queue_remove(tb_queue *q, const char *id); /* a pending one */
 void tb_queue_clear(tb_queue *q);
-/* Stop the running prompt; id NULL: whichever runs. false: it does not run. */
+/* Stop a running prompt; id NULL: all that run. false: it does not run, or none does. */
 bool tb_queue_interrupt(tb_queue *q, const char *id);
 
 /* Any thread: history, oldest first: an object of entries by prompt_id (comfyui-api.md 2.5). limit

@@ -46,6 +46,7 @@ void tbs_queue_remember(tb_queue *q, const tbs_look *l)
 {
     json_t *key;
     size_t i;
+    pthread_mutex_lock(&q->look);
     if (q->seen && tb_map_count(q->seen) > SEEN_MOST)
         tb_map_free(&q->seen);
     if (!q->seen)
@@ -54,15 +55,24 @@ void tbs_queue_remember(tb_queue *q, const tbs_look *l)
     {
         tb_map_set(q->seen, json_string_value(key), 1);
     }
+    pthread_mutex_unlock(&q->look);
 }
 
-static bool will_run(const tb_queue *q, const tb_prompt *p, const tb_run *run, const json_t *row)
+static bool is_seen(tb_queue *q, const char *key)
+{
+    pthread_mutex_lock(&q->look);
+    const bool seen = q->seen && tb_map_get(q->seen, key) >= 0;
+    pthread_mutex_unlock(&q->look);
+    return seen;
+}
+
+static bool will_run(tb_queue *q, const tb_prompt *p, const tb_run *run, const json_t *row)
 {
     const char *state = json_string_value(json_object_get(row, "state"));
     const char *key = json_string_value(json_object_get(row, "key"));
     if (state[0] == 'c')
         return false;
-    return p->no_cache || !q->seen || tb_map_get(q->seen, key) < 0 || !is_trivial(run, row);
+    return p->no_cache || !is_trivial(run, row) || !is_seen(q, key);
 }
 
 /* ------------------------------------------------------------------------------------- the walk */
@@ -147,7 +157,7 @@ static void mark_displayed(const tb_prompt *p, const states *inner, states *own)
 }
 
 /* New reference. */
-static json_t *cached_nodes(const tb_queue *q, const tb_prompt *p, const tb_run *run, json_t *rows)
+static json_t *cached_nodes(tb_queue *q, const tb_prompt *p, const tb_run *run, json_t *rows)
 {
     json_t *expanded = tb_run_expanded(run), *spare = tb_run_spare(run), *row;
     states inner = states_of(expanded), own = states_of(json_object_get(p->document, "graph"));
@@ -211,7 +221,7 @@ static tb_map *set_of(const json_t *ids)
     return set;
 }
 
-tbs_look tbs_look_at(const tb_queue *q, const tb_prompt *p, const tb_run *run)
+tbs_look tbs_look_at(tb_queue *q, const tb_prompt *p, const tb_run *run)
 {
     json_t *rows = tb_run_plan(run), *cached = cached_nodes(q, p, run, rows);
     return (tbs_look){ .cached = cached,

@@ -1,4 +1,4 @@
-/* queue_run.c - the prompt that runs: from submission to its place in the history. */
+/* queue_run.c - a prompt that runs: from submission to its place in the history. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +28,14 @@ static void finish(tb_queue *q, tbs_entry *e, tb_prompt_state state)
     tbs_queue_write(q, e);
 }
 
+static void leave_running(tb_queue *q, const tbs_entry *e)
+{
+    tbs_entry **at = &q->running;
+    while (*at != e)
+        at = &(*at)->next_running;
+    *at = e->next_running;
+}
+
 static void free_entry(void *entry)
 {
     tbs_entry *e = entry;
@@ -39,7 +47,7 @@ void tbs_queue_ended(tb_queue *q, tbs_entry *e)
     if (e->write_err.status != TB_OK)
         tb_log(TB_LOG_WARN, "the prompt %s could not be written to the store: %s", e->p.id,
                e->write_err.message);
-    q->running = NULL;
+    leave_running(q, e);
     tbs_queue_tell(q, TB_QUEUE_ENDED, e, NULL);
     tbs_queue_free_later(q, free_entry, e);
     tbs_queue_kick(q);
@@ -48,7 +56,7 @@ void tbs_queue_ended(tb_queue *q, tbs_entry *e)
 /* The server stops: "running" stays in the store, and the next server goes on with it. */
 static void leave(tb_queue *q, tbs_entry *e)
 {
-    q->running = NULL;
+    leave_running(q, e);
     tbs_entry_free(&e);
 }
 
@@ -70,9 +78,8 @@ static void ended(tb_queue *q, tbs_entry *e, const tb_event *ev)
 
 static void on_plan(void *ctx, const tb_run *run)
 {
-    const tb_queue *q = ctx;
-    tbs_entry *e = q->running;
-    e->look = tbs_look_at(q, &e->p, run);
+    tbs_entry *e = ctx;
+    e->look = tbs_look_at(e->queue, &e->p, run);
 }
 
 static void planned(tb_queue *q, tbs_entry *e)
@@ -179,8 +186,8 @@ static void note(tb_queue *q, tbs_entry *e, const tb_event *ev)
 
 static void on_event(void *ctx, tb_run *run, const tb_event *ev)
 {
-    tb_queue *q = ctx;
-    tbs_entry *e = q->running;
+    tbs_entry *e = ctx;
+    tb_queue *q = e->queue;
     (void)run;
     note(q, e, ev);
     tbs_queue_tell(q, TB_QUEUE_RUN, e, ev);
@@ -212,7 +219,7 @@ static void make_run(uv_work_t *work)
                          .resume = p->run_id,
                          .on_plan = on_plan,
                          .on_event = on_event,
-                         .ctx = m->queue };
+                         .ctx = m->entry };
     if (q->hooks.prepare)
         q->hooks.prepare(q->hooks.ctx, p, &o);
     m->run = tb_engine_make(q->engine, &o, NULL, &m->err);
@@ -250,14 +257,21 @@ static void submit(tb_queue *q, tbs_entry *e)
     uv_queue_work(tb_engine_loop(q->engine), &m->work, make_run, made);
 }
 
+bool tbs_queue_has_room(const tb_queue *q)
+{
+    return !tb_queue_running(q, tb_engine_runs_at_once(q->engine) - 1);
+}
+
 void tbs_queue_run_next(tb_queue *q)
 {
-    tbs_entry *e = q->first;
-    if (!e || q->running || q->closing)
+    tbs_entry *e = q->first, **end = &q->running;
+    if (!e || !tbs_queue_has_room(q) || q->closing)
         return;
     q->first = e->next;
     e->next = NULL;
-    q->running = e;
+    while (*end)
+        end = &(*end)->next_running;
+    *end = e;
     e->ran = tb_map_new();
     e->p.state = TB_PROMPT_RUNNING;
     e->p.started_ms = tb_clock_wall_ms();
@@ -268,4 +282,5 @@ void tbs_queue_run_next(tb_queue *q)
         submit(q, e);
     else /* a damaged row */
         finish(q, e, TB_PROMPT_FAILED);
+    tbs_queue_kick(q);
 }

@@ -38,8 +38,9 @@ function Thumbnail({ run }: { run: Run }) {
   );
 }
 
-function Progress() {
+function Progress({ run }: { run: Run }) {
   const running = useRunning();
+  if (running?.run.prompt_id !== run.prompt_id) return <span className="run-facts">beside the first</span>;
   const percent = Math.floor((running?.share ?? 0) * 100);
   const left = running?.secondsLeft;
   return (
@@ -83,7 +84,7 @@ function RunRow({ run, place }: { run: Run; place?: number }) {
         <Icon name={runWords[run.state].icon} />
         {runSentence(run, place)}
       </span>
-      {run.state === "running" ? <Progress /> : <span className="run-facts">{facts.filter(Boolean).join(", ")}</span>}
+      {run.state === "running" ? <Progress run={run} /> : <span className="run-facts">{facts.filter(Boolean).join(", ")}</span>}
       <RunActions run={run} />
       {run.error && <p className="run-error">{run.error.text ?? run.error.message}</p>}
     </li>

@@ -16,7 +16,7 @@ export type ServerEvent =
       type: "snapshot";
       server: string;
       queue: Run[];
-      running: { prompt_id: string; summary?: PlanSummary; nodes: Record<string, NodeChange> } | null;
+      running: { prompt_id: string; summary?: PlanSummary; nodes: Record<string, NodeChange> }[];
     }
   | { type: "queue"; queue: Run[] }
   | { type: "planned"; prompt_id: string; summary: PlanSummary; expanded: Record<string, [string, string]> }

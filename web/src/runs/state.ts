@@ -1,7 +1,8 @@
 // state.ts - what the server is doing, as hooks.
 //
-// One run at a time is tracked, whoever started it; its node states are shown on the open document when the run is of
-// that document: started here, reopened from the history, or with the same graph. Run state never enters the document.
+// All runs under way are followed, whoever started them; the node states of the first one are shown on the open document
+// when the run is of that document: started here, reopened from the history, or with the same graph. Run state never
+// enters the document.
 
 import { api, type PlanSummary, type Run, type RunDetail } from "../api";
 import { toApi } from "../document/convert";
@@ -43,34 +44,45 @@ const graphChange = createStore<{ path: string; etag: string } | null>(null);
 /** Prompts started from the document that is open. */
 const ours = new Set<string>();
 let serverId: string | null = null;
-let tracked: Tracker | null = null;
-/** The one tracked before: its last news come when it has left the queue, and maybe before the answer to its start. */
+
+/** A run under way. */
+interface Followed {
+  tracker: Tracker;
+  summary?: PlanSummary;
+  /** In Date.now()'s time. */
+  since: number;
+  /** Seconds a node is expected to take, by the plan that was the newest when the run began. */
+  expected: ReadonlyMap<string, number>;
+}
+const follows = new Map<string, Followed>();
+/** The first of them. */
+let tracked: Followed | null = null;
+/** The one that ended last: maybe before the answer to its start. */
 let previous: Tracker | null = null;
-let trackedSince = 0;
-/** Seconds a node is expected to take, of the newest plan and of the run that is tracked. */
 let expectedNow: ReadonlyMap<string, number> = new Map();
-let expected: ReadonlyMap<string, number> = expectedNow;
 
 const inDocument = (id: string) => currentDoc().nodes.has(id);
 
 /** A run whose news we have heard. */
-const followed = (promptId: string) => [tracked, previous, shown()].find((each) => each?.promptId === promptId);
+const heardOf = (promptId: string) =>
+  follows.get(promptId)?.tracker ?? [previous, shown()].find((each) => each?.promptId === promptId);
 
 /** Another document is open now: nothing on it has run yet. */
 export function forgetDocumentRuns(): void {
   ours.clear();
   dropPreviews();
   show(null);
-  if (tracked) void adopt(tracked);
+  if (tracked) void adopt(tracked.tracker);
 }
 
 /** A run was started from the document; `nodes` are those of its plan. */
 export function runStarted(promptId: string, nodes: Record<string, [string, string]>): void {
   ours.add(promptId);
-  const heard = followed(promptId);
-  if (heard) {
+  const heard = heardOf(promptId);
+  const busy = shown()?.phase === "pending" || shown()?.phase === "running";
+  if (heard && (!busy || heard === tracked?.tracker)) {
     show(heard);
-  } else if (shown()?.phase !== "pending" && shown()?.phase !== "running") {
+  } else if (!busy) {
     const waiting = createTracker({ prompt_id: promptId }, inDocument);
     waiting.plan(nodes);
     show(waiting);
@@ -96,8 +108,9 @@ function learn(tracker: Tracker, detail: RunDetail): void {
 /** The document was opened from this run: show how it went. */
 export function showRun(detail: RunDetail): void {
   ours.add(detail.prompt_id);
-  if (tracked?.promptId === detail.prompt_id) {
-    show(tracked);
+  const followed = follows.get(detail.prompt_id);
+  if (followed) {
+    show(followed.tracker);
     return;
   }
   const tracker = createTracker(detail, (id) => id in detail.document.graph);
@@ -115,52 +128,57 @@ async function adopt(tracker: Tracker, needsPlan = false): Promise<void> {
   if (mine) show(tracker);
   if (mine && !needsPlan) return;
   const detail = await api.runDetail(tracker.promptId).catch(() => null);
-  if (!detail || tracker !== tracked) return;
+  if (!detail) return;
   if (needsPlan) learn(tracker, detail);
+  if (tracker !== tracked?.tracker) return;
   if (ours.has(tracker.promptId) || meaning(detail.document) === meaning(toApi(currentDoc()))) show(tracker);
   publishAll();
 }
 
 // -------------------------------------------------------------------------------------------------------------- events
 
-function track(promptId: string, needsPlan = false): Tracker {
-  if (tracked?.promptId === promptId) return tracked;
-  previous = tracked ?? previous;
-  tracked = createTracker({ prompt_id: promptId }, inDocument);
-  tracked.phase = "running";
-  trackedSince = Date.now();
-  expected = expectedNow;
-  void adopt(tracked, needsPlan);
-  return tracked;
+/** The run is under way. */
+function follow(promptId: string): Followed {
+  const known = follows.get(promptId);
+  if (known) return known;
+  const tracker = createTracker({ prompt_id: promptId }, inDocument);
+  tracker.phase = "running";
+  const followed = { tracker, since: Date.now(), expected: expectedNow };
+  follows.set(promptId, followed);
+  return followed;
 }
 
 /** From the pace so far, once there is one; before, from the plan. */
 function secondsLeft(share: number, summary: PlanSummary | undefined): number | null {
-  const elapsed = (Date.now() - trackedSince) / 1000;
+  const elapsed = (Date.now() - (tracked?.since ?? Date.now())) / 1000;
   if (share > 0.1) return (elapsed * (1 - share)) / share;
   return summary?.seconds != null ? summary.seconds * (1 - share) : null;
 }
 
-function progress(summary = running.get()?.summary): void {
-  const run = queue.get().find((entry) => entry.prompt_id === tracked?.promptId);
+function progress(): void {
+  const run = queue.get().find((entry) => entry.prompt_id === tracked?.tracker.promptId);
   if (!tracked || !run) {
     running.set(null);
     return;
   }
-  const share = tracked.share(expected);
+  const { tracker, summary, expected } = tracked;
+  const share = tracker.share(expected);
   running.set({ run, summary, share, secondsLeft: secondsLeft(share, summary) });
 }
 
 function setQueue(next: Run[], needsPlan = false): void {
   queue.set(next);
-  const run = next.find((entry) => entry.state === "running");
-  if (!run) {
-    previous = tracked ?? previous;
-    tracked = null;
-  } else if (tracked?.promptId !== run.prompt_id) {
-    track(run.prompt_id, needsPlan);
-    if (needsPlan && run.started_ms) trackedSince = run.started_ms;
+  for (const run of next) {
+    if (run.state !== "running" || follows.has(run.prompt_id)) continue;
+    const followed = follow(run.prompt_id);
+    if (needsPlan && run.started_ms) followed.since = run.started_ms;
+  }
+  const first = next.find((entry) => entry.state === "running");
+  const followed = (first && follows.get(first.prompt_id)) ?? null;
+  if (followed !== tracked) {
+    tracked = followed;
     running.set(null);
+    if (tracked) void adopt(tracked.tracker, needsPlan);
   }
   const seen = shown();
   if (seen?.phase === "pending" && !next.some((entry) => entry.prompt_id === seen.promptId)) {
@@ -180,14 +198,19 @@ async function catchUp(promptId: string): Promise<void> {
 }
 
 function onSnapshot(event: Extract<ServerEvent, { type: "snapshot" }>): void {
-  if (serverId !== event.server) tracked = null;
+  if (serverId !== event.server) follows.clear();
   serverId = event.server;
   setQueue(event.queue, true);
-  if (event.running && tracked?.promptId === event.running.prompt_id) {
-    tracked.apply(event.running.nodes);
-    progress(event.running.summary);
-    if (shown() === tracked) publishAll();
+  for (const run of event.running) {
+    const followed = follow(run.prompt_id);
+    followed.summary = run.summary;
+    followed.tracker.apply(run.nodes);
+    if (shown() === followed.tracker) publishAll();
   }
+  for (const promptId of follows.keys()) {
+    if (!event.running.some((run) => run.prompt_id === promptId)) follows.delete(promptId);
+  }
+  progress();
   const seen = shown();
   if (seen && seen.phase !== "ended" && !event.queue.some((run) => run.prompt_id === seen.promptId)) {
     void catchUp(seen.promptId);
@@ -195,14 +218,15 @@ function onSnapshot(event: Extract<ServerEvent, { type: "snapshot" }>): void {
 }
 
 function onPlanned(event: Extract<ServerEvent, { type: "planned" }>): void {
-  const tracker = track(event.prompt_id);
-  tracker.plan(event.expanded);
-  progress(event.summary);
-  if (shown() === tracker) publishAll();
+  const followed = follow(event.prompt_id);
+  followed.summary = event.summary;
+  followed.tracker.plan(event.expanded);
+  progress();
+  if (shown() === followed.tracker) publishAll();
 }
 
 function onNodes(event: Extract<ServerEvent, { type: "nodes" }>): void {
-  const tracker = followed(event.prompt_id);
+  const tracker = heardOf(event.prompt_id);
   if (!tracker) return;
   const touched = tracker.apply(event.nodes);
   if (shown() === tracker) publish(touched);
@@ -220,8 +244,10 @@ function onDelivered({ file }: Extract<ServerEvent, { type: "delivered" }>): voi
 }
 
 function onEnded(event: Extract<ServerEvent, { type: "ended" }>): void {
-  const tracker = followed(event.prompt_id);
+  const tracker = heardOf(event.prompt_id);
   if (tracker) tracker.phase = "ended";
+  previous = tracker ?? previous;
+  follows.delete(event.prompt_id);
   if (tracker && tracker === shown()) {
     publishAll();
     for (const file of event.run.outputs ?? []) showFile(file); // only now they are stored for certain
@@ -255,7 +281,7 @@ function onEvent(event: ServerEvent): void {
 }
 
 function onPreview({ node, run, blob }: Preview): void {
-  if (!tracked || shown() !== tracked) return;
+  if (!tracked || shown() !== tracked.tracker) return;
   const number = running.get()?.run.run;
   if (number && run && number !== run) return;
   showPreview(node, blob);
