@@ -64,7 +64,8 @@ size_t tb_bytes_of_umt5(const tb_value *clip)
                                .d_ff = size_of(clip, "ffn_dim", MOST_WIDTH),
                                .heads = size_of(clip, "heads", MOST_LAYERS),
                                .d_kv = size_of(clip, "head_dim", MOST_LAYERS),
-                               .layers = size_of(clip, "layers", MOST_LAYERS) };
+                               .layers = size_of(clip, "layers", MOST_LAYERS),
+                               .number_bytes = size_of(clip, "number_bytes", 4) == 2 ? 2 : 4 };
     return tb_umt5_memory(&k, size_of(clip, "text_len", MOST_TOKENS));
 }
 

@@ -9,7 +9,7 @@
  *           say); low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has them, of
  *           models with two }
  *   CLIP  { kind "clip"; path; id; tokenizer; tokenizer_id; text_dim, text_len, ffn_dim, heads,
- *           head_dim, layers INT }
+ *           head_dim, layers, number_bytes (of a packed weight) INT }
  *   VAE   { kind "vae"; path; id; z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT }
  * MODEL and VAE have latent_rgb, a list of numbers, where the VAE's config says how latents look:
  * the map of models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part
@@ -285,6 +285,7 @@ static tb_status clip_record(tb_job *job, const tb_model_info *info, const tb_mo
     set_int(r, "heads", s->text.heads);
     set_int(r, "head_dim", s->text.d_kv);
     set_int(r, "layers", s->text.layers);
+    set_int(r, "number_bytes", s->text.number_bytes);
     tb_job_set_take(job, 1, r);
     return TB_OK;
 }

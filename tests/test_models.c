@@ -327,6 +327,54 @@ TEST(parts_stay_open_while_memory_allows)
     tb_compute_free(&c);
 }
 
+/* Bytes of a file that are mapped and in memory. */
+static long resident_bytes(const char *file)
+{
+    char line[4352];
+    bool ours = false;
+    long sum = 0, kib;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    REQUIRE(f);
+    while (fgets(line, sizeof line, f)) {
+        if (strchr(line, '-') && strchr(line, '-') < strchr(line, ' '))
+            ours = strstr(line, file) != NULL;
+        else if (ours && sscanf(line, "Rss: %ld kB", &kib) == 1)
+            sum += 1024 * kib;
+    }
+    fclose(f);
+    return sum;
+}
+
+/* What is packed is read no more: its pages of the file go, also those of the layers of a text
+ * encoder that keeps none. */
+TEST(files_of_packed_weights_leave_memory)
+{
+    enum { HEADER = 128 * 1024 };
+    static const int32_t ids[] = { 5, 6, 7 };
+    tb_err err = TB_ERR_INIT;
+    tb_compute *c = tb_compute_new(2, &err);
+    tb_models *m = tb_models_new();
+    REQUIRE(tb_models_dit(m, c, TINY "/transformer", "a", NULL, 0, &err));
+    REQUIRE(tb_models_vae(m, c, TINY "/vae", "b", &err));
+    CHECK(tb_models_bytes(m) > 10000000);
+    CHECK(resident_bytes("transformer/model.safetensors") <= HEADER);
+    CHECK(resident_bytes("vae/model.safetensors") <= HEADER);
+    tb_weights *w = tb_weights_open(TINY "/text_encoder", &err);
+    tb_umt5 *u = w ? tb_umt5_open_within(c, w, 0, &err) : NULL;
+    REQUIRE(u);
+    float *out = tb_xcalloc(3 * (size_t)tb_umt5_config_of(u)->dim, sizeof *out);
+    CHECK_OK(tb_umt5_run(u, c, ids, 3, out, NULL, NULL, NULL, &err));
+    CHECK(resident_bytes("text_encoder/model.safetensors") <= HEADER);
+    tb_tensor *kept = tb_tensor_to_f32(tb_weights_get(w, "shared.weight", &err), &err);
+    CHECK(kept && resident_bytes("text_encoder/model.safetensors") >= 65536); /* it would be seen */
+    tb_tensor_unref(&kept);
+    free(out);
+    tb_umt5_close(&u);
+    tb_weights_close(&w);
+    tb_models_free(&m);
+    tb_compute_free(&c);
+}
+
 TEST(a_part_that_cannot_be_opened_says_why)
 {
     tb_err err = TB_ERR_INIT;
@@ -418,6 +466,7 @@ int main(int argc, char **argv)
         TEST_CASE(a_part_lists_the_files_that_make_it),
         TEST_CASE(the_bundled_model_is_found_by_its_variable),
         TEST_CASE(parts_stay_open_while_memory_allows),
+        TEST_CASE(files_of_packed_weights_leave_memory),
         TEST_CASE(a_part_that_cannot_be_opened_says_why),
         TEST_CASE(bundled_text_features_equal_the_reference),
         TEST_CASE(prompts_are_cleaned_as_in_wan),

@@ -65,6 +65,8 @@ tb_linear *tb_linear_new(tb_compute *c, const struct tb_tensor *weight,
 /* Several weights with the same `in`, one after another along out (Q, K and V as one product). */
 tb_linear *tb_linear_join(tb_compute *c, int count, const struct tb_tensor *const *weights,
                           const struct tb_tensor *const *biases, tb_err *err);
+/* Bytes of one of its numbers there. */
+int64_t tb_linear_number_bytes(const struct tb_tensor *weight);
 /* The same with weights in int8, a scale for each output, and activations in int8, a scale for each
  * row of x: four times faster where the processor has VNNI, with errors of about a hundredth of the
  * result (LLM.int8(), arXiv 2208.07339, without its outliers). The integer sums are the same on

@@ -62,6 +62,7 @@ static tb_status fill(tb_conv *v, tb_compute *c, const tb_tensor *weight, const 
         v->bias = tb_xcalloc((size_t)out, sizeof *v->bias);
         memcpy(v->bias, tb_tensor_f32(b), (size_t)out * sizeof *v->bias);
     }
+    tb_tensor_forget(weight);
     st = TB_OK;
 done:
     tb_tensor_unref(&w);

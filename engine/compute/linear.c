@@ -148,6 +148,11 @@ bool tbi_stays(const tb_tensor *t)
     return (d == TB_F16 || d == TB_BF16) && !tb_tensor_scale(t);
 }
 
+int64_t tb_linear_number_bytes(const tb_tensor *weight)
+{
+    return tbi_stays(weight) ? 2 : 4;
+}
+
 /* Weights of one 16-bit kind stay what they are; all others become f32. */
 static tb_dtype panel_dtype(int count, const tb_tensor *const *weights)
 {
@@ -213,6 +218,8 @@ static tb_linear *join(tb_compute *c, int count, const tb_tensor *const *weights
         st = (l->int8 = tbi_int8_new(c, count, weights, l->out, l->in, err)) ? TB_OK : TB_ENOMEM;
     else if (st == TB_OK)
         st = fill_panels(l, c, count, weights, err);
+    for (int i = 0; i < count; i++)
+        tb_tensor_forget(weights[i]); /* all that will be read is in the panels */
     if (st != TB_OK)
         tb_linear_free(&l);
     return l;

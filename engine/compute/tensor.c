@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "compute/tensor_numbers.h"
@@ -19,6 +21,7 @@ struct tb_tensor {
     void *own;               /* data, when it came from tb_mem_alloc */
     void (*release)(void *); /* for wrapped memory */
     void *owner;
+    bool mapped;      /* a file's pages */
     tb_tensor *scale; /* f32: one factor, or one for each index of the first dimension; NULL: 1 */
 };
 
@@ -136,6 +139,20 @@ tb_tensor *tb_tensor_wrap(tb_dtype dtype, const tb_shape *shape, const void *dat
     return t;
 }
 
+void tb_tensor_set_mapped(tb_tensor *t)
+{
+    assert(!t->own);
+    t->mapped = true;
+}
+
+void tb_tensor_forget(const tb_tensor *t)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), data = (uintptr_t)t->data,
+                    from = data / page * page;
+    if (t->mapped && tb_tensor_bytes(t))
+        madvise((void *)from, data + tb_tensor_bytes(t) - from, MADV_DONTNEED);
+}
+
 static void release_view(void *owner)
 {
     tb_tensor *t = owner;
@@ -152,10 +169,13 @@ tb_tensor *tb_tensor_view(const tb_tensor *t, const tb_shape *shape, tb_err *err
     }
     tb_tensor *from = tb_tensor_ref(t);
     tb_tensor *view = tb_tensor_wrap(t->dtype, shape, t->data, release_view, from, err);
-    if (view && t->scale)
-        view->scale = tb_tensor_ref(t->scale);
-    if (!view)
+    if (!view) {
         tb_tensor_unref(&from);
+        return NULL;
+    }
+    view->mapped = t->mapped;
+    if (t->scale)
+        view->scale = tb_tensor_ref(t->scale);
     return view;
 }
 

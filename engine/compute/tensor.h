@@ -72,6 +72,12 @@ tb_tensor *tb_tensor_new_zero(tb_dtype dtype, const tb_shape *shape, tb_err *err
 tb_tensor *tb_tensor_wrap(tb_dtype dtype, const tb_shape *shape, const void *data,
                           void (*release)(void *owner), void *owner, tb_err *err);
 
+/* Says that the bytes wrapped are those of a mapped file: tb_tensor_forget may let them go. */
+void tb_tensor_set_mapped(tb_tensor *t);
+/* The pages of a mapped file leave the process, this tensor's and parts of its neighbours'; whoever
+ * reads them again finds them as before. Nothing happens to other tensors. Any thread. */
+void tb_tensor_forget(const tb_tensor *t);
+
 /* The same data under another shape of equal element count; shares memory. */
 tb_tensor *tb_tensor_view(const tb_tensor *t, const tb_shape *shape, tb_err *err);
 

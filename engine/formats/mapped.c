@@ -68,7 +68,9 @@ tb_tensor *tbi_mapped_tensor(tbi_mapped *m, size_t at, tb_dtype dtype, const tb_
     if ((uintptr_t)data % align == 0) {
         atomic_fetch_add(&m->refs, 1);
         t = tb_tensor_wrap(dtype, shape, data, tbi_mapped_unref, m, err);
-        if (!t)
+        if (t)
+            tb_tensor_set_mapped(t);
+        else
             tbi_mapped_unref(m);
     } else {
         t = tb_tensor_new(dtype, shape, err);

@@ -162,6 +162,7 @@ static tb_status make_own(tb_tensor **t, tb_err *err)
     tb_tensor *own = from ? tb_tensor_new(TB_F32, tb_tensor_shape(from), err) : NULL;
     if (own) {
         memcpy(tb_tensor_f32_mut(own), tb_tensor_f32(from), tb_tensor_bytes(from));
+        tb_tensor_forget(*t);
         tb_tensor_unref(t);
         *t = own;
     }

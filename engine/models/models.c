@@ -134,6 +134,13 @@ typedef struct wanted {
     int lora_count;
 } wanted;
 
+/* Weights are packed when they are opened; of what is read later, pages come back. */
+static void forget_pages(const tb_weights *w)
+{
+    for (int i = 0; i < tb_weights_count(w); i++)
+        tb_tensor_forget(tb_weights_at(w, i));
+}
+
 static bool open_part(part *p, kind k, tb_compute *c, const wanted *want, tb_err *err)
 {
     if (k == TOKENIZER) {
@@ -149,6 +156,7 @@ static bool open_part(part *p, kind k, tb_compute *c, const wanted *want, tb_err
         p->dit = open_dit(c, p->weights, want->loras, want->lora_count, err);
     else
         p->vae = tb_wan_vae_open(c, p->weights, err);
+    forget_pages(p->weights);
     return p->umt5 || p->dit || p->vae;
 }
 

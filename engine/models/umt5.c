@@ -89,6 +89,18 @@ static const tb_tensor *layer0(const tb_weights *w, const naming *n, enum part p
     return tb_weights_want(w, part_name(n, 0, p, name, sizeof name), &TB_SHAPE(-1, -1), err);
 }
 
+/* Of a packed weight: 16-bit floats stay what they are, as far as the first layer tells. */
+static int64_t packed_bytes(const tb_weights *w, const naming *n)
+{
+    static const enum part matrices[] = { Q, K, V, O, GATE, UP, DOWN };
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
+        const tb_tensor *t = layer0(w, n, matrices[i], NULL);
+        if (!t || tb_linear_number_bytes(t) == 4)
+            return 4;
+    }
+    return 2;
+}
+
 static tb_status check_config(const tb_weights *w, const tb_umt5_config *k, int64_t inner,
                               tb_err *err)
 {
@@ -125,7 +137,8 @@ tb_status tb_umt5_read_config(const tb_weights *w, tb_umt5_config *k, tb_err *er
                            .dim = tb_tensor_dim(e, 1),
                            .buckets = tb_tensor_dim(bias, 0),
                            .heads = tb_tensor_dim(bias, 1),
-                           .d_ff = tb_tensor_dim(gate, 0) };
+                           .d_ff = tb_tensor_dim(gate, 0),
+                           .number_bytes = packed_bytes(w, n) };
     while (tb_weights_has(w, part_name(n, k->layers, Q, name, sizeof name)))
         k->layers++;
     k->max_distance = (int64_t)config_number(w, "relative_attention_max_distance", 128);
@@ -211,7 +224,13 @@ static tb_status load_layer(layer *l, tb_compute *c, tb_err *err)
 static size_t layer_bytes(const tb_umt5_config *k)
 {
     const int64_t inner = k->heads * k->d_kv;
-    return (size_t)(4 * inner * k->dim + 3 * k->d_ff * k->dim) * sizeof(float);
+    return (size_t)((4 * inner * k->dim + 3 * k->d_ff * k->dim) * k->number_bytes);
+}
+
+/* A weight that is not packed as it is passes through f32. */
+static size_t passing_bytes(const tb_umt5_config *k)
+{
+    return k->number_bytes == 2 ? 0 : (size_t)(k->d_ff * k->dim) * sizeof(float);
 }
 
 static bool fits(const tb_umt5_config *k, size_t resident)
@@ -292,7 +311,7 @@ size_t tb_umt5_memory(const tb_umt5_config *k, int64_t tokens)
     const int64_t inner = k->heads * k->d_kv;
     const int64_t row = 2 * k->dim + 4 * inner + 2 * k->d_ff + 2 * k->heads;
     const size_t layers = k->layers > 0 && fits(k, TB_UMT5_RESIDENT) ? (size_t)k->layers : 1;
-    return layers * layer_bytes(k) + (size_t)(tokens * row) * sizeof(float);
+    return layers * layer_bytes(k) + passing_bytes(k) + (size_t)(tokens * row) * sizeof(float);
 }
 
 /* ---------------------------------------------------------------------------------- positions */
@@ -405,6 +424,16 @@ static tb_status use_layer(const tb_umt5 *m, tb_compute *c, int64_t i, int64_t n
     return TB_OK;
 }
 
+/* Packing let a layer's pages go; some were mapped again around those of the next. */
+static void forget_pages(const tb_umt5 *m)
+{
+    for (int64_t i = 0; !m->resident && i < m->k.layers; i++)
+        for (int p = 0; p < PARTS; p++)
+            if (m->layers[i].weight[p])
+                tb_tensor_forget(m->layers[i].weight[p]);
+    tb_tensor_forget(m->embedding);
+}
+
 static tb_status run_layers(const tb_umt5 *m, tb_compute *c, int64_t n, const buffers *b,
                             const atomic_bool *cancel,
                             void (*probe)(void *ctx, int layer, const float *x), void *ctx,
@@ -434,6 +463,7 @@ tb_status tb_umt5_run(const tb_umt5 *m, tb_compute *c, const int32_t *ids, int64
         st = embed(m, ids, n, b.x, err);
     if (st == TB_OK)
         st = run_layers(m, c, n, &b, cancel, probe, ctx, err);
+    forget_pages(m);
     if (st == TB_OK)
         tb_rmsnorm(c, b.x, n, m->k.dim, m->k.dim, m->k.eps, tb_tensor_f32(m->final), out, m->k.dim);
     tb_scratch_release(c, mark);

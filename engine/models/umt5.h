@@ -1,9 +1,9 @@
 /* umt5.h - the UMT5 text encoder (arXiv 2304.09151): T5's encoder half, every layer with its own
  * position bias.
  *
- * Memory:  layers are converted to f32 once when all of them fit into TB_UMT5_RESIDENT bytes; else
- *          each run converts a layer, uses it and drops it (UMT5-XXL: 0.8 GB at a time, not 19).
- *          The table of token vectors stays mapped in its file's dtype.
+ * Memory:  layers are packed once when all of them fit into TB_UMT5_RESIDENT bytes; else each run
+ *          packs a layer, uses it, drops it and lets its pages of the file go (UMT5-XXL in bf16:
+ *          0.4 GB at a time, not 9). The table of token vectors stays mapped in its file's dtype.
  * Threads: one at a time per tb_compute.
  */
 #pragma once
@@ -16,6 +16,7 @@
 typedef struct tb_umt5 tb_umt5;
 typedef struct tb_umt5_config {
     int64_t vocab, dim, heads, d_kv, d_ff, layers, buckets, max_distance;
+    int64_t number_bytes; /* of a weight once packed: 2 of files of 16-bit floats, else 4 */
     float eps;
 } tb_umt5_config;
 
