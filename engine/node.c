@@ -21,12 +21,24 @@ struct tb_models *tb_job_models(tb_job *job)
     return tb_job_shared(job, make_models, drop_models);
 }
 
+static const char *id_of(const tb_value *part)
+{
+    const char *id = tb_record_text(part, "id", "");
+    return *id ? id : tb_record_text(part, "path", "");
+}
+
+tb_status tb_job_check_part(tb_job *job, const tb_value *part, tb_err *err)
+{
+    return tb_models_check(tb_job_models(job), id_of(part), err);
+}
+
 void tb_job_make_room(tb_job *job, const tb_value *part, size_t bytes)
 {
     tb_models *m = tb_job_models(job);
-    const char *id = tb_record_text(part, "id", "");
+    const char *id = id_of(part);
     tb_models_set_budget(m, tb_job_memory_limit(job));
-    tb_models_make_room(m, *id ? id : tb_record_text(part, "path", ""), bytes);
+    tb_models_make_room(m, id, bytes);
+    tb_models_expect(m, id, tb_record_text(part, "stamp", ""));
 }
 
 /* ------------------------------------------------------------------------------------- memory */

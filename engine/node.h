@@ -211,6 +211,8 @@ size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
 /* run on the compute worker, before a part is opened: closes others, the one used longest ago
  * first, until what stays open and these bytes fit into the engine's memory limit. */
 void tb_job_make_room(tb_job *job, const tb_value *part, size_t bytes);
+/* After a part was used that goes on reading its files: TB_EIO when they were changed meanwhile. */
+tb_status tb_job_check_part(tb_job *job, const tb_value *part, tb_err *err);
 /* What the engine may hold; 0: unlimited. */
 size_t tb_job_memory_limit(const tb_job *job);
 /* What tb_job_models rests on: one object an engine, made on first use and dropped with the engine.

@@ -4,17 +4,19 @@
  * part carries the digest of its files, so a moved or copied model keeps every stored result, and a
  * changed one loses them.
  *
- *   MODEL { kind "model"; path; id; family; latent_channels, in_channels, text_dim, text_len, dim,
- *           ffn_dim, heads, layers, weight_bytes INT; shift, guidance FLOAT (0: the model does not
- *           say); low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has them, of
+ *   MODEL { kind "model"; path; id; stamp; family; latent_channels, in_channels, text_dim,
+ * text_len, dim, ffn_dim, heads, layers, weight_bytes INT; shift, guidance FLOAT (0: the model does
+ *           not say); low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has them, of
  *           models with two }
- *   CLIP  { kind "clip"; path; id; tokenizer; tokenizer_id; text_dim, text_len, ffn_dim, heads,
- *           head_dim, layers, number_bytes (of a packed weight) INT }
- *   VAE   { kind "vae"; path; id; z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT }
+ *   CLIP  { kind "clip"; path; id; stamp; tokenizer; tokenizer_id; text_dim, text_len, ffn_dim,
+ *           heads, head_dim, layers, number_bytes (of a packed weight) INT }
+ *   VAE   { kind "vae"; path; id; stamp; z, stride_t, stride_hw, patch, dim, dec_dim,
+ *           weight_bytes INT }
  * MODEL and VAE have latent_rgb, a list of numbers, where the VAE's config says how latents look:
  * the map of models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part
  * that the model lacks has the path "" and sizes of 0. Widths and weight_bytes (once open) are what
- * memory is planned with; results do not depend on them.
+ * memory is planned with, and the stamp tells whether the files are still those that the id was
+ * made from; results do not depend on them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +162,14 @@ static tb_status hash_tokenizer(tb_job *job, const char *path, tb_hasher *h, tb_
     return st;
 }
 
+/* Taken before the digest: if the files change between the two, whoever opens them will see. */
+static void part_stamp(const char *part, char stamp[TB_KEY_HEX])
+{
+    *stamp = 0;
+    if (part)
+        tb_model_part_stamp(part, stamp);
+}
+
 /* The digest of a part as text; "" for a part that is not there. */
 static tb_status part_id(tb_job *job, const char *part, bool tokenizer, char id[TB_KEY_HEX],
                          tb_err *err)
@@ -225,20 +235,24 @@ static void set_rgb(tb_value *r, const tb_latent_rgb *m)
     tb_record_set_take(r, "latent_rgb", list);
 }
 
-static tb_value *reference(const char *kind, const char *path, const char *id)
+static tb_value *reference(const char *kind, const char *path, const char *id, const char *stamp)
 {
     tb_value *r = tb_value_record();
     set_text(r, "kind", kind);
     set_text(r, "path", path);
     set_text(r, "id", id);
+    set_text(r, "stamp", stamp);
     return r;
 }
 
-static tb_value *transformer(const tb_model_info *info, const char *path, const char *id,
-                             const tb_model_sizes *sizes)
+static tb_status transformer(tb_job *job, const tb_model_info *info, const char *path,
+                             const tb_model_sizes *sizes, tb_value **record, tb_err *err)
 {
+    char id[TB_KEY_HEX], stamp[TB_KEY_HEX];
     const tb_dit_sizes *s = &sizes->dit;
-    tb_value *r = reference("model", path, id);
+    part_stamp(path, stamp);
+    TB_TRY(part_id(job, path, false, id, err));
+    tb_value *r = *record = reference("model", path, id, stamp);
     set_text(r, "family", info->family);
     set_int(r, "latent_channels", s->latent_channels);
     set_int(r, "in_channels", s->in_channels);
@@ -252,18 +266,20 @@ static tb_value *transformer(const tb_model_info *info, const char *path, const 
     tb_record_set_take(r, "shift", tb_value_float(info->shift));
     tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
     set_rgb(r, &sizes->vae.rgb);
-    return r;
+    return TB_OK;
 }
 
 static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_model_sizes *sizes,
                               tb_err *err)
 {
-    char id[TB_KEY_HEX], low_id[TB_KEY_HEX];
-    TB_TRY(part_id(job, info->transformer, false, id, err));
-    TB_TRY(part_id(job, info->low_noise, false, low_id, err));
-    tb_value *r = transformer(info, info->transformer, id, sizes);
-    if (info->low_noise) {
-        tb_record_set_take(r, "low", transformer(info, info->low_noise, low_id, sizes));
+    tb_value *r = NULL, *low = NULL;
+    TB_TRY(transformer(job, info, info->transformer, sizes, &r, err));
+    if (info->low_noise && transformer(job, info, info->low_noise, sizes, &low, err) != TB_OK) {
+        tb_value_unref(&r);
+        return err->status;
+    }
+    if (low) {
+        tb_record_set_take(r, "low", low);
         tb_record_set_take(r, "boundary", tb_value_float(info->boundary));
     }
     tb_job_set_take(job, 0, r);
@@ -273,10 +289,11 @@ static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_m
 static tb_status clip_record(tb_job *job, const tb_model_info *info, const tb_model_sizes *s,
                              tb_err *err)
 {
-    char id[TB_KEY_HEX], tokenizer_id[TB_KEY_HEX];
+    char id[TB_KEY_HEX], tokenizer_id[TB_KEY_HEX], stamp[TB_KEY_HEX];
+    part_stamp(info->text_encoder, stamp);
     TB_TRY(part_id(job, info->text_encoder, false, id, err));
     TB_TRY(part_id(job, info->tokenizer, true, tokenizer_id, err));
-    tb_value *r = reference("clip", info->text_encoder, id);
+    tb_value *r = reference("clip", info->text_encoder, id, stamp);
     set_text(r, "tokenizer", info->tokenizer);
     set_text(r, "tokenizer_id", tokenizer_id);
     set_int(r, "text_dim", s->text.dim);
@@ -293,9 +310,10 @@ static tb_status clip_record(tb_job *job, const tb_model_info *info, const tb_mo
 static tb_status vae_record(tb_job *job, const tb_model_info *info, const tb_vae_sizes *s,
                             tb_err *err)
 {
-    char id[TB_KEY_HEX];
+    char id[TB_KEY_HEX], stamp[TB_KEY_HEX];
+    part_stamp(info->vae, stamp);
     TB_TRY(part_id(job, info->vae, false, id, err));
-    tb_value *r = reference("vae", info->vae, id);
+    tb_value *r = reference("vae", info->vae, id, stamp);
     set_int(r, "z", s->z);
     set_int(r, "stride_t", s->stride_t);
     set_int(r, "stride_hw", s->stride_hw);

@@ -75,8 +75,9 @@ static tb_status encode(tb_job *job, const params *p, const int32_t *ids, int64_
     *out = tb_tensor_new(TB_F32, &TB_SHAPE(count, tb_umt5_config_of(m)->dim), err);
     if (!*out)
         return err->status;
-    return tb_umt5_run(m, c, ids, count, tb_tensor_f32_mut(*out), tb_job_cancel_flag(job), NULL,
-                       NULL, err);
+    TB_TRY(tb_umt5_run(m, c, ids, count, tb_tensor_f32_mut(*out), tb_job_cancel_flag(job), NULL,
+                       NULL, err));
+    return tb_job_check_part(job, p->clip, err);
 }
 
 static tb_status run(tb_job *job, const void *vp, tb_err *err)

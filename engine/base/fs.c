@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/guard.h"
 #include "base/mem.h"
 
 static tb_status read_fd(int fd, const char *path, size_t max, char **data, size_t *size,
@@ -73,11 +74,13 @@ tb_status tb_fs_map(const char *path, char **data, size_t *size, tb_err *err)
         return tb_err_errno(err, e, "cannot read '%s'", path);
     *data = p;
     *size = (size_t)st.st_size;
+    tb_guard_watch(p, *size, path);
     return TB_OK;
 }
 
 void tb_fs_unmap(char *data, size_t size)
 {
+    tb_guard_drop(data);
     if (data)
         munmap(data, size);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/guard.h"
 #include "base/mem.h"
 
 void tbi_mapped_unref(void *owner)
@@ -17,6 +18,7 @@ void tbi_mapped_unref(void *owner)
     tbi_mapped *m = owner;
     if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
         return;
+    tb_guard_drop(m->base);
     if (m->size)
         munmap((void *)(uintptr_t)m->base, m->size);
     free(m);
@@ -44,6 +46,7 @@ static tbi_mapped *map_fd(int fd, const char *path, tb_err *err)
     atomic_init(&m->refs, 1);
     m->base = base;
     m->size = (size_t)st.st_size;
+    tb_guard_watch(m->base, m->size, path);
     return m;
 }
 

@@ -21,7 +21,8 @@ static const struct {
 };
 
 typedef struct part {
-    char *id; /* NULL: a free slot */
+    char *id;           /* NULL: a free slot */
+    char *path, *stamp; /* of its files; NULL: not known */
     uint64_t used;
     tb_weights *weights; /* stay mapped: models may point into them */
     tb_umt5 *umt5;
@@ -34,6 +35,7 @@ struct tb_models {
     part parts[KINDS][PER_KIND];
     uint64_t clock;
     size_t budget;
+    char *expected_id, *expected_stamp;
 };
 
 tb_models *tb_models_new(void)
@@ -49,6 +51,8 @@ static void close_part(part *p)
     tb_wan_vae_close(&p->vae);
     tb_weights_close(&p->weights);
     free(p->id);
+    free(p->path);
+    free(p->stamp);
     *p = (part){ 0 };
 }
 
@@ -58,6 +62,10 @@ void tb_models_free(tb_models **mp)
     *mp = NULL;
     for (int i = 0; m && i < KINDS * PER_KIND; i++)
         close_part(&m->parts[i / PER_KIND][i % PER_KIND]);
+    if (m) {
+        free(m->expected_id);
+        free(m->expected_stamp);
+    }
     free(m);
 }
 
@@ -160,6 +168,55 @@ static bool open_part(part *p, kind k, tb_compute *c, const wanted *want, tb_err
     return p->umt5 || p->dit || p->vae;
 }
 
+void tb_models_expect(tb_models *m, const char *id, const char *stamp)
+{
+    free(m->expected_id);
+    free(m->expected_stamp);
+    m->expected_id = tb_xstrdup(id);
+    m->expected_stamp = tb_xstrdup(stamp);
+}
+
+/* Closes a part whose files are not those it was described by. */
+static tb_status check(part *p, tb_err *err)
+{
+    char now[TB_KEY_HEX];
+    if (!p->stamp || !*p->stamp)
+        return TB_OK;
+    tb_model_part_stamp(p->path, now);
+    if (strcmp(now, p->stamp) == 0)
+        return TB_OK;
+    tb_err_set(err, TB_EIO,
+               "'%s' was changed on disk after this run had begun with it; run it again when the "
+               "file is complete",
+               p->path);
+    close_part(p);
+    return TB_EIO;
+}
+
+tb_status tb_models_check(tb_models *m, const char *id, tb_err *err)
+{
+    for (int i = 0; i < KINDS * PER_KIND; i++) {
+        part *p = &m->parts[i / PER_KIND][i % PER_KIND];
+        if (p->id && strcmp(p->id, id) == 0)
+            TB_TRY(check(p, err));
+    }
+    return TB_OK;
+}
+
+static tb_status open_as(tb_models *m, part *p, kind k, tb_compute *c, const wanted *want,
+                         const char *name, tb_err *err)
+{
+    if (!open_part(p, k, c, want, err)) {
+        close_part(p);
+        return TB_EFORMAT;
+    }
+    p->id = tb_xstrdup(name);
+    p->path = tb_xstrdup(want->path);
+    if (k != TOKENIZER && m->expected_id && strcmp(m->expected_id, name) == 0)
+        p->stamp = tb_xstrdup(m->expected_stamp);
+    return check(p, err);
+}
+
 /* An id stands for content; without one, the path is all that is known. */
 static part *find(tb_models *m, kind k, tb_compute *c, const wanted *want, tb_err *err)
 {
@@ -171,12 +228,8 @@ static part *find(tb_models *m, kind k, tb_compute *c, const wanted *want, tb_er
     }
     const char *name = want->id && *want->id ? want->id : want->path;
     part *p = slot_of(m, k, name);
-    if (!p->id && !open_part(p, k, c, want, err)) {
-        close_part(p);
+    if (!p->id && open_as(m, p, k, c, want, name, err) != TB_OK)
         return NULL;
-    }
-    if (!p->id)
-        p->id = tb_xstrdup(name);
     p->used = ++m->clock;
     return p;
 }

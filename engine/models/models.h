@@ -79,6 +79,10 @@ unsigned tb_model_recognise(const tb_weights *w);
  * becomes an array of *count strings; the caller frees each and the array. */
 tb_status tb_model_part_files(const char *part, char ***files, int *count, tb_err *err);
 
+/* Which files these are on disk now: a text of their sizes, times and places (inodes), not of their
+ * content. It differs once one is written to, replaced, or gone. */
+void tb_model_part_stamp(const char *part, char stamp[TB_KEY_HEX]);
+
 /* For `tubelet model show`:
  *   { "path", "family", "shift", "guidance", "boundary" of two experts, "missing": ["vae", ...],
  *     "parts": { "transformer"|"transformer_2"|"vae"|"text_encoder": { "path", "files": [{"path",
@@ -132,6 +136,12 @@ tb_wan_dit *tb_models_dit(tb_models *m, tb_compute *c, const char *path, const c
                           const tb_lora_file *loras, int lora_count, tb_err *err);
 tb_wan_vae *tb_models_vae(tb_models *m, tb_compute *c, const char *path, const char *id,
                           tb_err *err);
+
+/* The part of this id was described by files of this stamp ("": not known). If it is opened next
+ * and its files were others by then, they may hold other weights: TB_EIO, and it is not open. */
+void tb_models_expect(tb_models *m, const char *id, const char *stamp);
+/* The same of an open part that goes on reading its files, after it was used. */
+tb_status tb_models_check(tb_models *m, const char *id, tb_err *err);
 
 /* Before the part of this id is opened or run, which takes `bytes`, its weights among them: close
  * others, the one used longest ago first, until all fits into the budget (0: no limit) or no other

@@ -34,6 +34,26 @@ tb_status tb_model_part_files(const char *part, char ***files, int *count, tb_er
     return TB_OK;
 }
 
+void tb_model_part_stamp(const char *part, char stamp[TB_KEY_HEX])
+{
+    char **files = NULL;
+    int count = 0;
+    tb_hasher h;
+    tb_hasher_init(&h);
+    tb_model_part_files(part, &files, &count, NULL);
+    for (int i = 0; i < count; i++) {
+        struct stat st = { 0 };
+        tb_hasher_u64(&h, (uint64_t)stat(files[i], &st));
+        const int64_t fields[] = { st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                                   (int64_t)st.st_ino, (int64_t)st.st_dev };
+        tb_hasher_bytes(&h, fields, sizeof fields);
+        free(files[i]);
+    }
+    free(files);
+    const tb_key k = tb_hasher_done(&h);
+    tb_key_hex(&k, stamp);
+}
+
 /* --------------------------------------------------------------------------------------- parts */
 
 static json_t *dtypes_of(const tb_weights *w)

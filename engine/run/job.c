@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/guard.h"
 #include "base/mem.h"
 #include "run/run_internal.h"
 
@@ -214,8 +215,23 @@ static tb_status run_call(tb_job *j, int c, tb_err *err)
     return check_outputs(j, c, err);
 }
 
+/* What was made from the zeros in place of a file's end is not kept (base/guard.h). */
+static void check_files(tb_job *j, uint64_t faults_before)
+{
+    char path[1024];
+    if (tb_guard_faults() == faults_before)
+        return;
+    j->cut_off = true;
+    j->err = TB_ERR_INIT;
+    j->status = tb_err_set(
+        &j->err, TB_EIO,
+        "'%s' became shorter while it was being read; run it again when the file is complete",
+        tb_guard_path(path, sizeof path));
+}
+
 void tbi_job_execute(tb_job *j)
 {
+    const uint64_t faults = tb_guard_faults();
     const double start = tb_clock_seconds();
     const int calls = call_count(j);
     const bool lazy = j->type->hooks & TB_HOOK_NEED;
@@ -229,12 +245,14 @@ void tbi_job_execute(tb_job *j)
         tbi_job_unbind(j);
     }
     j->ms = 1000 * (tb_clock_seconds() - start);
+    check_files(j, faults);
 }
 
 /* Those that could be bound run together; each has its share of the time, by the size of its
  * output. */
 static void run_bound(tb_job *const *jobs, int count)
 {
+    const uint64_t faults = tb_guard_faults();
     const double start = tb_clock_seconds();
     tb_call calls[TB_PACK_CALLS];
     double sizes = 0;
@@ -248,6 +266,7 @@ static void run_bound(tb_job *const *jobs, int count)
         tb_job *j = jobs[i];
         j->status = calls[i].status == TB_OK ? check_outputs(j, 0, &j->err) : calls[i].status;
         j->ms = ms * (double)j->numbers / sizes;
+        check_files(j, faults);
     }
 }
 

@@ -284,6 +284,7 @@ struct tb_job {
     json_t *answer;                        /* and what it answers */
     tb_status status;
     tb_err err;
+    bool cut_off; /* a file became shorter while it ran */
     double ms;
     int64_t numbers;      /* in the main output, as planned; 0: not known */
     _Atomic double share; /* progress; written by the worker */

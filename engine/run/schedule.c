@@ -189,6 +189,8 @@ static void finished(void *arg)
     tb_job *j = arg;
     tb_run *r = j->run;
     unlink_job(r, j);
+    if (j->cut_off) /* a model may be open that was read from it */
+        r->engine->unload = true;
     if (j->kind == TBI_JOB_LOAD)
         load_finished(r, j);
     else if (j->kind == TBI_JOB_RUN)
