@@ -358,6 +358,27 @@ test_killed_runs_resume() {
     says "tubelet: there is no run 9999; 'tubelet runs' lists them"
 }
 
+test_resume_keeps_the_mode() {
+    local steps=30 ran id
+    expect 0 run "$work/video.lua" --steps $steps --prompt mode --out "$work/mode.mp4" --compute int8 --store "$work/whole8"
+    mv "$work/mode.mp4" "$work/whole8.mp4"
+    "$bin" run "$work/video.lua" --steps $steps --prompt mode --out "$work/mode.mp4" --compute int8 --json >"$work/events" 2>&1 &
+    local pid=$!
+    wait_for $pid 3 '"stored","node":"sample/step_[0-9]*/step"' "$work/events" || fail "no step was stored"
+    kill -KILL $pid && wait $pid 2>/dev/null || true
+    expect 0 runs --limit 1
+    id=$(sed -n '2s/^ *\([0-9]*\) .*/\1/p' "$out")
+    expect 0 resume --json
+    ! grep -q 'was computed as' "$err" || fail "$(cat "$err")"
+    ran=$(grep -c '"event":"finished".*/step"' "$out" || true)
+    [ "$ran" -le $((steps - 3)) ] || fail "$ran of $steps steps ran again"
+    cmp -s "$work/whole8.mp4" "$work/mode.mp4" || fail "a run in int8 that was resumed gave other bytes"
+    expect 0 resume "$id" --compute f32 --json
+    grep -qE "^Run $id was computed as cpu-int8/[a-z0-9]+/[0-9]+, this goes on as cpu-f32/[a-z0-9]+/[0-9]+: results of the two are kept apart, so its finished steps are computed again\.$" "$err" || fail "$(cat "$err")"
+    [ "$(grep -c '"event":"finished".*/step"' "$out")" -eq $steps ] || fail "f32 takes steps of int8"
+    expect 20 resume
+}
+
 test_interrupts() {
     "$bin" run "$work/video.lua" --steps 400 --prompt stop --out "$work/i.mp4" >"$out" 2>"$err" &
     local pid=$!

@@ -4,12 +4,31 @@
 
 #include "cli/session.h"
 #include "cli/storing.h"
+#include "compute/mode.h"
 
 enum { LOOK_BACK = 1000 }; /* runs searched for an unfinished one */
 
 static bool is_done(const tb_run_info *r)
 {
     return strcmp(r->status, "done") == 0;
+}
+
+static json_t *read_document(const tb_run_info *r, tb_err *err)
+{
+    const char *text = r->document ? r->document : "";
+    return tb_json_parse(text, strlen(text), "the stored graph", err);
+}
+
+/* The same but for the numeric class: a video finished in another mode is finished. */
+static bool same_document(const tb_run_info *a, const tb_run_info *b)
+{
+    json_t *x = read_document(a, NULL), *y = read_document(b, NULL);
+    json_object_del(x, "class");
+    json_object_del(y, "class");
+    const bool same = x && y && json_equal(x, y);
+    json_decref(x);
+    json_decref(y);
+    return same;
 }
 
 /* Has the very same graph been finished by one of the newer runs, list[0..count-1]? */
@@ -22,7 +41,7 @@ static bool finished_since(tb_store *store, const tb_run_info *run, const tb_run
         if (!is_done(&list[i]) || strcmp(list[i].title, run->title) != 0 ||
             tb_store_run_get(store, list[i].id, &later, NULL) != TB_OK)
             continue;
-        found = later.document && run->document && strcmp(later.document, run->document) == 0;
+        found = same_document(&later, run);
         tb_run_info_clear(&later);
     }
     return found;
@@ -77,17 +96,45 @@ static tb_status stored_run(const cli_args *args, tb_run_info *info, tb_err *err
     return st;
 }
 
+/* The mode to go on in: the one asked for, else the run's own. Runs of older versions do not say
+ * theirs: f32. */
+static tb_mode mode_of(const cli_args *args, const char *class)
+{
+    const char *asked = cli_text(args, "compute");
+    tb_mode mode = TB_MODE_F32;
+    if (asked)
+        tb_mode_parse(asked, &mode, NULL);
+    else
+        tb_mode_of_class(class, &mode);
+    return mode;
+}
+
+/* Why finished steps are not found. */
+static void tell_class(uint64_t run, const char *then, const char *now)
+{
+    if (then && strcmp(then, now) != 0)
+        fprintf(stderr,
+                "Run %llu was computed as %s, this goes on as %s: results of the two are kept "
+                "apart, so its finished steps are computed again.\n",
+                (unsigned long long)run, then, now);
+}
+
 static int resume_run(const cli_args *args, const tb_run_info *info)
 {
     tb_err err = TB_ERR_INIT;
-    const char *text = info->document ? info->document : "";
-    json_t *document = tb_json_parse(text, strlen(text), "the stored graph", &err);
+    json_t *document = read_document(info, &err);
     if (!document)
         return cli_fail(&err);
+    const char *class = json_string_value(json_object_get(document, "class"));
+    const tb_mode mode = mode_of(args, class);
     fprintf(stderr, "Resuming run %llu: %s\n", (unsigned long long)info->id,
             info->title ? info->title : "");
-    const int code = cli_session(&(cli_session_options){
-        .document = document, .title = info->title, .args = args, .resume = info->id });
+    tell_class(info->id, class, tb_mode_class(mode));
+    const int code = cli_session(&(cli_session_options){ .document = document,
+                                                         .title = info->title,
+                                                         .args = args,
+                                                         .resume = info->id,
+                                                         .compute = tb_mode_name(mode) });
     json_decref(document);
     return code;
 }
@@ -120,6 +167,7 @@ const cli_command cli_resume = {
     .summary = "Go on with a run that was stopped; by default the newest unfinished one",
     .detail =
         "The graph is the one that was stored with the run; finished nodes are not run again.\n"
+        "It goes on in the run's own mode (f32 or int8), unless --compute asks for the other.\n"
         "'tubelet runs' shows the numbers.",
     .options = options,
     .examples = { "tubelet resume", "tubelet resume 12" },

@@ -404,14 +404,14 @@ int cli_session(const cli_session_options *o)
     if (cli_int(o->args, "threads", 1, 64, &threads, &err) != TB_OK ||
         cli_bytes(o->args, "memory", &memory, &err) != TB_OK)
         return cli_usage(o->args->command, &err);
-    const char *store = cli_text(o->args, "store");
+    const char *store = cli_text(o->args, "store"), *compute = cli_text(o->args, "compute");
     /* looking at a plan makes no store */
     const bool no_store =
         cli_flag(o->args, "no-store") || (o->plan_only && !tb_store_exists(store));
     s.engine = tb_engine_new(&(tb_engine_options){ .store_path = store,
                                                    .no_store = no_store,
                                                    .threads = (int)threads,
-                                                   .compute = cli_text(o->args, "compute"),
+                                                   .compute = compute ? compute : o->compute,
                                                    .memory_limit = memory },
                              &err);
     if (!s.engine)

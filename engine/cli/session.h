@@ -13,7 +13,8 @@ typedef struct cli_session_options {
     const cli_args
         *args; /* --store, --threads, --memory, --json, --until, --no-cache, --no-store, --all */
     bool plan_only;
-    uint64_t resume; /* 0: a new run */
+    uint64_t resume;     /* 0: a new run */
+    const char *compute; /* the mode where --compute does not say; NULL: f32 */
 } cli_session_options;
 
 /* Returns the exit code. */

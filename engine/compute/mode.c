@@ -28,6 +28,24 @@ const char *tb_mode_class(tb_mode mode)
     return classes[mode];
 }
 
+bool tb_mode_of_class(const char *text, tb_mode *mode)
+{
+    char head[32];
+    for (int i = 0; text && i < MODES; i++) {
+        snprintf(head, sizeof head, "cpu-%s/", names[i]);
+        if (strncmp(text, head, strlen(head)) == 0) {
+            *mode = (tb_mode)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *tb_mode_name(tb_mode mode)
+{
+    return names[mode];
+}
+
 const char *tb_compute_class(void)
 {
     return tb_mode_class(TB_MODE_F32);

@@ -267,7 +267,8 @@ typedef struct preparation {
 static json_t *stored_document(const tb_run *r)
 {
     json_t *sources = r->script ? tb_script_sources(r->script) : NULL;
-    json_t *d = json_pack("{sOss}", "graph", r->graph, "cwd", r->cwd);
+    json_t *d = json_pack("{sOssss}", "graph", r->graph, "cwd", r->cwd, "class",
+                          tb_engine_class(r->engine));
     if (r->target_ids)
         json_object_set(d, "targets", r->target_ids);
     if (r->until)
