@@ -3,8 +3,7 @@
  * The generator is counter-based: a value depends on (seed, index) only, so the bytes do not change
  * with the number of threads or the tile size.
  */
-#include <stdio.h>
-
+#include "base/str.h"
 #include "graph/records.h"
 #include "node.h"
 
@@ -58,15 +57,14 @@ static tb_status check_vae(const params *p, int64_t channels, tb_err *err)
 
 static tb_status latent_shape(const params *p, tb_shape *shape, tb_err *err)
 {
-    long long width = 0, height = 0;
-    int used = 0;
+    int64_t width = 0, height = 0;
     const int64_t channels = tb_record_int(p->model, "latent_channels", 0);
     if (channels < 1)
         return tb_err_set(err, TB_EINVAL,
                           "the model has no transformer that could denoise a latent: give "
                           "load_model the path of one as 'transformer'");
     TB_TRY(check_vae(p, channels, err));
-    if (sscanf(p->size, "%lldx%lld%n", &width, &height, &used) != 2 || p->size[used])
+    if (!tb_str_size(p->size, &width, &height))
         return tb_err_set(err, TB_EINVAL, "size must be WIDTHxHEIGHT like 64x64, got '%s'",
                           p->size);
     const strides s = strides_of(p);

@@ -89,6 +89,16 @@ TEST(distance_counts_edits)
     CHECK_INT(tb_str_distance("", "abc"), 3);
 }
 
+TEST(sizes_are_width_x_height_and_nothing_else)
+{
+    static const char *const wrong[] = { "", "x", "832", "832x", "x480", "832x480 ", "832X480" };
+    int64_t w = 0, h = 0;
+    CHECK(tb_str_size("832x480", &w, &h) && w == 832 && h == 480);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK(!tb_str_size(wrong[i], &w, &h));
+    CHECK(w == 832 && h == 480);
+}
+
 TEST(json_keeps_integers_and_reals_apart)
 {
     tb_err err = TB_ERR_INIT;
@@ -202,6 +212,7 @@ int main(int argc, char **argv)
         TEST_CASE(hashed_fields_do_not_run_together),
         TEST_CASE(map_finds_ten_thousand_names),
         TEST_CASE(distance_counts_edits),
+        TEST_CASE(sizes_are_width_x_height_and_nothing_else),
         TEST_CASE(json_keeps_integers_and_reals_apart),
         TEST_CASE(a_failed_write_leaves_the_old_file),
         TEST_CASE(tensors_convert_and_count),

@@ -65,6 +65,17 @@ bool tb_str_ends(const char *s, const char *suffix)
     return n >= k && memcmp(s + n - k, suffix, k) == 0;
 }
 
+bool tb_str_size(const char *text, int64_t *width, int64_t *height)
+{
+    long long w, h;
+    int used = 0;
+    if (sscanf(text, "%lldx%lld%n", &w, &h, &used) != 2 || text[used])
+        return false;
+    *width = w;
+    *height = h;
+    return true;
+}
+
 static int min3(int a, int b, int c)
 {
     const int m = a < b ? a : b;

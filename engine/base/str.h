@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct tb_str {
     char *s;
@@ -24,6 +25,9 @@ char *tb_str_take(tb_str *b); /* the caller frees; the tb_str is empty again */
 
 bool tb_str_starts(const char *s, const char *prefix);
 bool tb_str_ends(const char *s, const char *suffix);
+
+/* WIDTHxHEIGHT as in "832x480"; false when the text is anything else. */
+bool tb_str_size(const char *text, int64_t *width, int64_t *height);
 
 /* Edit distance (insert, delete, replace, swap neighbours), to suggest the nearest name. */
 int tb_str_distance(const char *a, const char *b);

@@ -161,9 +161,8 @@ static void print_summary(const json_t *model)
 static tb_status read_video(const cli_args *args, tb_model_video *v, tb_err *err)
 {
     const char *size = cli_text(args, "size");
-    long long width, height;
-    int used = 0;
-    if (sscanf(size, "%lldx%lld%n", &width, &height, &used) != 2 || size[used])
+    int64_t width, height;
+    if (!tb_str_size(size, &width, &height))
         return tb_err_set(err, TB_EUSAGE, "--size must be WIDTHxHEIGHT, as 832x480, got '%s'",
                           size);
     *v = (tb_model_video){ .width = width,
