@@ -52,13 +52,15 @@ static int64_t size_of(const tb_value *record, const char *name, int64_t most)
     return n < 0 ? 0 : n < most ? n : most;
 }
 
-static size_t weights_of(const tb_value *record)
+static int64_t bytes_in(const tb_value *record, const char *name)
 {
-    return (size_t)size_of(record, "weight_bytes", (int64_t)1 << 50);
+    return size_of(record, name, INT64_C(1) << 50);
 }
 
-size_t tb_bytes_of_dit(const tb_value *model, const tb_shape *latent)
+size_t tb_bytes_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent)
 {
+    const int64_t int8 = tb_job_in_int8(job) ? bytes_in(model, "int8_bytes") : 0;
+    const size_t weights = (size_t)(int8 ? int8 : bytes_in(model, "weight_bytes"));
     const tb_wan_dit_config k = { .dim = size_of(model, "dim", MOST_WIDTH),
                                   .ffn_dim = size_of(model, "ffn_dim", MOST_WIDTH),
                                   .heads = size_of(model, "heads", MOST_WIDTH),
@@ -67,7 +69,7 @@ size_t tb_bytes_of_dit(const tb_value *model, const tb_shape *latent)
                                   .out_dim = size_of(model, "latent_channels", MOST_WIDTH),
                                   .text_dim = size_of(model, "text_dim", MOST_WIDTH),
                                   .text_len = size_of(model, "text_len", MOST_TOKENS) };
-    return weights_of(model) + tb_wan_dit_scratch(&k, latent->d[1], latent->d[2], latent->d[3]);
+    return weights + tb_wan_dit_scratch(&k, latent->d[1], latent->d[2], latent->d[3]);
 }
 
 size_t tb_bytes_of_umt5(const tb_value *clip)
@@ -77,7 +79,7 @@ size_t tb_bytes_of_umt5(const tb_value *clip)
                                .heads = size_of(clip, "heads", MOST_LAYERS),
                                .d_kv = size_of(clip, "head_dim", MOST_LAYERS),
                                .layers = size_of(clip, "layers", MOST_LAYERS),
-                               .number_bytes = size_of(clip, "number_bytes", 4) == 2 ? 2 : 4 };
+                               .layer_bytes = bytes_in(clip, "layer_bytes") };
     return tb_umt5_memory(&k, size_of(clip, "text_len", MOST_TOKENS));
 }
 
@@ -88,6 +90,6 @@ size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
                                   .patch = size_of(vae, "patch", 2) == 2 ? 2 : 1,
                                   .dim = size_of(vae, "dim", MOST_LAYERS),
                                   .dec_dim = size_of(vae, "dec_dim", MOST_LAYERS) };
-    return weights_of(vae) +
+    return (size_t)bytes_in(vae, "weight_bytes") +
            tb_wan_vae_scratch(&k, encode, latent->d[1], latent->d[2], latent->d[3]);
 }

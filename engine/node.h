@@ -205,7 +205,7 @@ struct tb_models *tb_job_models(tb_job *job);
  * latent [C,T,H,W], or on a text of full length. From the sizes in a record of load_model; those
  * that are missing count as 0. A plan does not know what is open already, so every node that uses a
  * part counts its weights: one such node runs at a time. */
-size_t tb_bytes_of_dit(const tb_value *model, const tb_shape *latent);
+size_t tb_bytes_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent);
 size_t tb_bytes_of_umt5(const tb_value *clip);
 size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent);
 /* run on the compute worker, before a part is opened: closes others, the one used longest ago
@@ -213,6 +213,8 @@ size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
 void tb_job_make_room(tb_job *job, const tb_value *part, size_t bytes);
 /* After a part was used that goes on reading its files: TB_EIO when they were changed meanwhile. */
 tb_status tb_job_check_part(tb_job *job, const tb_value *part, tb_err *err);
+/* Do transformers multiply in int8 (compute/mode.h)? Also while planning. */
+bool tb_job_in_int8(const tb_job *job);
 /* What the engine may hold; 0: unlimited. */
 size_t tb_job_memory_limit(const tb_job *job);
 /* What tb_job_models rests on: one object an engine, made on first use and dropped with the engine.

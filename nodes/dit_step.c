@@ -103,11 +103,11 @@ static tb_status parse_skip(const char *text, int64_t layers, uint64_t *skip, tb
 }
 
 /* The transformer's, and what it reads: the state and, for models that take them, known latents. */
-static size_t bytes_of(const params *p, const tb_shape *s)
+static size_t bytes_of(const tb_job *job, const params *p, const tb_shape *s)
 {
     const int64_t channels = tb_record_int(p->model, "in_channels", 0);
     const int64_t read = channels > s->d[0] ? channels : s->d[0];
-    return tb_bytes_of_dit(p->model, s) +
+    return tb_bytes_of_dit(job, p->model, s) +
            (size_t)(read * s->d[1] * s->d[2] * s->d[3]) * sizeof(float);
 }
 
@@ -128,7 +128,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
         TB_TRY(check_latent(p, &shape, err));
         tb_shape pair = shape; /* with and without the prompt */
         pair.d[1] *= 2 * tb_shape_count(&shape) <= PACK_LIMIT ? 2 : 1;
-        tb_job_plan_scratch(job, bytes_of(p, &pair));
+        tb_job_plan_scratch(job, bytes_of(job, p, &pair));
     }
     tb_job_plan_output(job, 0, TB_F32, &shape);
     return TB_OK;
@@ -458,8 +458,8 @@ static tb_wan_dit *open_model(const group *g, tb_compute **c, tb_err *err)
     for (int i = 0; i < g->count; i++) {
         tb_shape none = g->evals[i].shape;
         none.d[1] = 0;
-        bytes += bytes_of(g->calls[i]->params, &g->evals[i].shape);
-        bytes -= i ? bytes_of(g->calls[i]->params, &none) : 0; /* the weights are there once */
+        bytes += bytes_of(job, g->calls[i]->params, &g->evals[i].shape);
+        bytes -= i ? bytes_of(job, g->calls[i]->params, &none) : 0; /* the weights are there once */
     }
     *c = tb_job_compute(job, err);
     if (!*c)

@@ -69,7 +69,12 @@ static void tell_left_out(const tb_lora *l, const tb_lora_fit *fit, const char *
                given, tb_lora_left_out(l));
 }
 
-static tb_status check(const params *p, const tb_value *model, const char *path, int64_t *bytes,
+/* What the transformer takes with LoRAs, in f32 and in int8. */
+typedef struct sizes {
+    int64_t f32, int8;
+} sizes;
+
+static tb_status check(const params *p, const tb_value *model, const char *path, sizes *bytes,
                        tb_err *err)
 {
     tb_lora_fit fit;
@@ -77,7 +82,7 @@ static tb_status check(const params *p, const tb_value *model, const char *path,
     tb_weights *w = l ? tb_weights_open(tb_record_text(model, "path", ""), err) : NULL;
     const tb_status st = w ? tb_lora_fit_to(l, w, &fit, err) : err->status;
     if (st == TB_OK)
-        *bytes = tb_weights_f32_bytes(w); /* a merged weight is f32: at most all are */
+        *bytes = (sizes){ tb_model_dit_bytes(w, false, true), tb_model_dit_bytes(w, true, true) };
     if (st == TB_OK)
         tell_left_out(l, &fit, p->path);
     else
@@ -124,13 +129,14 @@ static tb_value *merged(tb_job *job, const params *p, const tb_value *model, con
                         tb_err *err)
 {
     char id[TB_KEY_HEX];
-    int64_t bytes = 0;
+    sizes bytes;
     if (check(p, model, path, &bytes, err) != TB_OK ||
         merged_id(job, p, model, path, id, err) != TB_OK)
         return NULL;
     tb_value *m = tb_record_copy(model);
     tb_record_set_take(m, "id", tb_value_string(id));
-    tb_record_set_take(m, "weight_bytes", tb_value_int(bytes));
+    tb_record_set_take(m, "weight_bytes", tb_value_int(bytes.f32));
+    tb_record_set_take(m, "int8_bytes", tb_value_int(bytes.int8));
     tb_record_set_take(m, "loras", with_lora(tb_record_get(model, "loras"), path, p->strength));
     return m;
 }
@@ -171,7 +177,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
 
 const tb_node_def tb_node_load_lora = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "load_lora",
     .title = "Load LoRA",
     .category = "model",

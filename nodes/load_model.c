@@ -5,18 +5,16 @@
  * changed one loses them.
  *
  *   MODEL { kind "model"; path; id; stamp; family; latent_channels, in_channels, text_dim,
- * text_len, dim, ffn_dim, heads, layers, weight_bytes INT; shift, guidance FLOAT (0: the model does
- *           not say); low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has them, of
- *           models with two }
- *   CLIP  { kind "clip"; path; id; stamp; tokenizer; tokenizer_id; text_dim, text_len, ffn_dim,
- *           heads, head_dim, layers, number_bytes (of a packed weight) INT }
- *   VAE   { kind "vae"; path; id; stamp; z, stride_t, stride_hw, patch, dim, dec_dim,
- *           weight_bytes INT }
- * MODEL and VAE have latent_rgb, a list of numbers, where the VAE's config says how latents look:
- * the map of models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part
- * that the model lacks has the path "" and sizes of 0. Widths and weight_bytes (once open) are what
- * memory is planned with, and the stamp tells whether the files are still those that the id was
- * made from; results do not depend on them.
+ * text_len, dim, ffn_dim, heads, layers, weight_bytes, int8_bytes INT; shift, guidance FLOAT (0:
+ * the model does not say); low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has
+ * them, of models with two } CLIP  { kind "clip"; path; id; stamp; tokenizer; tokenizer_id;
+ * text_dim, text_len, ffn_dim, heads, head_dim, layers, layer_bytes INT } VAE   { kind "vae"; path;
+ * id; stamp; z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT } MODEL and VAE have
+ * latent_rgb, a list of numbers, where the VAE's config says how latents look: the map of
+ * models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part that the
+ * model lacks has the path "" and sizes of 0. Widths and bytes (once open) are what memory is
+ * planned with, and the stamp tells whether the files are still those that the id was made from;
+ * results do not depend on them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +261,7 @@ static tb_status transformer(tb_job *job, const tb_model_info *info, const char 
     set_int(r, "heads", s->heads);
     set_int(r, "layers", s->layers);
     set_int(r, "weight_bytes", s->weight_bytes);
+    set_int(r, "int8_bytes", s->int8_bytes);
     tb_record_set_take(r, "shift", tb_value_float(info->shift));
     tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
     set_rgb(r, &sizes->vae.rgb);
@@ -302,7 +301,7 @@ static tb_status clip_record(tb_job *job, const tb_model_info *info, const tb_mo
     set_int(r, "heads", s->text.heads);
     set_int(r, "head_dim", s->text.d_kv);
     set_int(r, "layers", s->text.layers);
-    set_int(r, "number_bytes", s->text.number_bytes);
+    set_int(r, "layer_bytes", s->text.layer_bytes);
     tb_job_set_take(job, 1, r);
     return TB_OK;
 }
@@ -349,7 +348,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
 
 const tb_node_def tb_node_load_model = {
     .abi = TB_NODE_ABI,
-    .version = 2,
+    .version = 3,
     .name = "load_model",
     .title = "Load model",
     .category = "model",

@@ -42,11 +42,17 @@ static tb_status large_run(tb_job *job, const void *vp, tb_err *err)
                                  { "heads", 12 },
                                  { "layers", 30 },
                                  { "weight_bytes", INT64_C(4) * 1418996800 },
+                                 { "int8_bytes", 1607000000 },
                                  { 0 } };
-    static const field text[] = { { "text_dim", 4096 },  { "text_len", 512 },
-                                  { "ffn_dim", 10240 },  { "heads", 64 },
-                                  { "head_dim", 64 },    { "layers", 24 },
-                                  { "number_bytes", 2 }, { 0 } };
+    static const field text[] = { { "text_dim", 4096 },
+                                  { "text_len", 512 },
+                                  { "ffn_dim", 10240 },
+                                  { "heads", 64 },
+                                  { "head_dim", 64 },
+                                  { "layers", 24 },
+                                  { "layer_bytes",
+                                    2 * (4 * 4096 * 4096 + 3 * INT64_C(10240) * 4096) },
+                                  { 0 } };
     static const field vae[] = { { "z", 16 },
                                  { "stride_t", 4 },
                                  { "stride_hw", 8 },
@@ -95,14 +101,18 @@ static const tb_node_def gauge_def = { .abi = TB_NODE_ABI,
                                        .run = gauge_run };
 static const tb_node_def *const memory_defs[] = { &large_def, &gauge_def, NULL };
 
+static const char *compute; /* of engines made from now on; NULL: f32 */
+
 static outcome run_within(size_t limit, const char *nodes, const char *target)
 {
     tb_err err = TB_ERR_INIT;
     tb_engine *before = engine;
-    engine = tb_engine_new(
-        &(tb_engine_options){
-            .no_store = true, .threads = 1, .memory_limit = limit, .nodes = memory_defs },
-        &err);
+    engine = tb_engine_new(&(tb_engine_options){ .no_store = true,
+                                                 .threads = 1,
+                                                 .memory_limit = limit,
+                                                 .nodes = memory_defs,
+                                                 .compute = compute },
+                           &err);
     REQUIRE(engine);
     const outcome o = run(nodes, target);
     tb_engine_free(&engine);
@@ -130,15 +140,18 @@ static outcome run_within(size_t limit, const char *nodes, const char *target)
 /* ----------------------------------------------------------------------------------------- tests
  */
 
-/* What needs most: the transformer, with 5.7 GB of weights and 32760 tokens of 13568 numbers;
- * without it the decoder; without that the text encoder, one layer of 16-bit weights at a time. */
+/* What needs most: the transformer, with 5.7 GB of weights (1.6 in int8) and 32760 tokens of 13568
+ * numbers; without it the decoder; without that the text encoder, one layer of 16-bit weights at a
+ * time. */
 TEST(a_large_model_is_refused_before_it_starts)
 {
     static const struct {
-        const char *target, *peak;
-    } rows[] = { { "c", "456 MiB" }, { "v", "7.2 GiB" }, { "i", "7.2 GiB" }, { "n", "6.6 GiB" } };
+        const char *target, *peak, *compute;
+    } rows[] = { { "c", "456 MiB", NULL }, { "v", "7.2 GiB", NULL },   { "v", "3.4 GiB", "int8" },
+                 { "i", "7.2 GiB", NULL }, { "i", "6.6 GiB", "int8" }, { "n", "6.6 GiB", NULL } };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char want[200];
+        compute = rows[i].compute;
         const outcome o = run_within((size_t)1 << 20, LARGE STEPS("832x480", "81"), rows[i].target);
         snprintf(want, sizeof want,
                  "the run needs about %s at its peak, but 1.0 MiB can be used; choose a smaller "
@@ -147,6 +160,7 @@ TEST(a_large_model_is_refused_before_it_starts)
         CHECK_STR(o.error, want);
         CHECK_INT(o.status, TB_ELIMIT);
     }
+    compute = NULL;
 }
 
 typedef struct peak {

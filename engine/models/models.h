@@ -50,12 +50,12 @@ typedef struct tb_dit_sizes {
     int64_t in_channels, latent_channels, text_dim, text_len;
     bool image_branch; /* takes CLIP features of an image */
     int64_t dim, ffn_dim, heads, layers;
-    int64_t weight_bytes; /* once open, without LoRAs: those make what they change f32 */
+    int64_t weight_bytes, int8_bytes; /* once open, without LoRAs; int8_bytes: in TB_MODE_INT8 */
 } tb_dit_sizes;
 typedef struct tb_vae_sizes {
     int64_t z, stride_t, stride_hw;
     int64_t patch, dim, dec_dim; /* as in tb_wan_vae_config; 0 for a half that is not there */
-    int64_t weight_bytes;        /* as f32 */
+    int64_t weight_bytes;        /* once open */
     tb_latent_rgb rgb;           /* of its config; channels = 0: none */
 } tb_vae_sizes;
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err);
@@ -68,6 +68,9 @@ typedef struct tb_model_sizes {
     tb_umt5_config text;
 } tb_model_sizes;
 tb_status tb_model_read_sizes(const tb_model_info *info, tb_model_sizes *s, tb_err *err);
+/* Bytes of a transformer's weights once open; int8: in that mode; merged: LoRAs may change each of
+ * them, which makes it f32. */
+int64_t tb_model_dit_bytes(const tb_weights *w, bool int8, bool merged);
 /* "Wan2.1 I2V"; static string. */
 const char *tb_model_family(const tb_dit_sizes *s);
 
@@ -86,7 +89,8 @@ void tb_model_part_stamp(const char *part, char stamp[TB_KEY_HEX]);
 /* For `tubelet model show`:
  *   { "path", "family", "shift", "guidance", "boundary" of two experts, "missing": ["vae", ...],
  *     "parts": { "transformer"|"transformer_2"|"vae"|"text_encoder": { "path", "files": [{"path",
- * "bytes"}], "bytes", "tensors", "parameters", "dtypes": {"F16": tensors}, "memory_bytes": as f32,
+ * "bytes"}], "bytes", "tensors", "parameters", "dtypes": {"F16": tensors}, "memory_bytes": of the
+ * weights while it runs,
  * "sizes":
  * {...}, "config": {...} | null } | { "path", "error" }, "tokenizer": { "path", "pieces" } | {
  * "path", "error" } }, "unreadable": a PyTorch or GGUF file there that cannot be read, or null }

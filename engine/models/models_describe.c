@@ -67,31 +67,34 @@ static json_t *dtypes_of(const tb_weights *w)
     return o;
 }
 
-static json_t *dit_sizes(const tb_weights *w, tb_err *err)
+static json_t *dit_sizes(const tb_weights *w, int64_t *memory, tb_err *err)
 {
     tb_dit_sizes s;
     if (tb_model_dit_sizes(w, &s, err) != TB_OK)
         return NULL;
+    *memory = s.weight_bytes;
     return json_pack("{s:I,s:I,s:I,s:I,s:b}", "in_channels", (json_int_t)s.in_channels,
                      "latent_channels", (json_int_t)s.latent_channels, "text_dim",
                      (json_int_t)s.text_dim, "text_len", (json_int_t)s.text_len, "image_branch",
                      (int)s.image_branch);
 }
 
-static json_t *vae_sizes(const tb_weights *w, tb_err *err)
+static json_t *vae_sizes(const tb_weights *w, int64_t *memory, tb_err *err)
 {
     tb_vae_sizes s;
     if (tb_model_vae_sizes(w, &s, err) != TB_OK)
         return NULL;
+    *memory = s.weight_bytes;
     return json_pack("{s:I,s:I,s:I}", "z", (json_int_t)s.z, "stride_t", (json_int_t)s.stride_t,
                      "stride_hw", (json_int_t)s.stride_hw);
 }
 
-static json_t *umt5_sizes(const tb_weights *w, tb_err *err)
+static json_t *umt5_sizes(const tb_weights *w, int64_t *memory, tb_err *err)
 {
     tb_umt5_config k;
     if (tb_umt5_read_config(w, &k, err) != TB_OK)
         return NULL;
+    *memory = (int64_t)tb_umt5_weights(&k);
     return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "vocab", (json_int_t)k.vocab, "dim",
                      (json_int_t)k.dim, "layers", (json_int_t)k.layers, "heads",
                      (json_int_t)k.heads, "d_kv", (json_int_t)k.d_kv, "d_ff", (json_int_t)k.d_ff);
@@ -117,20 +120,23 @@ static void describe_weights(json_t *o, const tb_weights *w)
     json_object_set_new(o, "tensors", json_integer(tb_weights_count(w)));
     json_object_set_new(o, "parameters", json_integer(parameters));
     json_object_set_new(o, "dtypes", dtypes_of(w));
-    json_object_set_new(o, "memory_bytes", json_integer(4 * parameters));
     const json_t *config = tb_weights_config(w);
     json_object_set_new(o, "config", config ? json_deep_copy(config) : json_null());
 }
 
 /* What cannot be read is part of the answer: the other parts are still described. */
-static json_t *describe_part(const char *path, json_t *(*sizes)(const tb_weights *, tb_err *))
+static json_t *describe_part(const char *path,
+                             json_t *(*sizes)(const tb_weights *, int64_t *, tb_err *))
 {
     tb_err err = TB_ERR_INIT;
     json_t *o = json_pack("{s:s}", "path", path);
     tb_weights *w = tb_weights_open(path, &err);
-    json_t *s = w ? sizes(w, &err) : NULL;
+    int64_t memory = 0;
+    json_t *s = w ? sizes(w, &memory, &err) : NULL;
     if (w)
         describe_weights(o, w);
+    if (s)
+        json_object_set_new(o, "memory_bytes", json_integer(memory));
     if (s)
         json_object_set_new(o, "sizes", s);
     else
@@ -155,7 +161,7 @@ static json_t *describe_tokenizer(const char *path)
 /* ---------------------------------------------------------------------------------- the answer */
 
 static void add_part(json_t *parts, json_t *missing, const char *name, const char *path,
-                     json_t *(*sizes)(const tb_weights *, tb_err *))
+                     json_t *(*sizes)(const tb_weights *, int64_t *, tb_err *))
 {
     if (!path)
         json_array_append_new(missing, json_string(name));

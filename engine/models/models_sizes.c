@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "models/models.h"
+#include "models/wan_dit_names.h"
 
 #define TEXT_LEN_DEFAULT 512 /* every public Wan model */
 
@@ -44,15 +45,32 @@ unsigned tb_model_recognise(const tb_weights *w)
 
 /* --------------------------------------------------------------------------------- transformer */
 
-/* Matrices of 16 bits stay so in memory; vectors, and what has another type, become f32. */
-static int64_t kept_bytes(const tb_weights *w)
+/* The linears of the blocks, but for keys and values of text and image (wan_dit_load.c). */
+static bool in_int8(const char *name, const tb_tensor *t)
+{
+    static const char *const exact[] = { "_cross_attn_k", "_cross_attn_v", "_cross_attn_k_img",
+                                         "_cross_attn_v_img" };
+    char flat[DIT_NAME_SIZE];
+    if (!tb_str_starts(name, "blocks.") || tb_tensor_shape(t)->n != 2 ||
+        tbi_dit_flat_module(name, flat))
+        return false;
+    for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
+        if (tb_str_ends(flat, exact[i]))
+            return false;
+    return true;
+}
+
+/* Matrices may stay in 16 bits; all else becomes f32. */
+int64_t tb_model_dit_bytes(const tb_weights *w, bool int8, bool merged)
 {
     int64_t n = 0;
     for (int i = 0; i < tb_weights_count(w); i++) {
         const tb_tensor *t = tb_weights_at(w, i);
-        const bool half = tb_tensor_dtype(t) == TB_F16 || tb_tensor_dtype(t) == TB_BF16;
         const bool matrix = tb_tensor_shape(t)->n > 1 && tb_tensor_dim(t, 0) > 1;
-        n += tb_tensor_count(t) * (half && matrix ? 2 : 4);
+        if (int8 && in_int8(tb_weights_name(w, i), t)) /* a scale and a sum for each output */
+            n += tb_tensor_count(t) + 8 * tb_tensor_dim(t, 0);
+        else
+            n += tb_tensor_count(t) * (matrix && !merged ? tb_linear_number_bytes(t) : 4);
     }
     return n;
 }
@@ -89,7 +107,8 @@ static void read_widths(const tb_weights *w, tb_dit_sizes *s)
     s->ffn_dim = rows_of(w, "blocks.0.ffn.0.weight", "blocks.0.ffn.net.0.proj.weight");
     s->heads = config_int(w, "num_heads", "num_attention_heads", s->dim / 128);
     s->layers = count_blocks(w);
-    s->weight_bytes = kept_bytes(w);
+    s->weight_bytes = tb_model_dit_bytes(w, false, false);
+    s->int8_bytes = tb_model_dit_bytes(w, true, false);
 }
 
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)
@@ -128,6 +147,19 @@ const char *tb_model_family(const tb_dit_sizes *s)
 
 /* ----------------------------------------------------------------------------------------- VAE */
 
+/* Kernels of one point are linear layers, whose 16 bits stay; those of larger ones become f32. */
+static int64_t vae_bytes(const tb_weights *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < tb_weights_count(w); i++) {
+        const tb_tensor *t = tb_weights_at(w, i);
+        const int64_t out = tb_tensor_dim(t, 0), in = tb_tensor_dim(t, 1);
+        const bool point = tb_tensor_shape(t)->n > 1 && in > 1 && tb_tensor_count(t) == out * in;
+        n += tb_tensor_count(t) * (point ? tb_linear_number_bytes(t) : 4);
+    }
+    return n;
+}
+
 /* Tensors of one half whose names end so: each is a step down or up. */
 static int count_steps(const tb_weights *w, const char *half, const char *suffix)
 {
@@ -164,7 +196,7 @@ tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err)
                          .patch = channels == 12 ? 2 : 1,
                          .dim = rows_of(w, "encoder.conv1.weight", "encoder.conv_in.weight"),
                          .dec_dim = decoder ? tb_tensor_dim(pixels, 1) : 0,
-                         .weight_bytes = tb_weights_f32_bytes(w) };
+                         .weight_bytes = vae_bytes(w) };
     s->rgb = tb_latent_rgb_read(tb_weights_config(w), s->z);
     return TB_OK;
 }

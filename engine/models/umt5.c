@@ -89,18 +89,6 @@ static const tb_tensor *layer0(const tb_weights *w, const naming *n, enum part p
     return tb_weights_want(w, part_name(n, 0, p, name, sizeof name), &TB_SHAPE(-1, -1), err);
 }
 
-/* Of a packed weight: 16-bit floats stay what they are, as far as the first layer tells. */
-static int64_t packed_bytes(const tb_weights *w, const naming *n)
-{
-    static const enum part matrices[] = { Q, K, V, O, GATE, UP, DOWN };
-    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
-        const tb_tensor *t = layer0(w, n, matrices[i], NULL);
-        if (!t || tb_linear_number_bytes(t) == 4)
-            return 4;
-    }
-    return 2;
-}
-
 static tb_status check_config(const tb_weights *w, const tb_umt5_config *k, int64_t inner,
                               tb_err *err)
 {
@@ -117,6 +105,21 @@ static tb_status check_config(const tb_weights *w, const tb_umt5_config *k, int6
                           "and a positive layer_norm_epsilon",
                           tb_weights_path(w), (long long)k->buckets / 4);
     return TB_OK;
+}
+
+/* Of the packed weights of a layer: what has 16 bits stays so. */
+static int64_t packed_bytes(const tb_weights *w, const naming *n, int64_t i)
+{
+    int64_t bytes = 0;
+    char name[128];
+    for (int p = Q; p <= DOWN; p++) {
+        part_name(n, i, (enum part)p, name, sizeof name);
+        const tb_tensor *t = tb_weights_has(w, name) ? tb_weights_get(w, name, NULL) : NULL;
+        if (!t || p == BIAS || p == NORM2)
+            continue;
+        bytes += tb_tensor_count(t) * tb_linear_number_bytes(t);
+    }
+    return bytes;
 }
 
 tb_status tb_umt5_read_config(const tb_weights *w, tb_umt5_config *k, tb_err *err)
@@ -137,10 +140,11 @@ tb_status tb_umt5_read_config(const tb_weights *w, tb_umt5_config *k, tb_err *er
                            .dim = tb_tensor_dim(e, 1),
                            .buckets = tb_tensor_dim(bias, 0),
                            .heads = tb_tensor_dim(bias, 1),
-                           .d_ff = tb_tensor_dim(gate, 0),
-                           .number_bytes = packed_bytes(w, n) };
-    while (tb_weights_has(w, part_name(n, k->layers, Q, name, sizeof name)))
-        k->layers++;
+                           .d_ff = tb_tensor_dim(gate, 0) };
+    for (; tb_weights_has(w, part_name(n, k->layers, Q, name, sizeof name)); k->layers++) {
+        const int64_t bytes = packed_bytes(w, n, k->layers);
+        k->layer_bytes = bytes > k->layer_bytes ? bytes : k->layer_bytes;
+    }
     k->max_distance = (int64_t)config_number(w, "relative_attention_max_distance", 128);
     k->eps = (float)config_number(w, "layer_norm_epsilon", 1e-6);
     TB_TRY(check_config(w, k, tb_tensor_dim(q, 0), err));
@@ -224,13 +228,16 @@ static tb_status load_layer(layer *l, tb_compute *c, tb_err *err)
 static size_t layer_bytes(const tb_umt5_config *k)
 {
     const int64_t inner = k->heads * k->d_kv;
-    return (size_t)((4 * inner * k->dim + 3 * k->d_ff * k->dim) * k->number_bytes);
+    return k->layer_bytes > 0 ? (size_t)k->layer_bytes
+                              : (size_t)(4 * inner * k->dim + 3 * k->d_ff * k->dim) * sizeof(float);
 }
 
 /* A weight that is not packed as it is passes through f32. */
 static size_t passing_bytes(const tb_umt5_config *k)
 {
-    return k->number_bytes == 2 ? 0 : (size_t)(k->d_ff * k->dim) * sizeof(float);
+    const int64_t numbers = 4 * k->heads * k->d_kv * k->dim + 3 * k->d_ff * k->dim;
+    const bool packed_as_is = k->layer_bytes > 0 && k->layer_bytes <= 2 * numbers;
+    return packed_as_is ? 0 : (size_t)(k->d_ff * k->dim) * sizeof(float);
 }
 
 static bool fits(const tb_umt5_config *k, size_t resident)
@@ -306,12 +313,17 @@ size_t tb_umt5_bytes(const tb_umt5 *m)
     return n;
 }
 
+size_t tb_umt5_weights(const tb_umt5_config *k)
+{
+    const size_t layers = k->layers > 0 && fits(k, TB_UMT5_RESIDENT) ? (size_t)k->layers : 1;
+    return layers * layer_bytes(k);
+}
+
 size_t tb_umt5_memory(const tb_umt5_config *k, int64_t tokens)
 {
     const int64_t inner = k->heads * k->d_kv;
     const int64_t row = 2 * k->dim + 4 * inner + 2 * k->d_ff + 2 * k->heads;
-    const size_t layers = k->layers > 0 && fits(k, TB_UMT5_RESIDENT) ? (size_t)k->layers : 1;
-    return layers * layer_bytes(k) + passing_bytes(k) + (size_t)(tokens * row) * sizeof(float);
+    return tb_umt5_weights(k) + passing_bytes(k) + (size_t)(tokens * row) * sizeof(float);
 }
 
 /* ---------------------------------------------------------------------------------- positions */

@@ -1,9 +1,10 @@
 /* umt5.h - the UMT5 text encoder (arXiv 2304.09151): T5's encoder half, every layer with its own
  * position bias.
  *
- * Memory:  layers are packed once when all of them fit into TB_UMT5_RESIDENT bytes; else each run
- *          packs a layer, uses it, drops it and lets its pages of the file go (UMT5-XXL in bf16:
- *          0.4 GB at a time, not 9). The table of token vectors stays mapped in its file's dtype.
+ * Memory:  layers are packed once (16-bit weights stay so, all others become f32) when all of them
+ *          fit into TB_UMT5_RESIDENT bytes; else each run packs a layer, uses it, drops it and lets
+ *          its pages of the file go (UMT5-XXL in bf16: 0.4 GB at a time, not 9).
+ *          The table of token vectors stays mapped in its file's dtype.
  * Threads: one at a time per tb_compute.
  */
 #pragma once
@@ -16,7 +17,7 @@
 typedef struct tb_umt5 tb_umt5;
 typedef struct tb_umt5_config {
     int64_t vocab, dim, heads, d_kv, d_ff, layers, buckets, max_distance;
-    int64_t number_bytes; /* of a weight once packed: 2 of files of 16-bit floats, else 4 */
+    int64_t layer_bytes; /* of the linears of one layer once packed; 0: as f32 */
     float eps;
 } tb_umt5_config;
 
@@ -31,6 +32,8 @@ const tb_umt5_config *tb_umt5_config_of(const tb_umt5 *m);
 tb_status tb_umt5_read_config(const tb_weights *w, tb_umt5_config *k, tb_err *err);
 /* Bytes of converted weights held between runs. */
 size_t tb_umt5_bytes(const tb_umt5 *m);
+/* Bytes of packed weights held while it runs: of all layers, or of one at a time. */
+size_t tb_umt5_weights(const tb_umt5_config *k);
 /* Bytes that running a text of so many tokens takes, the weights held meanwhile among them. */
 size_t tb_umt5_memory(const tb_umt5_config *k, int64_t tokens);
 

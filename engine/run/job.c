@@ -379,6 +379,11 @@ size_t tb_job_memory_limit(const tb_job *job)
     return job->run->engine->memory_limit;
 }
 
+bool tb_job_in_int8(const tb_job *job)
+{
+    return job->run->engine->mode == TB_MODE_INT8;
+}
+
 const atomic_bool *tb_job_cancel_flag(const tb_job *job)
 {
     return &job->run->cancel;
