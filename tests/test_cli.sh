@@ -277,6 +277,30 @@ test_model_compare() {
     has "$err" "the graph samples nothing that could be compared"
 }
 
+test_model_verify() {
+    cp -r examples/tiny "$work/model"
+    (cd "$work/model" && find . -name '*.safetensors' -exec sha256sum {} + >SHA256SUMS)
+    expect 0 model verify "$work/model"
+    grep -qE '^  transformer/model\.safetensors +[0-9.]+ MiB +231  fine +matches  [0-9a-f]{64}$' "$out" || fail "$(cat "$out")"
+    grep -qE '^All is well: 4 of 10 files are what is on record of them, of 6 nothing is on record\.$' "$out" || fail "$(tail -n 2 "$out")"
+    [ ! -s "$err" ] || fail "$(cat "$err")"
+    printf 'X' | dd of="$work/model/vae/model.safetensors" bs=1 seek=5000000 conv=notrunc 2>/dev/null
+    rm "$work/model/tokenizer/tokenizer.json"
+    expect 20 model verify "$work/model"
+    grep -qE '^  vae/model\.safetensors .* DIFFERS  [0-9a-f]{64}$' "$out" || fail "$(cat "$out")"
+    has "$out" "vae/model.safetensors' differs from what was published: its hash is "
+    has "$out" "missing     tokenizer"
+    has "$out" "Not well: 1 of the lines above says what is wrong."
+    expect 20 model verify "$work/model" --json
+    has "$out" '"content": "differs"'
+    expect 2 model verify
+    has "$err" "name a model: tubelet model verify PATH"
+    expect 20 model verify "$work/nowhere"
+    says "tubelet: there is no model '$work/nowhere': neither a folder nor a file of that name"
+    expect 0 model verify --help
+    has "$out" "tubelet model verify PATH"
+}
+
 test_until_prints_values() {
     expect 0 run "$work/video.lua" --until vae_decode
     prints "vae_decode.image = F32 [5,32,32,3]"

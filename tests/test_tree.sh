@@ -33,7 +33,7 @@ sqlite3.h     engine/store/* engine/cli/*
 uv.h          engine/run/* engine/script/* engine/server/* engine/cli/* engine/tubelet.h
 libav*        engine/formats/media_module*
 libsw*        engine/formats/media_module*
-nettle/sha2.h  engine/base/*
+nettle/sha*.h  engine/base/*
 xxhash.h      engine/base/* engine/store/*
 cblas*.h      engine/compute/cpu/*
 immintrin.h   engine/compute/cpu/*

@@ -47,7 +47,8 @@ const cli_command *cli_command_find(const char *name);
 
 extern const cli_command cli_run, cli_plan, cli_resume, cli_runs, cli_graph, cli_nodes, cli_model,
     cli_cache, cli_preview, cli_serve, cli_doctor, cli_completion, cli_help;
-extern const cli_command cli_model_compare; /* below cli_model: its operands are a graph's */
+/* Below cli_model, with operands of their own. */
+extern const cli_command cli_model_compare, cli_model_verify;
 
 /* -------------------------------------------------------------------------------------- options */
 

@@ -22,6 +22,14 @@ const cli_command *cli_command_find(const char *name)
     return NULL;
 }
 
+/* NULL: `model` itself reads what follows. */
+static const cli_command *below_model(const char *word)
+{
+    return strcmp(word, "compare") == 0  ? &cli_model_compare
+           : strcmp(word, "verify") == 0 ? &cli_model_verify
+                                         : NULL;
+}
+
 static int unknown_command(const char *name)
 {
     cli_nearest n = { .word = name };
@@ -63,8 +71,10 @@ int main(int argc, char **argv)
         return 0;
     }
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error to be told, not a death */
-    if (argc > 2 && strcmp(argv[1], "model") == 0 && strcmp(argv[2], "compare") == 0)
-        return run_command(&cli_model_compare, argc - 3, argv + 3);
+    const cli_command *below =
+        argc > 2 && strcmp(argv[1], "model") == 0 ? below_model(argv[2]) : NULL;
+    if (below)
+        return run_command(below, argc - 3, argv + 3);
     const cli_command *c = cli_command_find(argv[1]);
     return c ? run_command(c, argc - 2, argv + 2) : unknown_command(argv[1]);
 }

@@ -260,11 +260,13 @@ const cli_command cli_model = {
     .name = "model",
     .operands = "show PATH",
     .summary = "Say what a model folder or file or a LoRA is, its size, and what is missing",
-    .detail = "'tubelet model compare GRAPH' says how far int8 leads from f32 on a graph of yours.",
+    .detail =
+        "'tubelet model compare GRAPH' says how far int8 leads from f32 on a graph of yours,\n"
+        "'tubelet model verify PATH' whether every file is there, sound, and what was published.",
     .options = options,
     .examples = { "tubelet model show examples/tiny --size 64x64 --frames 17",
                   "tubelet model show Wan2.1-T2V-1.3B --json" },
-    .words = "show|compare",
+    .words = "show|compare|verify",
     .max_operands = 2,
     .run = run,
 };

@@ -153,6 +153,11 @@ void tb_tensor_forget(const tb_tensor *t)
         madvise((void *)from, data + tb_tensor_bytes(t) - from, MADV_DONTNEED);
 }
 
+void *tb_tensor_owner(const tb_tensor *t, void (*release)(void *owner))
+{
+    return t->release == release ? t->owner : NULL;
+}
+
 static void release_view(void *owner)
 {
     tb_tensor *t = owner;

@@ -77,6 +77,8 @@ void tb_tensor_set_mapped(tb_tensor *t);
 /* The pages of a mapped file leave the process, this tensor's and parts of its neighbours'; whoever
  * reads them again finds them as before. Nothing happens to other tensors. Any thread. */
 void tb_tensor_forget(const tb_tensor *t);
+/* The owner of wrapped bytes when `release` is what it was wrapped with, else NULL. Borrowed. */
+void *tb_tensor_owner(const tb_tensor *t, void (*release)(void *owner));
 
 /* The same data under another shape of equal element count; shares memory. */
 tb_tensor *tb_tensor_view(const tb_tensor *t, const tb_shape *shape, tb_err *err);

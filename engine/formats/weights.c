@@ -95,19 +95,50 @@ static tb_status read_safetensors(const char *file, tbi_tensor_sink sink, void *
 }
 
 /* What a file is, its first bytes say; where they say nothing, its name. */
-static tb_status add_file(tb_weights *w, const char *file, tb_err *err)
+static tb_status read_file(const char *file, tbi_tensor_sink sink, void *ctx, tb_err *err)
 {
     uint8_t head[8];
-    source s = { w, file };
     FILE *f = fopen(file, "rb");
     const size_t n = f ? fread(head, 1, sizeof head, f) : 0;
     if (f)
         fclose(f);
     if (tbi_gguf_is(head, n) || strcmp(tb_fs_extension(file), "gguf") == 0)
-        return read_gguf(file, add_from, &s, err);
+        return read_gguf(file, sink, ctx, err);
     if (tbi_pth_is(head, n) || tb_weights_other(file))
-        return tbi_pth_read(file, add_from, &s, err);
-    return read_safetensors(file, add_from, &s, err);
+        return tbi_pth_read(file, sink, ctx, err);
+    return read_safetensors(file, sink, ctx, err);
+}
+
+static tb_status add_file(tb_weights *w, const char *file, tb_err *err)
+{
+    source s = { w, file };
+    return read_file(file, add_from, &s, err);
+}
+
+typedef struct visitor {
+    tb_weights_visit visit;
+    void *ctx;
+} visitor;
+
+static tb_status visit_one(void *ctx, const char *name, tb_tensor *t_take, tb_err *err)
+{
+    const visitor *v = ctx;
+    const tb_status st = v->visit(v->ctx, name, t_take, err);
+    tb_tensor_unref(&t_take);
+    return st;
+}
+
+tb_status tb_weights_each(const char *file, tb_weights_visit visit, void *ctx, tb_err *err)
+{
+    visitor v = { visit, ctx };
+    return read_file(file, visit_one, &v, err);
+}
+
+void tb_weights_forget(const tb_tensor *t, int64_t from, int64_t count)
+{
+    const int64_t block = tb_dtype_block(tb_tensor_dtype(t));
+    const size_t size = tb_dtype_size(tb_tensor_dtype(t));
+    tbi_mapped_forget(t, (size_t)(from / block) * size, (size_t)(count / block) * size);
 }
 
 /* Factors are no weights: they have gone into those. */
@@ -271,12 +302,18 @@ int tb_weights_count(const tb_weights *w)
     return w->count;
 }
 
-int64_t tb_weights_f32_bytes(const tb_weights *w)
+int64_t tb_weights_blocks(const tb_weights *w, const char *prefix)
 {
     int64_t n = 0;
-    for (int i = 0; i < tb_weights_count(w); i++)
-        n += tb_tensor_count(tb_weights_at(w, i));
-    return n * (int64_t)sizeof(float);
+    for (int i = 0; i < w->count; i++) {
+        const char *name = w->items[i].name, *at = name + strlen(prefix);
+        if (!tb_str_starts(name, prefix))
+            continue;
+        const size_t digits = strspn(at, "0123456789");
+        const int64_t block = digits && digits < 6 && at[digits] == '.' ? atoi(at) : -1;
+        n = block >= n ? block + 1 : n;
+    }
+    return n;
 }
 
 const char *tb_weights_name(const tb_weights *w, int i)

@@ -16,6 +16,13 @@
 
 typedef struct tb_weights tb_weights;
 
+/* Hears what a model wants of its weights and does not find: a sentence for each tensor, lent for
+ * the call. */
+typedef struct tb_weights_lack {
+    void (*say)(void *ctx, const char *sentence);
+    void *ctx;
+} tb_weights_lack;
+
 tb_weights *tb_weights_open(const char *path, tb_err *err);
 void tb_weights_close(tb_weights **w);
 const char *tb_weights_path(const tb_weights *w);
@@ -27,8 +34,8 @@ const tb_tensor *tb_weights_get(const tb_weights *w, const char *name, tb_err *e
 const tb_tensor *tb_weights_want(const tb_weights *w, const char *name, const tb_shape *shape,
                                  tb_err *err);
 int tb_weights_count(const tb_weights *w);
-/* Of all tensors once they are f32; a file of several parts counts whole. */
-int64_t tb_weights_f32_bytes(const tb_weights *w);
+/* 1 + the highest N of the names that begin with "PREFIX<N>."; 0: there is none. */
+int64_t tb_weights_blocks(const tb_weights *w, const char *prefix);
 const char *tb_weights_name(const tb_weights *w, int i);
 const tb_tensor *tb_weights_at(const tb_weights *w, int i);
 /* The config.json beside the file or in the folder; borrowed; NULL if there is none. */
@@ -37,8 +44,20 @@ const json_t *tb_weights_config(const tb_weights *w);
 int tb_weights_file_count(const tb_weights *w);
 const char *tb_weights_file(const tb_weights *w, int i);
 
+/* Every tensor of one file, a shard being one, under its full name, factors and all, in the order
+ * of the file. `t` is lent for the call; the reading ends when it fails. TB_EFORMAT when the file
+ * is damaged, which may be found behind some tensors. */
+typedef tb_status (*tb_weights_visit)(void *ctx, const char *name, const tb_tensor *t, tb_err *err);
+tb_status tb_weights_each(const char *file, tb_weights_visit visit, void *ctx, tb_err *err);
+/* Give back the memory of elements from..from+count of a tensor that was read, where it is mapped:
+ * a large file passes without staying. from must be a multiple of 256. */
+void tb_weights_forget(const tb_tensor *t, int64_t from, int64_t count);
+
 /* The files of weights that lie in a folder, sorted: indexes, and files that are no shard of a set.
  * *files becomes an array of *count strings; the caller frees each and the array. */
 tb_status tb_weights_list(const char *folder, char ***files, int *count, tb_err *err);
+/* Is it the name of an index of shards, or of one shard of several? */
+bool tb_weights_is_index(const char *file);
+bool tb_weights_is_shard(const char *file);
 /* "a PyTorch file" or "a GGUF file" when the name says so, else NULL. Static string. */
 const char *tb_weights_other(const char *file);

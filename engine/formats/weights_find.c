@@ -192,10 +192,15 @@ const char *tb_weights_other(const char *file)
 }
 
 /* "model-00002-of-00005.safetensors" */
-static bool is_shard(const char *name)
+bool tb_weights_is_shard(const char *file)
 {
-    const char *of = strstr(name, "-of-");
+    const char *name = tb_fs_basename(file), *of = strstr(name, "-of-");
     return of && of > name && of[-1] >= '0' && of[-1] <= '9' && of[4] >= '0' && of[4] <= '9';
+}
+
+bool tb_weights_is_index(const char *file)
+{
+    return is_index(tb_fs_basename(file));
 }
 
 tb_status tb_weights_list(const char *folder, char ***files, int *count, tb_err *err)
@@ -205,7 +210,7 @@ tb_status tb_weights_list(const char *folder, char ***files, int *count, tb_err 
     for (int i = 0; i < all.count; i++) {
         const char *name = all.items[i];
         const bool whole = is_safetensors(name) || is_other(name);
-        if (is_index(name) || (whole && !is_shard(name)))
+        if (is_index(name) || (whole && !tb_weights_is_shard(name)))
             names_add_take(&out, tb_fs_join(folder, name));
     }
     names_clear(&all);

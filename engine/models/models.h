@@ -109,6 +109,24 @@ typedef struct tb_model_video {
 } tb_model_video;
 json_t *tb_model_cost(const char *path, const tb_model_video *v, tb_err *err);
 
+/* For `tubelet model verify`: is everything there, and is it what was published? Every file of a
+ * model below PATH, a folder, a file, an index of shards or a LoRA, is read whole.
+ *   { "path", "family" | null, "missing": ["vae", ...],
+ *     "parts": { NAME: { "path", "lacks": [sentence of a tensor that is not there, ...] } },
+ *     "files": [{ "path", "bytes", "tensors" of weights, "error" of structure | null,
+ *                 "bad": [{ "tensor", "count", "nan", "inf" }, ...], "zero": [tensor, ...],
+ *                 "sha256", "git" where that is on record,
+ *                 "content": "matches" | "differs" | "unknown", "recorded": [{ "hash", "from" }]
+ * }], "problems": [sentence, ...] }, without problems when all is well. New reference. NULL when
+ * PATH is not there or holds no weights. */
+typedef struct tb_model_watch {
+    /* Told now and then, by any thread, one at a time: bytes read of all there are to read (each
+     * file twice: its numbers and its hash). NULL: nothing is told. */
+    void (*progress)(void *ctx, const char *file, int64_t done, int64_t total);
+    void *ctx;
+} tb_model_watch;
+json_t *tb_model_verify(const char *path, const tb_model_watch *watch, tb_err *err);
+
 /* The bundled model: $TUBELET_MODEL, else examples/tiny near the program. TB_ENOTFOUND names the
  * places. *path is freed by free(). */
 tb_status tb_model_bundled(char **path, tb_err *err);

@@ -202,6 +202,35 @@ static tb_status find_layer(tb_umt5 *m, const tb_weights *w, int64_t i, tb_err *
     return TB_OK;
 }
 
+static void look(const tb_weights *w, const char *name, const tb_shape *shape,
+                 const tb_weights_lack *lack)
+{
+    tb_err why = TB_ERR_INIT;
+    if (!tb_weights_want(w, name, shape, &why))
+        lack->say(lack->ctx, why.message);
+}
+
+void tb_umt5_check(const tb_weights *w, const tb_weights_lack *lack)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_umt5_config k;
+    char name[128];
+    if (tb_umt5_read_config(w, &k, &err) != TB_OK) {
+        lack->say(lack->ctx, err.message);
+        return;
+    }
+    const naming *n = find_naming(w);
+    const int64_t there = tb_weights_blocks(w, n->layers),
+                  told = (int64_t)config_number(w, "num_layers", 0),
+                  layers = told > there && told < 1000 ? told : there;
+    look(w, n->final, &TB_SHAPE(k.dim), lack);
+    for (int64_t i = 0; i < layers; i++)
+        for (int p = 0; p < PARTS; p++) {
+            const tb_shape shape = part_shape(&k, (enum part)p);
+            look(w, part_name(n, i, (enum part)p, name, sizeof name), &shape, lack);
+        }
+}
+
 static void unload_layer(layer *l)
 {
     tb_linear_free(&l->qkv);

@@ -26,6 +26,8 @@ tb_umt5 *tb_umt5_open(tb_compute *c, const tb_weights *w, tb_err *err);
 /* The same with another limit than TB_UMT5_RESIDENT. */
 tb_umt5 *tb_umt5_open_within(tb_compute *c, const tb_weights *w, size_t resident_bytes,
                              tb_err *err);
+/* Hold the names and shapes that opening asks for against those that are there; reads no weight. */
+void tb_umt5_check(const tb_weights *w, const tb_weights_lack *lack);
 void tb_umt5_close(tb_umt5 **m);
 const tb_umt5_config *tb_umt5_config_of(const tb_umt5 *m);
 /* Sizes from names and shapes alone. TB_EFORMAT when this is no UMT5 encoder. */

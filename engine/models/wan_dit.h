@@ -26,6 +26,8 @@ tb_wan_dit *tb_wan_dit_open_config(tb_compute *c, const tb_weights *w, const jso
 /* And with LoRAs merged into the weights, in this order; they may be closed afterwards. */
 tb_wan_dit *tb_wan_dit_open_merged(tb_compute *c, const tb_weights *w, const json_t *config,
                                    const tb_lora_use *loras, int count, tb_err *err);
+/* Hold the names and shapes that opening asks for against those that are there; reads no weight. */
+void tb_wan_dit_check(const tb_weights *w, const tb_weights_lack *lack);
 void tb_wan_dit_close(tb_wan_dit **m);
 const tb_wan_dit_config *tb_wan_dit_config_of(const tb_wan_dit *m);
 size_t tb_wan_dit_bytes(const tb_wan_dit *m);

@@ -17,6 +17,7 @@ typedef struct loader {
     int block; /* -1: names stand alone; else below blocks.<block> */
     const tb_lora_use *loras;
     int lora_count;
+    const tb_weights_lack *lack; /* only looking: told what is not there, nothing is loaded */
     tb_err *err;
 } loader;
 
@@ -49,9 +50,20 @@ static tb_tensor *take(loader *l, dit_name name, const char *tail, const tb_shap
     return own;
 }
 
+static tb_status look(const loader *l, dit_name name, const char *tail, const tb_shape *shape)
+{
+    char buf[DIT_NAME_SIZE];
+    tb_err why = TB_ERR_INIT;
+    if (!tb_weights_want(l->w, full_name(l, name, tail, buf), shape, &why))
+        l->lack->say(l->lack->ctx, why.message);
+    return TB_OK;
+}
+
 /* Owned f32 copy of `count` numbers. */
 static tb_status load_vector(loader *l, dit_name name, const char *tail, int64_t count, float **out)
 {
+    if (l->lack)
+        return look(l, name, tail, &TB_SHAPE(count));
     tb_tensor *t = take(l, name, tail, &TB_SHAPE(count));
     tb_tensor *f = t ? tb_tensor_to_f32(t, l->err) : NULL;
     tb_tensor_unref(&t);
@@ -82,6 +94,16 @@ static bool in_int8(const loader *l, dit_name first)
            first != DIT_IMAGE_K;
 }
 
+static tb_status look_at_join(const loader *l, int count, const dit_name *names, int64_t out,
+                              int64_t in)
+{
+    for (int i = 0; i < count; i++) {
+        look(l, names[i], ".weight", &TB_SHAPE(out, in));
+        look(l, names[i], ".bias", &TB_SHAPE(out));
+    }
+    return TB_OK;
+}
+
 /* One linear layer from `count` of them with the same inputs, each [out][in]. */
 static tb_status load_join(loader *l, int count, const dit_name *names, int64_t out, int64_t in,
                            tb_linear **linear)
@@ -89,6 +111,8 @@ static tb_status load_join(loader *l, int count, const dit_name *names, int64_t 
     enum { MOST = 3 };
     tb_tensor *weights[MOST] = { 0 }, *biases[MOST] = { 0 };
     bool all = true;
+    if (l->lack)
+        return look_at_join(l, count, names, out, in);
     for (int i = 0; i < count && all; i++) {
         weights[i] = take(l, names[i], ".weight", &TB_SHAPE(out, in));
         biases[i] = weights[i] ? take(l, names[i], ".bias", &TB_SHAPE(out)) : NULL;
@@ -136,6 +160,14 @@ static int64_t count_blocks(const loader *l)
     return at.block;
 }
 
+/* Those that names or the configuration tell of, also behind one that is not there. */
+static int64_t count_blocks_wanted(const loader *l, const json_t *config)
+{
+    const int64_t there = tb_weights_blocks(l->w, "blocks."),
+                  told = json_integer_value(json_object_get(config, "num_layers"));
+    return told > there && told < 1000 ? told : there;
+}
+
 /* What the shapes say. The patch kernel is [dim][in][1][2][2], also when its rank was lost on the
  * way. */
 static void infer_config(const loader *l, tb_wan_dit_config *k)
@@ -159,6 +191,8 @@ static void infer_config(const loader *l, tb_wan_dit_config *k)
 static tb_status read_config(const loader *l, const json_t *config, tb_wan_dit_config *k)
 {
     infer_config(l, k);
+    if (l->lack)
+        k->layers = count_blocks_wanted(l, config);
     read_int(config, "num_heads", "num_attention_heads", &k->heads);
     read_int(config, "text_len", "text_length", &k->text_len);
     const json_t *eps = json_object_get(config, "eps");
@@ -282,6 +316,16 @@ tb_wan_dit *tb_wan_dit_open_config(tb_compute *c, const tb_weights *w, const jso
 tb_wan_dit *tb_wan_dit_open(tb_compute *c, const tb_weights *w, tb_err *err)
 {
     return tb_wan_dit_open_config(c, w, tb_weights_config(w), err);
+}
+
+void tb_wan_dit_check(const tb_weights *w, const tb_weights_lack *lack)
+{
+    tb_err err = TB_ERR_INIT;
+    loader l = { .w = w, .lack = lack, .err = &err };
+    tb_wan_dit *m = open_dit(&l, tb_weights_config(w));
+    if (!m)
+        lack->say(lack->ctx, err.message);
+    tb_wan_dit_close(&m);
 }
 
 static void free_affine(dit_affine *a)

@@ -30,6 +30,9 @@ tb_wan_vae *tb_wan_vae_open(tb_compute *c, const tb_weights *w, tb_err *err);
 /* The same with a configuration from elsewhere; NULL: none. */
 tb_wan_vae *tb_wan_vae_open_config(tb_compute *c, const tb_weights *w, const json_t *config,
                                    tb_err *err);
+/* Hold the names and shapes that opening asks for against those that are there; reads no weight.
+ * Behind a weight that is missing nothing is known, so that it is the last to be told. */
+void tb_wan_vae_check(const tb_weights *w, const tb_weights_lack *lack);
 void tb_wan_vae_close(tb_wan_vae **m);
 const tb_wan_vae_config *tb_wan_vae_config_of(const tb_wan_vae *m);
 size_t tb_wan_vae_bytes(const tb_wan_vae *m);

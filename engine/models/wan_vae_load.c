@@ -20,9 +20,11 @@ typedef struct loader {
     tb_wan_vae *m;
     vae_half *half;
     bool encoder, diffusers;
-    bool nested;      /* blocks are named by level and place */
-    bool levels;      /* Wan2.2: shortcuts around levels */
-    int64_t channels; /* of the last operation */
+    bool nested;                 /* blocks are named by level and place */
+    bool levels;                 /* Wan2.2: shortcuts around levels */
+    int64_t channels;            /* of the last operation */
+    bool times;                  /* the last resampling block resamples time, too */
+    const tb_weights_lack *lack; /* only looking: told what is not there, nothing is loaded */
     tb_err *err;
 } loader;
 
@@ -78,18 +80,32 @@ static vae_op *add_op(loader *l, vae_kind kind)
     return &h->ops[h->count++];
 }
 
+/* The failure itself; only looking, it is told, and what follows can still be looked at. */
+static tb_status failed(const loader *l)
+{
+    if (!l->lack)
+        return l->err->status;
+    l->lack->say(l->lack->ctx, l->err->message);
+    *l->err = TB_ERR_INIT;
+    return TB_OK;
+}
+
 /* A norm's gamma, which must have as many numbers as there are channels. */
 static tb_status load_norm(loader *l, const char *prefix, const char *tail, int64_t channels,
                            float **out)
 {
     const tb_tensor *t = get(l, prefix, tail);
     if (!t)
-        return l->err->status;
+        return failed(l);
     char text[128];
-    if (tb_tensor_count(t) != channels)
-        return tb_err_set(l->err, TB_EFORMAT, "%s.%s wants %lld numbers, the file has %s", prefix,
-                          tail, (long long)channels,
-                          tb_shape_text(tb_tensor_shape(t), text, sizeof text));
+    if (tb_tensor_count(t) != channels) {
+        tb_err_set(l->err, TB_EFORMAT, "%s.%s of %s wants %lld numbers, the file has %s", prefix,
+                   tail, tb_weights_path(l->w), (long long)channels,
+                   tb_shape_text(tb_tensor_shape(t), text, sizeof text));
+        return failed(l);
+    }
+    if (l->lack)
+        return TB_OK;
     tb_tensor *f = tb_tensor_to_f32(t, l->err);
     if (!f)
         return l->err->status;
@@ -110,30 +126,47 @@ static tb_status check_inputs(const loader *l, const char *prefix, const tb_tens
         tb_weights_path(l->w), (long long)in, tb_shape_text(tb_tensor_shape(w), text, sizeof text));
 }
 
-static tb_status load_conv(loader *l, const char *prefix, int64_t in, tb_conv **out)
+/* A layer's weight, whose first dimension goes to *out (NULL: not wanted), and its bias. Only
+ * looking, a bias may stay NULL; without a weight nothing that follows is known. */
+static tb_status find_layer(loader *l, const char *prefix, int64_t in, const tb_tensor **w,
+                            const tb_tensor **b, int64_t *out)
 {
-    const tb_tensor *w = get(l, prefix, "weight"), *b = w ? get(l, prefix, "bias") : NULL;
-    if (!b)
+    *w = get(l, prefix, "weight");
+    if (!*w)
         return l->err->status;
-    TB_TRY(check_inputs(l, prefix, w, in));
-    *out = tb_conv_new(l->c, w, b, l->err);
+    if (out)
+        *out = tb_tensor_dim(*w, 0);
+    if (check_inputs(l, prefix, *w, in) != TB_OK)
+        TB_TRY(failed(l));
+    *b = get(l, prefix, "bias");
+    return *b ? TB_OK : failed(l);
+}
+
+static tb_status load_conv(loader *l, const char *prefix, int64_t in, tb_conv **conv, int64_t *out)
+{
+    const tb_tensor *w, *b;
+    TB_TRY(find_layer(l, prefix, in, &w, &b, out));
+    if (l->lack)
+        return TB_OK;
+    *conv = tb_conv_new(l->c, w, b, l->err);
     l->m->bytes += (size_t)tb_tensor_count(w) * sizeof(float);
-    return *out ? TB_OK : l->err->status;
+    return *conv ? TB_OK : l->err->status;
 }
 
 /* A 1x1 or 1x1x1 convolution is a linear layer. */
-static tb_status load_linear(loader *l, const char *prefix, int64_t in, tb_linear **out)
+static tb_status load_linear(loader *l, const char *prefix, int64_t in, tb_linear **linear,
+                             int64_t *out)
 {
-    const tb_tensor *w = get(l, prefix, "weight"), *b = w ? get(l, prefix, "bias") : NULL;
-    if (!b)
-        return l->err->status;
-    TB_TRY(check_inputs(l, prefix, w, in));
+    const tb_tensor *w, *b;
+    TB_TRY(find_layer(l, prefix, in, &w, &b, out));
+    if (l->lack)
+        return TB_OK;
     tb_tensor *flat = tb_tensor_view(w, &TB_SHAPE(tb_tensor_dim(w, 0), in), l->err);
-    *out = flat ? tb_linear_new(l->c, flat, b, l->err) : NULL;
+    *linear = flat ? tb_linear_new(l->c, flat, b, l->err) : NULL;
     tb_tensor_unref(&flat);
-    if (!*out)
+    if (!*linear)
         return l->err->status;
-    l->m->bytes += tb_linear_bytes(*out);
+    l->m->bytes += tb_linear_bytes(*linear);
     return TB_OK;
 }
 
@@ -152,12 +185,11 @@ static tb_status load_residual(loader *l, const char *prefix)
     snprintf(shortcut, sizeof shortcut, "%s.%s", prefix, n[4]);
     vae_op *op = add_op(l, VAE_RESIDUAL);
     TB_TRY(load_norm(l, prefix, n[0], op->in, &op->norm_1));
-    TB_TRY(load_conv(l, conv_1, op->in, &op->conv_1));
-    op->out = tb_conv_out(op->conv_1);
+    TB_TRY(load_conv(l, conv_1, op->in, &op->conv_1, &op->out));
     TB_TRY(load_norm(l, prefix, n[2], op->out, &op->norm_2));
-    TB_TRY(load_conv(l, conv_2, op->out, &op->conv_2));
+    TB_TRY(load_conv(l, conv_2, op->out, &op->conv_2, NULL));
     if (op->in != op->out)
-        TB_TRY(load_linear(l, shortcut, op->in, &op->linear_1));
+        TB_TRY(load_linear(l, shortcut, op->in, &op->linear_1, NULL));
     l->channels = op->out;
     return TB_OK;
 }
@@ -169,8 +201,8 @@ static tb_status load_attention(loader *l, const char *prefix)
     snprintf(proj, sizeof proj, "%s.proj", prefix);
     vae_op *op = add_op(l, VAE_ATTENTION);
     TB_TRY(load_norm(l, prefix, "norm.gamma", op->in, &op->norm_1));
-    TB_TRY(load_linear(l, qkv, op->in, &op->linear_1));
-    return load_linear(l, proj, op->in, &op->linear_2);
+    TB_TRY(load_linear(l, qkv, op->in, &op->linear_1, NULL));
+    return load_linear(l, proj, op->in, &op->linear_2, NULL);
 }
 
 static tb_status load_resample(loader *l, const char *prefix)
@@ -179,10 +211,11 @@ static tb_status load_resample(loader *l, const char *prefix)
     snprintf(space, sizeof space, "%s.resample.1", prefix);
     snprintf(time, sizeof time, "%s.time_conv", prefix);
     vae_op *op = add_op(l, l->encoder ? VAE_DOWN : VAE_UP);
-    TB_TRY(load_conv(l, space, op->in, &op->conv_1));
-    op->out = l->channels = tb_conv_out(op->conv_1);
-    if (has(l, time, "weight"))
-        TB_TRY(load_conv(l, time, l->encoder ? op->out : op->in, &op->conv_2));
+    TB_TRY(load_conv(l, space, op->in, &op->conv_1, &op->out));
+    l->channels = op->out;
+    l->times = has(l, time, "weight");
+    if (l->times)
+        TB_TRY(load_conv(l, time, l->encoder ? op->out : op->in, &op->conv_2, NULL));
     return TB_OK;
 }
 
@@ -223,7 +256,7 @@ static tb_status load_blocks(loader *l, int level, vae_op *leave)
             return TB_OK;
         TB_TRY(load_resample(l, name));
         leave->space = 2;
-        leave->time = l->half->ops[l->half->count - 1].conv_2 ? 2 : 1;
+        leave->time = l->times ? 2 : 1;
         if (l->nested)
             return TB_OK;
     }
@@ -291,8 +324,8 @@ static tb_status load_entry(loader *l)
         return l->err->status;
     if (l->encoder)
         op->in = tb_tensor_dim(w, 1);
-    TB_TRY(load_conv(l, name, op->in, &op->conv_1));
-    op->out = l->channels = tb_conv_out(op->conv_1);
+    TB_TRY(load_conv(l, name, op->in, &op->conv_1, &op->out));
+    l->channels = op->out;
     return TB_OK;
 }
 
@@ -303,8 +336,8 @@ static tb_status load_head(loader *l)
     snprintf(conv, sizeof conv, "%s.%s", side(l), l->diffusers ? "conv_out" : "head.2");
     vae_op *op = add_op(l, VAE_CONV);
     TB_TRY(load_norm(l, norm, "gamma", op->in, &op->norm_1));
-    TB_TRY(load_conv(l, conv, op->in, &op->conv_1));
-    op->out = l->channels = tb_conv_out(op->conv_1);
+    TB_TRY(load_conv(l, conv, op->in, &op->conv_1, &op->out));
+    l->channels = op->out;
     return TB_OK;
 }
 
@@ -315,8 +348,8 @@ static tb_status load_pointwise(loader *l, const char *name)
         return l->err->status;
     vae_op *op = add_op(l, VAE_LINEAR);
     op->in = tb_tensor_dim(w, 1);
-    TB_TRY(load_linear(l, name, op->in, &op->linear_1));
-    op->out = l->channels = tb_linear_out(op->linear_1);
+    TB_TRY(load_linear(l, name, op->in, &op->linear_1, &op->out));
+    l->channels = op->out;
     return TB_OK;
 }
 
@@ -487,6 +520,16 @@ tb_wan_vae *tb_wan_vae_open_config(tb_compute *c, const tb_weights *w, const jso
 tb_wan_vae *tb_wan_vae_open(tb_compute *c, const tb_weights *w, tb_err *err)
 {
     return tb_wan_vae_open_config(c, w, tb_weights_config(w), err);
+}
+
+void tb_wan_vae_check(const tb_weights *w, const tb_weights_lack *lack)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_wan_vae *m = tb_xcalloc(1, sizeof *m);
+    loader l = { .w = w, .m = m, .lack = lack, .err = &err };
+    if (load_all(&l, tb_weights_config(w)) != TB_OK)
+        lack->say(lack->ctx, err.message);
+    tb_wan_vae_close(&m);
 }
 
 static void free_half(vae_half *h)
