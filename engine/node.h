@@ -127,6 +127,7 @@ enum {
     TB_NODE_KEEP = 1 << 5,    /* always stored (every denoising step) */
     TB_NODE_FORGET = 1 << 6,  /* never stored: cheaper to make than to read; run while planning if
                                  its  inputs are known */
+    TB_NODE_LINEARS = 1 << 7, /* bytes depend on --compute as well, which enters the key */
 };
 
 enum { TB_PACK_CALLS = 16 };

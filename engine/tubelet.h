@@ -142,7 +142,8 @@ void tb_engine_add_take(tb_engine *e, tb_run *run);
 tb_run *tb_engine_plan(tb_engine *e, const tb_run_options *o, tb_err_list *errors, tb_err *err);
 void tb_run_drop(tb_run **r);        /* of tb_engine_plan, or one that was not added */
 uint64_t tb_run_id(const tb_run *r); /* the store's id; 0 without a store */
-/* Stop within one block of the running node; finished nodes are kept. Any thread. */
+/* Stop within a part of the running node, seconds at most; a step that it shares with other runs is
+ * finished. Finished nodes are kept. Any thread. */
 void tb_run_cancel(tb_run *r);
 /* The plan in full, after TB_EV_PLANNED: [{node, type, state: "cached"|"run"|"unknown", seconds,
  * bytes, shape, key}] in order of running. New reference. */

@@ -413,7 +413,7 @@ typedef struct group {
     tb_call *calls[TB_PACK_CALLS];
     eval evals[TB_PACK_CALLS];
     int count;
-    atomic_bool cancel; /* all of them are to stop: they may belong to several runs */
+    atomic_bool cancel; /* all of them are to stop, seen after a block: of calls of several runs */
 } group;
 
 static void drop_done(group *g)
@@ -468,6 +468,15 @@ static tb_wan_dit *open_model(const group *g, tb_compute **c, tb_err *err)
     return find_dit(job, *c, model, err);
 }
 
+static const atomic_bool *cancel_of(const group *g)
+{
+    const atomic_bool *first = tb_job_cancel_flag(g->calls[0]->job);
+    for (int i = 1; i < g->count; i++)
+        if (tb_job_cancel_flag(g->calls[i]->job) != first)
+            return &g->cancel;
+    return first;
+}
+
 static tb_status evaluate(group *g, tb_wan_dit *dit, tb_compute *c, tb_err *err)
 {
     tb_wan_dit_input in[TB_PACK_CALLS];
@@ -476,7 +485,7 @@ static tb_status evaluate(group *g, tb_wan_dit *dit, tb_compute *c, tb_err *err)
         in[i] = input_of(g->calls[i]->params, &g->evals[i]);
         out[i] = tb_tensor_f32_mut(g->evals[i].out);
     }
-    return tb_wan_dit_run(dit, c, g->count, in, out, &g->cancel, after_block, g, err);
+    return tb_wan_dit_run(dit, c, g->count, in, out, cancel_of(g), after_block, g, err);
 }
 
 static void run_group(group *g)
@@ -543,7 +552,7 @@ const tb_node_def tb_node_dit_step = {
     .title = "Diffusion transformer",
     .category = "sampling",
     .doc = "Evaluates the model once.",
-    .flags = TB_NODE_NUMERIC,
+    .flags = TB_NODE_NUMERIC | TB_NODE_LINEARS,
     .params_size = sizeof(params),
     .inputs = inputs,
     .outputs = outputs,

@@ -411,7 +411,7 @@ test_interrupts() {
     code=0
     wait $pid || code=$?
     [ "$code" -eq 130 ] || fail "Ctrl+C ends with $code, not 130"
-    has "$err" "Stopping after the current block; press Ctrl+C again to stop at once."
+    has "$err" "Stopping; what is finished is kept. Press Ctrl+C again to stop at once."
     grep -qE "finished nodes are stored; 'tubelet resume [0-9]+' goes on from there\.$" "$err" || fail "$(tail -n 1 "$err")"
     expect 0 runs --limit 1 --json
     has "$out" '"status": "canceled"'

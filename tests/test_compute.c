@@ -501,6 +501,40 @@ TEST(parallel_runs_every_piece_once)
     tb_compute_free(&c);
 }
 
+typedef struct stopping {
+    atomic_bool cancel;
+    atomic_int calls;
+} stopping;
+
+static void stop_at_once(void *ctx, int64_t i, int worker)
+{
+    stopping *s = ctx;
+    (void)i;
+    (void)worker;
+    atomic_fetch_add(&s->calls, 1);
+    atomic_store(&s->cancel, true);
+}
+
+/* Each thread may be inside a piece when the flag is set; none begins another. */
+TEST(pieces_are_left_out_once_canceled)
+{
+    for (int threads = 1; threads <= 2; threads++) {
+        tb_err err = TB_ERR_INIT;
+        tb_compute *c = tb_compute_new(threads, &err);
+        stopping s = { 0 };
+        tb_compute_watch(c, &s.cancel);
+        tb_parallel(c, 1000, stop_at_once, &s);
+        CHECK(s.calls >= 1 && s.calls <= threads);
+        CHECK(tb_compute_unwatch(c));
+        tb_parallel(c, 1000, stop_at_once, &s);
+        CHECK(s.calls >= 1000);
+        s.cancel = false;
+        tb_compute_watch(c, &s.cancel);
+        CHECK(!tb_compute_unwatch(c));
+        tb_compute_free(&c);
+    }
+}
+
 TEST(scratch_nests_and_says_when_it_is_out)
 {
     tb_err err = TB_ERR_INIT;
@@ -568,6 +602,7 @@ int main(int argc, char **argv)
         TEST_CASE(norm_and_rotation_in_one_pass_give_the_bytes_of_two),
         TEST_CASE(channels_last_and_back_is_the_identity),
         TEST_CASE(parallel_runs_every_piece_once),
+        TEST_CASE(pieces_are_left_out_once_canceled),
         TEST_CASE(scratch_nests_and_says_when_it_is_out),
         TEST_CASE(nonsense_in_the_environment_is_an_error),
         TEST_CASE(the_class_names_the_kernels),

@@ -171,7 +171,7 @@ test_ctrl_c_says_how_to_go_on() {
     code=0
     wait $pid 2>/dev/null || code=$?
     [ $code -eq 130 ] || fail "exit code $code, wanted 130"
-    has "$err" "Stopping after the current block; press Ctrl+C again to stop at once."
+    has "$err" "Stopping; what is finished is kept. Press Ctrl+C again to stop at once."
     grep -qxE "Stopped after .*\. [0-9]+ finished nodes are stored; 'tubelet resume 1' goes on from there\." "$err" || fail "$(cat "$err")"
     ! grep -qE 'script|child' "$err" || fail "$(cat "$err")"
 }

@@ -48,7 +48,14 @@ static const tb_node_def join_def = { .abi = TB_NODE_ABI,
                                       .params_size = sizeof(join_params),
                                       .inputs = join_in,
                                       .outputs = join_out };
-static const tb_node_def *const defs[] = { &number_def, &join_def, NULL };
+static const tb_node_def linear_def = { .abi = TB_NODE_ABI,
+                                        .version = 1,
+                                        .name = "t_linear",
+                                        .flags = TB_NODE_NUMERIC | TB_NODE_LINEARS,
+                                        .params_size = sizeof(join_params),
+                                        .inputs = join_in,
+                                        .outputs = join_out };
+static const tb_node_def *const defs[] = { &number_def, &join_def, &linear_def, NULL };
 
 static tb_types *types(void)
 {
@@ -266,18 +273,23 @@ TEST(malformed_documents_are_refused)
                  "written {\"__value__\": [...]}\n");
 }
 
-static tb_key key_of(const char *text, const char *node, const char *numeric_class)
+static tb_key key_in(const char *text, const char *node, tb_numeric numeric)
 {
     tb_types *t = types();
     tb_err_list errors = { 0 };
     tb_err err = TB_ERR_INIT;
     tb_program *p = program(t, text, &errors);
     CHECK_INT(errors.count, 0);
-    CHECK_OK(tb_program_keys(p, numeric_class, NULL, NULL, &err));
+    CHECK_OK(tb_program_keys(p, &numeric, NULL, NULL, &err));
     const tb_key k = p->nodes[tb_graph_find(p->graph, node)].key;
     tb_program_free(&p);
     tb_types_free(&t);
     return k;
+}
+
+static tb_key key_of(const char *text, const char *node, const char *kernels)
+{
+    return key_in(text, node, (tb_numeric){ kernels, "l" });
 }
 
 static bool same(tb_key a, tb_key b)
@@ -288,6 +300,19 @@ static bool same(tb_key a, tb_key b)
 #define JOIN(n, j)                               \
     "{'n':{'class_type':'t_number','inputs':{" n \
     "}},'j':{'class_type':'t_join','inputs':{'a':['n',0]" j "}}}"
+
+/* How large linears multiply changes what they give, and nothing before them. */
+TEST(the_compute_mode_enters_where_linears_are)
+{
+    static const char text[] = "{'n':{'class_type':'t_number','inputs':{}},"
+                               "'j':{'class_type':'t_join','inputs':{'a':['n',0]}},"
+                               "'l':{'class_type':'t_linear','inputs':{'a':['j',0]}},"
+                               "'k':{'class_type':'t_join','inputs':{'a':['l',0]}}}";
+    const tb_numeric f32 = { "c", "f32" }, int8 = { "c", "int8" };
+    CHECK(same(key_in(text, "j", f32), key_in(text, "j", int8)));
+    CHECK(!same(key_in(text, "l", f32), key_in(text, "l", int8)));
+    CHECK(!same(key_in(text, "k", f32), key_in(text, "k", int8)));
+}
 
 TEST(keys_hang_on_what_makes_the_result_and_on_nothing_else)
 {
@@ -350,7 +375,7 @@ TEST(a_chain_of_100000_nodes_is_checked_and_keyed_without_recursion)
     tb_program *p = tb_program_new(g, t);
     tb_err_list errors = { 0 };
     CHECK_INT(tb_program_check(p, &errors), 0);
-    CHECK_OK(tb_program_keys(p, "c", NULL, NULL, &err));
+    CHECK_OK(tb_program_keys(p, &(tb_numeric){ "c", "l" }, NULL, NULL, &err));
     CHECK(p->nodes[99999].keyed);
     tb_program_free(&p);
     tb_types_free(&t);
@@ -400,6 +425,7 @@ int main(int argc, char **argv)
         TEST_CASE(a_cycle_is_named),
         TEST_CASE(muted_and_bypassed_nodes_are_resolved),
         TEST_CASE(malformed_documents_are_refused),
+        TEST_CASE(the_compute_mode_enters_where_linears_are),
         TEST_CASE(keys_hang_on_what_makes_the_result_and_on_nothing_else),
         TEST_CASE(composites_are_spliced_and_their_links_followed),
         TEST_CASE(a_chain_of_100000_nodes_is_checked_and_keyed_without_recursion),

@@ -96,7 +96,7 @@ static int compile(const json_t *j)
     if (st != TB_OK)
         CHECK(*err.message);
     else if (tb_program_check(p, &errors) == 0)
-        sound = tb_program_keys(p, "c", NULL, NULL, &err) == TB_OK;
+        sound = tb_program_keys(p, &(tb_numeric){ "c", "l" }, NULL, NULL, &err) == TB_OK;
     for (int i = 0; i < errors.count; i++)
         CHECK(*errors.items[i].message && !strpbrk(errors.items[i].message, "\n"));
     tb_err_list_free(&errors);

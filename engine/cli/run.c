@@ -38,7 +38,7 @@ const cli_command cli_run = {
         "Workflows are read as ComfyUI's editor saves them and in API format.\n"
         "A Lua graph's own parameters are options as well: 'tubelet run GRAPH --help' lists them.\n"
         "Files that were written are printed on stdout, everything else on stderr. Ctrl+C stops\n"
-        "within one block and keeps what is finished; 'tubelet resume' goes on from there.",
+        "within seconds and keeps what is finished; 'tubelet resume' goes on from there.",
     .options = options,
     .examples = { "tubelet run graphs/text_to_video.lua --prompt \"a red ball bounces\" --steps 12",
                   "tubelet run out.mp4 --set sample.seed=8 --set mux.path=again.mp4" },

@@ -54,7 +54,7 @@ static void on_stop(uv_async_t *a)
     session *s = a->data;
     if (s->progress)
         cli_progress_clear(s->progress);
-    fputs("Stopping after the current block; press Ctrl+C again to stop at once.\n", stderr);
+    fputs("Stopping; what is finished is kept. Press Ctrl+C again to stop at once.\n", stderr);
     if (s->run)
         tb_run_cancel(s->run);
 }

@@ -133,6 +133,18 @@ const char *tb_compute_blas_config(tb_compute *c)
     return b ? b->config : NULL;
 }
 
+void tb_compute_watch(tb_compute *c, const atomic_bool *cancel)
+{
+    tbi_pool_watch(c->pool, cancel);
+}
+
+bool tb_compute_unwatch(tb_compute *c)
+{
+    const bool cut = tbi_pool_cut(c->pool);
+    tbi_pool_watch(c->pool, NULL);
+    return cut;
+}
+
 void tb_parallel(tb_compute *c, int64_t count, void (*fn)(void *ctx, int64_t i, int worker),
                  void *ctx)
 {

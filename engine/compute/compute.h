@@ -39,6 +39,12 @@ tb_status tb_compute_blas(tb_compute *c, tb_err *err);
 const char *tb_compute_blas_core(tb_compute *c);
 const char *tb_compute_blas_config(tb_compute *c);
 
+/* Until tb_compute_unwatch: pieces of work that would begin when *cancel is set are left out, so
+ * that even a stage of minutes ends soon. unwatch says whether some were: results since are
+ * worthless. */
+void tb_compute_watch(tb_compute *c, const atomic_bool *cancel);
+bool tb_compute_unwatch(tb_compute *c);
+
 /* Run fn(ctx, i) for i = 0..count-1 on the pool; returns when all are done. fn must not call back
  * into the pool. Which thread runs which piece is not fixed; `worker` is 0..threads-1. */
 void tb_parallel(tb_compute *c, int64_t count, void (*fn)(void *ctx, int64_t i, int worker),

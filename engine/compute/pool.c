@@ -41,6 +41,8 @@ struct tbi_pool {
     int64_t count, chunk;
     void (*fn)(void *ctx, int64_t i, int worker);
     void *ctx;
+    const atomic_bool *cancel; /* NULL: nobody cancels */
+    atomic_bool cut;
 };
 
 typedef struct worker {
@@ -55,6 +57,15 @@ static void relax(void)
 #endif
 }
 
+static void piece(tbi_pool *p, void (*fn)(void *ctx, int64_t i, int worker), void *ctx, int64_t i,
+                  int index)
+{
+    if (p->cancel && atomic_load_explicit(p->cancel, memory_order_relaxed))
+        atomic_store_explicit(&p->cut, true, memory_order_relaxed);
+    else
+        fn(ctx, i, index);
+}
+
 static void work(tbi_pool *p, int index)
 {
     for (;;) {
@@ -63,7 +74,7 @@ static void work(tbi_pool *p, int index)
             return;
         const int64_t to = from + p->chunk < p->count ? from + p->chunk : p->count;
         for (int64_t i = from; i < to; i++)
-            p->fn(p->ctx, i, index);
+            piece(p, p->fn, p->ctx, i, index);
     }
 }
 
@@ -183,12 +194,23 @@ static void wait_until_left(tbi_pool *p)
     atomic_store(&p->caller_sleeps, false);
 }
 
+void tbi_pool_watch(tbi_pool *p, const atomic_bool *cancel)
+{
+    p->cancel = cancel;
+    atomic_store_explicit(&p->cut, false, memory_order_relaxed);
+}
+
+bool tbi_pool_cut(const tbi_pool *p)
+{
+    return atomic_load_explicit(&p->cut, memory_order_relaxed);
+}
+
 void tbi_pool_run(tbi_pool *p, int64_t count, void (*fn)(void *ctx, int64_t i, int worker),
                   void *ctx)
 {
     if (p->threads == 1 || count < 2) {
         for (int64_t i = 0; i < count; i++)
-            fn(ctx, i, 0);
+            piece(p, fn, ctx, i, 0);
         return;
     }
     const int64_t chunk = count / (8 * (int64_t)p->threads);

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -14,6 +16,11 @@ typedef struct tbi_pool tbi_pool;
 tbi_pool *tbi_pool_new(int threads, tb_err *err);
 void tbi_pool_free(tbi_pool **p);
 int tbi_pool_threads(const tbi_pool *p);
+
+/* Until watched for NULL: pieces that would begin when *cancel is set are left out. */
+void tbi_pool_watch(tbi_pool *p, const atomic_bool *cancel);
+/* Were some left out since? */
+bool tbi_pool_cut(const tbi_pool *p);
 
 /* fn(ctx, i, worker) for i in 0..count-1, each once, in any order; returns when all have returned.
  */

@@ -145,17 +145,20 @@ void tb_tensor_set_mapped(tb_tensor *t)
     t->mapped = true;
 }
 
-void tb_tensor_forget(const tb_tensor *t)
+void tb_tensor_forget_part(const tb_tensor *t, int64_t from, int64_t count)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), data = (uintptr_t)t->data,
-                    from = data / page * page;
-    if (t->mapped && tb_tensor_bytes(t))
-        madvise((void *)from, data + tb_tensor_bytes(t) - from, MADV_DONTNEED);
+    const int64_t block = tb_dtype_block(t->dtype);
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), size = tb_dtype_size(t->dtype);
+    const uintptr_t first = (uintptr_t)t->data + (uintptr_t)(from / block) * size,
+                    begin = first / page * page;
+    const size_t bytes = first - begin + (size_t)(count / block) * size;
+    if (t->mapped && bytes)
+        madvise((void *)begin, bytes, MADV_DONTNEED);
 }
 
-void *tb_tensor_owner(const tb_tensor *t, void (*release)(void *owner))
+void tb_tensor_forget(const tb_tensor *t)
 {
-    return t->release == release ? t->owner : NULL;
+    tb_tensor_forget_part(t, 0, tb_tensor_count(t));
 }
 
 static void release_view(void *owner)

@@ -74,11 +74,12 @@ tb_tensor *tb_tensor_wrap(tb_dtype dtype, const tb_shape *shape, const void *dat
 
 /* Says that the bytes wrapped are those of a mapped file: tb_tensor_forget may let them go. */
 void tb_tensor_set_mapped(tb_tensor *t);
-/* The pages of a mapped file leave the process, this tensor's and parts of its neighbours'; whoever
- * reads them again finds them as before. Nothing happens to other tensors. Any thread. */
+/* The pages of elements from..from+count of a mapped file, and those they share with neighbours,
+ * leave the process; whoever reads them again finds them as before. from is a multiple of a block.
+ * Nothing happens to other tensors. Any thread. */
+void tb_tensor_forget_part(const tb_tensor *t, int64_t from, int64_t count);
+/* All of them. */
 void tb_tensor_forget(const tb_tensor *t);
-/* The owner of wrapped bytes when `release` is what it was wrapped with, else NULL. Borrowed. */
-void *tb_tensor_owner(const tb_tensor *t, void (*release)(void *owner));
 
 /* The same data under another shape of equal element count; shares memory. */
 tb_tensor *tb_tensor_view(const tb_tensor *t, const tb_shape *shape, tb_err *err);

@@ -62,15 +62,6 @@ tbi_mapped *tbi_mapped_open(const char *path, tb_err *err)
     return m;
 }
 
-void tbi_mapped_forget(const tb_tensor *t, size_t from, size_t bytes)
-{
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE),
-                    data = (uintptr_t)tb_tensor_data(t) + from;
-    const uintptr_t begin = (data + page - 1) / page * page, end = (data + bytes) / page * page;
-    if (end > begin && tb_tensor_owner(t, tbi_mapped_unref))
-        madvise((void *)begin, end - begin, MADV_DONTNEED);
-}
-
 tb_tensor *tbi_mapped_tensor(tbi_mapped *m, size_t at, tb_dtype dtype, const tb_shape *shape,
                              tb_err *err)
 {

@@ -24,10 +24,6 @@ void tbi_mapped_unref(void *owner);
 tb_tensor *tbi_mapped_tensor(tbi_mapped *m, size_t at, tb_dtype dtype, const tb_shape *shape,
                              tb_err *err);
 
-/* Give back the pages that lie wholly in these bytes of a tensor, where it is over a mapped file:
- * the next reader fetches them again. */
-void tbi_mapped_forget(const tb_tensor *t, size_t from, size_t bytes);
-
 /* Little-endian numbers of any alignment. */
 static inline uint64_t tbi_le(const uint8_t *p, int bytes)
 {

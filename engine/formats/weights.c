@@ -134,13 +134,6 @@ tb_status tb_weights_each(const char *file, tb_weights_visit visit, void *ctx, t
     return read_file(file, visit_one, &v, err);
 }
 
-void tb_weights_forget(const tb_tensor *t, int64_t from, int64_t count)
-{
-    const int64_t block = tb_dtype_block(tb_tensor_dtype(t));
-    const size_t size = tb_dtype_size(tb_tensor_dtype(t));
-    tbi_mapped_forget(t, (size_t)(from / block) * size, (size_t)(count / block) * size);
-}
-
 /* Factors are no weights: they have gone into those. */
 static tb_status apply_scales(tb_weights *w, tb_err *err)
 {

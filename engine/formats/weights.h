@@ -49,9 +49,6 @@ const char *tb_weights_file(const tb_weights *w, int i);
  * is damaged, which may be found behind some tensors. */
 typedef tb_status (*tb_weights_visit)(void *ctx, const char *name, const tb_tensor *t, tb_err *err);
 tb_status tb_weights_each(const char *file, tb_weights_visit visit, void *ctx, tb_err *err);
-/* Give back the memory of elements from..from+count of a tensor that was read, where it is mapped:
- * a large file passes without staying. from must be a multiple of 256. */
-void tb_weights_forget(const tb_tensor *t, int64_t from, int64_t count);
 
 /* The files of weights that lie in a folder, sorted: indexes, and files that are no shard of a set.
  * *files becomes an array of *count strings; the caller frees each and the array. */

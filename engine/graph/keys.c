@@ -34,13 +34,15 @@ static void hash_extension(tb_hasher *h, const char *path)
     tb_hasher_str(h, ext);
 }
 
-static void begin(tb_hasher *h, const tb_pnode *n, const char *numeric_class)
+static void begin(tb_hasher *h, const tb_pnode *n, const tb_numeric *numeric)
 {
     tb_hasher_init(h);
     tb_hasher_str(h, KEY_FORMAT);
     tb_hasher_str(h, n->type->def->name);
     tb_hasher_str(h, n->type->version);
-    tb_hasher_str(h, n->type->def->flags & TB_NODE_NUMERIC ? numeric_class : "");
+    tb_hasher_str(h, n->type->def->flags & TB_NODE_LINEARS   ? numeric->linears
+                     : n->type->def->flags & TB_NODE_NUMERIC ? numeric->kernels
+                                                             : "");
 }
 
 /* An input by its literal; false when it is a link or does not enter as one. */
@@ -59,12 +61,12 @@ static bool hash_known(tb_hasher *h, const tb_input_def *in, const tb_value *lit
     return true;
 }
 
-static tb_status make_key(tb_program *p, int i, const char *numeric_class,
+static tb_status make_key(tb_program *p, int i, const tb_numeric *numeric,
                           tb_fingerprint_fn fingerprint, void *ctx, tb_err *err)
 {
     tb_pnode *n = &p->nodes[i];
     tb_hasher h;
-    begin(&h, n, numeric_class);
+    begin(&h, n, numeric);
     bool on_disk = n->type->def->fingerprint || n->type->hooks & TB_HOOK_CHANGED;
     bool linked_file = false;
     for (int k = 0; k < n->type->input_count; k++) {
@@ -111,7 +113,7 @@ static bool push_unkeyed(const tb_program *p, int i, int **stack, size_t *cap, i
     return any;
 }
 
-tb_status tb_program_keys(tb_program *p, const char *numeric_class, tb_fingerprint_fn fingerprint,
+tb_status tb_program_keys(tb_program *p, const tb_numeric *numeric, tb_fingerprint_fn fingerprint,
                           void *ctx, tb_err *err)
 {
     int *stack = NULL, depth = 0;
@@ -126,7 +128,7 @@ tb_status tb_program_keys(tb_program *p, const char *numeric_class, tb_fingerpri
                 depth--;
             } else if (!push_unkeyed(p, i, &stack, &cap, &depth)) {
                 depth--;
-                st = make_key(p, i, numeric_class, fingerprint, ctx, err);
+                st = make_key(p, i, numeric, fingerprint, ctx, err);
                 if (st != TB_OK)
                     tb_err_where(err, tb_program_id(p, i), NULL, tb_program_origin(p, i));
             }
@@ -162,16 +164,17 @@ static tb_value *without_paths(const tb_value *v)
     tb_value *r = tb_value_record();
     for (int i = 0; i < tb_record_count(v); i++) {
         const char *name = tb_record_name(v, i);
-        if (strcmp(name, "path") != 0 && strcmp(name, "tokenizer") != 0)
+        if (strcmp(name, "path") != 0 && strcmp(name, "tokenizer") != 0 &&
+            strcmp(name, "stamp") != 0)
             tb_record_set_take(r, name, tb_value_ref(tb_record_at(v, i)));
     }
     return r;
 }
 
-tb_key tb_content_key(const tb_pnode *n, const char *numeric_class, const tb_value *const *values)
+tb_key tb_content_key(const tb_pnode *n, const tb_numeric *numeric, const tb_value *const *values)
 {
     tb_hasher h;
-    begin(&h, n, numeric_class);
+    begin(&h, n, numeric);
     tb_hasher_str(&h, "content");
     for (int k = 0; k < n->type->input_count; k++) {
         const tb_input_def *in = &n->type->def->inputs[k];

@@ -85,10 +85,15 @@ void tb_params_fill(const tb_type *t, const tb_value *const *values, void *param
 /* Adds what stands behind the node's inputs on disk (files, models) to the hash. */
 typedef tb_status (*tb_fingerprint_fn)(void *ctx, int node, tb_hasher *h, tb_err *err);
 
-/* Keys of all nodes that have none yet, producers first. numeric_class enters where the node is
- * numeric. */
-tb_status tb_program_keys(tb_program *p, const char *numeric_class, tb_fingerprint_fn fingerprint,
+/* Numeric classes: of the kernels (TB_NODE_NUMERIC), and of how large linears multiply with them
+ * (TB_NODE_LINEARS; compute/mode.h). */
+typedef struct tb_numeric {
+    const char *kernels, *linears;
+} tb_numeric;
+
+/* Keys of all nodes that have none yet, producers first. */
+tb_status tb_program_keys(tb_program *p, const tb_numeric *numeric, tb_fingerprint_fn fingerprint,
                           void *ctx, tb_err *err);
 /* The second name: the same ingredients with the digests of the inputs' bytes instead of producers'
  * keys. */
-tb_key tb_content_key(const tb_pnode *n, const char *numeric_class, const tb_value *const *values);
+tb_key tb_content_key(const tb_pnode *n, const tb_numeric *numeric, const tb_value *const *values);

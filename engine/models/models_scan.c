@@ -84,7 +84,7 @@ static void look_at_block(void *ctx, int64_t i, int worker)
         atomic_fetch_add(&j->inf, inf);
     if (filled)
         atomic_store(&j->filled, true);
-    tb_weights_forget(j->t, from, n);
+    tb_tensor_forget_part(j->t, from, n);
     advance(j->scan,
             (size_t)((double)tb_tensor_bytes(j->t) * (double)n / (double)tb_tensor_count(j->t)));
 }
@@ -103,7 +103,7 @@ static tb_status look_at_tensor(void *ctx, const char *name, const tb_tensor *t,
     const int64_t count = tb_tensor_count(t);
     (void)err;
     tb_parallel(f->scan->c, (count + BLOCK - 1) / BLOCK, look_at_block, &j);
-    tb_weights_forget(t, 0, count);
+    tb_tensor_forget(t);
     f->tensors++;
     if (f->names)
         json_object_set_new(f->names, name, json_null());

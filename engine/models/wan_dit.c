@@ -376,14 +376,24 @@ typedef struct watch {
     double done, share; /* of all packs: before this one, of this one */
 } watch;
 
+static tb_status run_watched(pack *p, int64_t layer, const watch *w, tb_err *err)
+{
+    bool cut = w->cancel && atomic_load_explicit(w->cancel, memory_order_relaxed);
+    if (!cut) {
+        tb_compute_watch(p->c, w->cancel);
+        run_block(p, layer);
+        cut = tb_compute_unwatch(p->c);
+    }
+    return cut ? tb_err_set(err, TB_ECANCELED, "canceled after %lld of %lld blocks",
+                            (long long)layer, (long long)p->m->k.layers)
+               : TB_OK;
+}
+
 static tb_status run_blocks(pack *p, const watch *w, tb_err *err)
 {
     for (int64_t i = 0; i < p->m->k.layers; i++) {
-        if (w->cancel && atomic_load_explicit(w->cancel, memory_order_relaxed))
-            return tb_err_set(err, TB_ECANCELED, "canceled after %lld of %lld blocks", (long long)i,
-                              (long long)p->m->k.layers);
         if (i > 63 || !(p->in[0].skip >> i & 1))
-            run_block(p, i);
+            TB_TRY(run_watched(p, i, w, err));
         if (w->progress)
             w->progress(w->ctx, w->done + w->share * (double)(i + 1) / (double)p->m->k.layers);
     }

@@ -51,7 +51,8 @@ typedef struct tb_wan_dit_input {
 /* Runs all inputs as one packed sequence with attention inside each (NaViT, arXiv 2307.06304);
  * neighbours that skip other blocks run apart.
  * Velocity out[i] [out_dim][f][h][w] for each of `count` inputs. Cross-attention keys and values of
- * a text are kept for later steps. Polls cancel per block; progress(ctx, share) per block, or NULL.
+ * a text are kept for later steps. Ends soon after *cancel is set; progress(ctx, share) per block,
+ * or NULL.
  */
 tb_status tb_wan_dit_run(tb_wan_dit *m, tb_compute *c, int count, const tb_wan_dit_input *in,
                          float *const *out, const atomic_bool *cancel,

@@ -288,13 +288,16 @@ static tb_status run_range(vae_stream *s, int first, int last, const vae_act *in
     for (int i = 0; i < BUFFERS; i++)
         if (!(p.buffer[i] = tb_scratch(s->c, (size_t)floats, err)))
             return TB_ENOMEM;
-    for (int i = first; i < last; i++) {
-        if (s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed))
-            return tb_err_set(err, TB_ECANCELED, "canceled inside the VAE");
-        TB_TRY(run_op(&p, &s->half->ops[i], err));
-    }
+    tb_compute_watch(s->c, s->cancel);
+    tb_status st = TB_OK;
+    for (int i = first; i < last && st == TB_OK; i++)
+        st = s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed)
+                 ? TB_ECANCELED
+                 : run_op(&p, &s->half->ops[i], err);
+    if (tb_compute_unwatch(s->c) || st == TB_ECANCELED)
+        return tb_err_set(err, TB_ECANCELED, "canceled inside the VAE");
     *out = p.x;
-    return TB_OK;
+    return st;
 }
 
 static tb_status run_rest(vae_stream *s, const vae_act *x, tb_err *err)

@@ -204,6 +204,7 @@ tb_engine *tb_engine_new(const tb_engine_options *o, tb_err *err)
         return NULL;
     tb_engine *e = tb_xcalloc(1, sizeof *e);
     e->mode = mode;
+    e->numeric = (tb_numeric){ tb_mode_class(TB_MODE_F32), tb_mode_class(mode) };
     e->threads = o->threads;
     e->runs_at_once = o->runs_at_once > 1 ? o->runs_at_once : 1;
     e->memory_limit = o->memory_limit ? o->memory_limit : default_memory_limit();

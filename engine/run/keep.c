@@ -36,8 +36,8 @@ bool tbi_found_by_content(tb_job *j)
     for (int k = 0; k < j->type->input_count; k++)
         if (def->inputs[k].flags & TB_IN_FILE)
             return false;
-    j->content_key = tb_content_key(j->pnode, tb_mode_class(r->engine->mode),
-                                    (const tb_value *const *)(void *)j->inputs);
+    j->content_key =
+        tb_content_key(j->pnode, &r->engine->numeric, (const tb_value *const *)(void *)j->inputs);
     return tb_store_find_content(r->engine->store, &j->content_key, &j->found_key) &&
            tbi_load(j, &j->found_key) == TB_OK;
 }

@@ -132,7 +132,7 @@ static tb_status fingerprint(void *ctx, int node, tb_hasher *h, tb_err *err)
 
 tb_status tbi_make_keys(tb_run *r, tb_err *err)
 {
-    return tb_program_keys(r->program, tb_mode_class(r->engine->mode), fingerprint, r, err);
+    return tb_program_keys(r->program, &r->engine->numeric, fingerprint, r, err);
 }
 
 static void add_target(tb_run *r, tbi_stack *targets, int node)

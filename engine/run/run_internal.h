@@ -47,6 +47,7 @@ struct tb_engine {
     tbi_memory *memory; /* results between runs; NULL: none */
     int threads;
     tb_mode mode;
+    tb_numeric numeric; /* its classes */
     size_t memory_limit;
     pthread_mutex_t compute_lock; /* guards the making of what follows */
     tb_compute *compute;
