@@ -16,14 +16,14 @@ import wan
 import world
 
 SIZES = {  # height, width: share of the clips
-    (64, 64): 0.35,
+    (64, 64): 0.31,
     (64, 96): 0.15,
     (96, 64): 0.12,
     (64, 128): 0.12,
-    (80, 48): 0.12,
+    (80, 48): 0.16,
     (96, 96): 0.14,
 }
-OFTEN = {"spins": 2.5}  # motions drawn more often than others: what moves there is small
+OFTEN = {"spins": 4.0}  # motions drawn more often than others: what moves there is small
 FRAMES = 33
 SHARD = 100  # clips
 
