@@ -50,7 +50,7 @@ static bool fits_in(const tb_engine *e, const tb_run *r)
     size_t bytes = r->summary.peak_bytes;
     for (const tb_run *o = e->first; o != r; o = o->next)
         bytes += o->summary.peak_bytes;
-    return bytes <= e->memory_limit && tbi_uses_same_models(r, e->first);
+    return (!e->memory_limit || bytes <= e->memory_limit) && tbi_uses_same_models(r, e->first);
 }
 
 /* Prepare the next run, if there is room for one more and all before it have begun. */
