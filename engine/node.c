@@ -21,7 +21,7 @@ struct tb_models *tb_job_models(tb_job *job)
     return tb_job_shared(job, make_models, drop_models);
 }
 
-static const char *id_of(const tb_value *part)
+const char *tb_part_id(const tb_value *part)
 {
     const char *id = tb_record_text(part, "id", "");
     return *id ? id : tb_record_text(part, "path", "");
@@ -29,13 +29,13 @@ static const char *id_of(const tb_value *part)
 
 tb_status tb_job_check_part(tb_job *job, const tb_value *part, tb_err *err)
 {
-    return tb_models_check(tb_job_models(job), id_of(part), err);
+    return tb_models_check(tb_job_models(job), tb_part_id(part), err);
 }
 
 void tb_job_make_room(tb_job *job, const tb_value *part, size_t bytes)
 {
     tb_models *m = tb_job_models(job);
-    const char *id = id_of(part);
+    const char *id = tb_part_id(part);
     tb_models_set_budget(m, tb_job_memory_limit(job));
     tb_models_make_room(m, id, bytes);
     tb_models_expect(m, id, tb_record_text(part, "stamp", ""));

@@ -209,6 +209,9 @@ struct tb_models *tb_job_models(tb_job *job);
 size_t tb_bytes_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent);
 size_t tb_bytes_of_umt5(const tb_value *clip);
 size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent);
+/* What tells a MODEL, CLIP or VAE from others: the digest of its content, or where there is none,
+ * its path. Borrowed from it. */
+const char *tb_part_id(const tb_value *part);
 /* run on the compute worker, before a part is opened: closes others, the one used longest ago
  * first, until what stays open and these bytes fit into the engine's memory limit. */
 void tb_job_make_room(tb_job *job, const tb_value *part, size_t bytes);

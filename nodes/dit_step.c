@@ -299,12 +299,6 @@ static const tb_value *expert_at(const tb_value *model, double t)
     return low && t < 1000 * tb_record_number(model, "boundary", 0) ? low : model;
 }
 
-/* Of the weights with all that is merged into them. */
-static const char *id_of(const tb_value *model)
-{
-    return tb_record_text(model, "id", "");
-}
-
 /* The transformer, with what load_lora put into its record. */
 static tb_wan_dit *find_dit(tb_job *job, tb_compute *c, const tb_value *model, tb_err *err)
 {
@@ -315,7 +309,7 @@ static tb_wan_dit *find_dit(tb_job *job, tb_compute *c, const tb_value *model, t
         loras[i] = (tb_lora_file){ tb_record_text(tb_list_at(list, i), "path", ""),
                                    tb_record_number(tb_list_at(list, i), "strength", 0) };
     tb_wan_dit *dit = tb_models_dit(tb_job_models(job), c, tb_record_text(model, "path", ""),
-                                    id_of(model), loras, count, err);
+                                    tb_part_id(model), loras, count, err);
     free(loras);
     return dit;
 }
@@ -510,11 +504,11 @@ static void run_group(group *g)
 /* Moves all calls of the first one's transformer into a group. */
 static void take_group(group *all, group *g)
 {
-    const char *model = id_of(all->evals[0].model);
+    const char *model = tb_part_id(all->evals[0].model);
     int left = 0;
     g->count = 0;
     for (int i = 0; i < all->count; i++) {
-        group *to = strcmp(id_of(all->evals[i].model), model) == 0 ? g : all;
+        group *to = strcmp(tb_part_id(all->evals[i].model), model) == 0 ? g : all;
         const int at = to == g ? g->count++ : left++;
         to->calls[at] = all->calls[i];
         to->evals[at] = all->evals[i];

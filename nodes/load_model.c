@@ -4,16 +4,20 @@
  * part carries the digest of its files, so a moved or copied model keeps every stored result, and a
  * changed one loses them.
  *
- *   MODEL { kind "model"; path; id; stamp; family; latent_channels, in_channels, text_dim,
- * text_len, dim, ffn_dim, heads, layers, weight_bytes, int8_bytes INT; shift, guidance FLOAT (0:
- * the model does not say); low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has
- * them, of models with two } CLIP  { kind "clip"; path; id; stamp; tokenizer; tokenizer_id;
- * text_dim, text_len, ffn_dim, heads, head_dim, layers, layer_bytes INT } VAE   { kind "vae"; path;
- * id; stamp; z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT } MODEL and VAE have
- * latent_rgb, a list of numbers, where the VAE's config says how latents look: the map of
- * models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part that the
- * model lacks has the path "" and sizes of 0. Widths and bytes (once open) are what memory is
- * planned with, and the stamp tells whether the files are still those that the id was made from;
+ *   MODEL { kind "model"; path; id; stamp; family;
+ *           latent_channels, in_channels, text_dim, text_len, dim, ffn_dim, heads, layers,
+ *           weight_bytes, int8_bytes INT;
+ *           shift, guidance FLOAT (0: the model does not say);
+ *           low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has them }
+ *   CLIP  { kind "clip"; path; id; stamp; tokenizer; tokenizer_id;
+ *           text_dim, text_len, ffn_dim, heads, head_dim, layers, layer_bytes INT }
+ *   VAE   { kind "vae"; path; id; stamp;
+ *           z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT }
+ *
+ * MODEL and VAE have latent_rgb, a list of numbers, where the VAE's config says how latents look:
+ * the map of models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part
+ * that the model lacks has the path "" and sizes of 0. Widths and bytes (once open) are what memory
+ * is planned with, and the stamp tells whether the files are still those that the id was made from;
  * results do not depend on them.
  */
 #include <stdlib.h>
@@ -160,14 +164,6 @@ static tb_status hash_tokenizer(tb_job *job, const char *path, tb_hasher *h, tb_
     return st;
 }
 
-/* Taken before the digest: if the files change between the two, whoever opens them will see. */
-static void part_stamp(const char *part, char stamp[TB_KEY_HEX])
-{
-    *stamp = 0;
-    if (part)
-        tb_model_part_stamp(part, stamp);
-}
-
 /* The digest of a part as text; "" for a part that is not there. */
 static tb_status part_id(tb_job *job, const char *part, bool tokenizer, char id[TB_KEY_HEX],
                          tb_err *err)
@@ -233,8 +229,15 @@ static void set_rgb(tb_value *r, const tb_latent_rgb *m)
     tb_record_set_take(r, "latent_rgb", list);
 }
 
-static tb_value *reference(const char *kind, const char *path, const char *id, const char *stamp)
+/* What every part has. The stamp is taken before the digest: if the files change between the two,
+ * whoever opens them will see. NULL on error. */
+static tb_value *reference(tb_job *job, const char *kind, const char *path, tb_err *err)
 {
+    char id[TB_KEY_HEX], stamp[TB_KEY_HEX] = "";
+    if (path)
+        tb_model_part_stamp(path, stamp);
+    if (part_id(job, path, false, id, err) != TB_OK)
+        return NULL;
     tb_value *r = tb_value_record();
     set_text(r, "kind", kind);
     set_text(r, "path", path);
@@ -243,14 +246,13 @@ static tb_value *reference(const char *kind, const char *path, const char *id, c
     return r;
 }
 
-static tb_status transformer(tb_job *job, const tb_model_info *info, const char *path,
-                             const tb_model_sizes *sizes, tb_value **record, tb_err *err)
+static tb_value *transformer(tb_job *job, const tb_model_info *info, const char *path,
+                             const tb_model_sizes *sizes, tb_err *err)
 {
-    char id[TB_KEY_HEX], stamp[TB_KEY_HEX];
     const tb_dit_sizes *s = &sizes->dit;
-    part_stamp(path, stamp);
-    TB_TRY(part_id(job, path, false, id, err));
-    tb_value *r = *record = reference("model", path, id, stamp);
+    tb_value *r = reference(job, "model", path, err);
+    if (!r)
+        return NULL;
     set_text(r, "family", info->family);
     set_int(r, "latent_channels", s->latent_channels);
     set_int(r, "in_channels", s->in_channels);
@@ -265,19 +267,21 @@ static tb_status transformer(tb_job *job, const tb_model_info *info, const char 
     tb_record_set_take(r, "shift", tb_value_float(info->shift));
     tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
     set_rgb(r, &sizes->vae.rgb);
-    return TB_OK;
+    return r;
 }
 
 static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_model_sizes *sizes,
                               tb_err *err)
 {
-    tb_value *r = NULL, *low = NULL;
-    TB_TRY(transformer(job, info, info->transformer, sizes, &r, err));
-    if (info->low_noise && transformer(job, info, info->low_noise, sizes, &low, err) != TB_OK) {
-        tb_value_unref(&r);
+    tb_value *r = transformer(job, info, info->transformer, sizes, err), *low = NULL;
+    if (!r)
         return err->status;
-    }
-    if (low) {
+    if (info->low_noise) {
+        low = transformer(job, info, info->low_noise, sizes, err);
+        if (!low) {
+            tb_value_unref(&r);
+            return err->status;
+        }
         tb_record_set_take(r, "low", low);
         tb_record_set_take(r, "boundary", tb_value_float(info->boundary));
     }
@@ -288,11 +292,11 @@ static tb_status model_record(tb_job *job, const tb_model_info *info, const tb_m
 static tb_status clip_record(tb_job *job, const tb_model_info *info, const tb_model_sizes *s,
                              tb_err *err)
 {
-    char id[TB_KEY_HEX], tokenizer_id[TB_KEY_HEX], stamp[TB_KEY_HEX];
-    part_stamp(info->text_encoder, stamp);
-    TB_TRY(part_id(job, info->text_encoder, false, id, err));
+    char tokenizer_id[TB_KEY_HEX];
     TB_TRY(part_id(job, info->tokenizer, true, tokenizer_id, err));
-    tb_value *r = reference("clip", info->text_encoder, id, stamp);
+    tb_value *r = reference(job, "clip", info->text_encoder, err);
+    if (!r)
+        return err->status;
     set_text(r, "tokenizer", info->tokenizer);
     set_text(r, "tokenizer_id", tokenizer_id);
     set_int(r, "text_dim", s->text.dim);
@@ -309,10 +313,9 @@ static tb_status clip_record(tb_job *job, const tb_model_info *info, const tb_mo
 static tb_status vae_record(tb_job *job, const tb_model_info *info, const tb_vae_sizes *s,
                             tb_err *err)
 {
-    char id[TB_KEY_HEX], stamp[TB_KEY_HEX];
-    part_stamp(info->vae, stamp);
-    TB_TRY(part_id(job, info->vae, false, id, err));
-    tb_value *r = reference("vae", info->vae, id, stamp);
+    tb_value *r = reference(job, "vae", info->vae, err);
+    if (!r)
+        return err->status;
     set_int(r, "z", s->z);
     set_int(r, "stride_t", s->stride_t);
     set_int(r, "stride_hw", s->stride_hw);

@@ -240,12 +240,12 @@ static void stop_worker(tb_engine *e)
         pthread_join(e->worker, NULL);
 }
 
-static void drop_models(tb_engine *e)
+void tbi_engine_drop_models(tb_engine *e)
 {
     if (e->shared)
         e->drop_shared(e->shared);
     e->shared = NULL;
-    e->unload = false;
+    e->unload = e->tainted = false;
 }
 
 void tb_engine_free(tb_engine **ep)
@@ -263,7 +263,7 @@ void tb_engine_free(tb_engine **ep)
     uv_close((uv_handle_t *)&e->wake, NULL);
     uv_run(&e->loop, UV_RUN_DEFAULT);
     uv_loop_close(&e->loop);
-    drop_models(e);
+    tbi_engine_drop_models(e);
     tb_compute_free(&e->compute);
     tbi_memory_free(&e->memory);
     if (e->own_store)
@@ -352,7 +352,7 @@ void tb_engine_release(tb_engine *e, bool results, bool models)
         tbi_memory_clear(e->memory);
     e->unload |= models;
     if (e->unload && !e->first)
-        drop_models(e);
+        tbi_engine_drop_models(e);
 }
 
 static void plan_done(tb_engine *e, tb_run *r)
@@ -383,7 +383,7 @@ void tbi_engine_done(tb_engine *e, tb_run *r)
     if (!e->first)
         uv_unref((uv_handle_t *)&e->wake);
     tbi_run_free(r);
-    if (e->unload && !e->computing)
-        drop_models(e);
+    if ((e->unload || e->tainted) && !e->computing)
+        tbi_engine_drop_models(e);
     begin_waiting(e);
 }

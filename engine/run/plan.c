@@ -65,45 +65,45 @@ void tbi_signature(const tb_run *r, int node, char *buf, size_t n)
     }
 }
 
-/* Calls fn for the maker of every transformer that a node still to run is given, until it answers
- * false, which is the answer then. */
-static bool each_model(const tb_run *r, bool (*fn)(void *ctx, const tb_key *key), void *ctx)
+/* The maker of a transformer that input k of a node still to run is given; NULL: it is none. */
+static const tb_key *model_of(const tb_run *r, const tbi_plan_row *row, int k)
 {
     const tb_program *p = r->program;
-    for (int row = 0; row < r->plan_count; row++) {
-        const tb_pnode *n = &p->nodes[r->plan[row].node];
-        for (int k = 0; r->plan[row].state != 'c' && k < n->type->input_count; k++) {
-            if (strcmp(n->type->def->inputs[k].type, "MODEL") != 0)
-                continue;
-            const int src = tb_program_resolve(p, n->args[k].src, n->args[k].slot).src;
-            if (src >= 0 && !fn(ctx, &p->nodes[src].key))
-                return false;
+    const tb_pnode *n = &p->nodes[row->node];
+    if (row->state == 'c' || strcmp(n->type->def->inputs[k].type, "MODEL") != 0)
+        return NULL;
+    const int src = tb_program_resolve(p, n->args[k].src, n->args[k].slot).src;
+    return src < 0 ? NULL : &p->nodes[src].key;
+}
+
+static int inputs_of(const tb_run *r, const tbi_plan_row *row)
+{
+    return r->program->nodes[row->node].type->input_count;
+}
+
+static bool uses_model(const tb_run *r, const tb_key *key)
+{
+    for (const tbi_plan_row *row = r->plan; row < r->plan + r->plan_count; row++)
+        for (int k = 0; k < inputs_of(r, row); k++) {
+            const tb_key *own = model_of(r, row, k);
+            if (own && tb_key_eq(own, key))
+                return true;
         }
-    }
-    return true;
-}
-
-static bool differs(void *ctx, const tb_key *key)
-{
-    return memcmp(key, ctx, sizeof *key) != 0;
-}
-
-typedef struct company {
-    const tb_run *run, *others;
-} company;
-
-static bool is_used(void *ctx, const tb_key *key)
-{
-    const company *c = ctx;
-    for (const tb_run *o = c->others; o != c->run; o = o->next)
-        if (!each_model(o, differs, (void *)(uintptr_t)key))
-            return true;
     return false;
 }
 
 bool tbi_uses_same_models(const tb_run *r, const tb_run *others)
 {
-    return each_model(r, is_used, &(company){ r, others });
+    for (const tbi_plan_row *row = r->plan; row < r->plan + r->plan_count; row++)
+        for (int k = 0; k < inputs_of(r, row); k++) {
+            const tb_key *key = model_of(r, row, k);
+            bool used = !key;
+            for (const tb_run *o = others; o != r && !used; o = o->next)
+                used = uses_model(o, key);
+            if (!used)
+                return false;
+        }
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------- the walk */

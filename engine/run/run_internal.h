@@ -53,7 +53,8 @@ struct tb_engine {
     tb_compute *compute;
     void *shared; /* tb_job_shared */
     void (*drop_shared)(void *);
-    bool unload; /* drop it when no run computes */
+    bool unload;  /* drop it when a run is over and no other computes */
+    bool tainted; /* drop it before anything computes again: a file was cut off while it was read */
 
     int runs_at_once;
     int computing;        /* jobs that the compute worker has */
@@ -61,6 +62,8 @@ struct tb_engine {
     tb_run *plans;        /* those that only plan: they wait for nobody */
 };
 
+/* While nothing computes. Loop thread. */
+void tbi_engine_drop_models(tb_engine *e);
 /* Run fn(arg) on the loop thread soon. Any thread. */
 void tbi_post(tb_engine *e, void (*fn)(void *arg), void *arg);
 /* Run fn(arg) on the compute worker. Loop thread. */

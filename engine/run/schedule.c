@@ -189,8 +189,7 @@ static void finished(void *arg)
     tb_job *j = arg;
     tb_run *r = j->run;
     unlink_job(r, j);
-    if (j->cut_off) /* a model may be open that was read from it */
-        r->engine->unload = true;
+    r->engine->tainted |= j->cut_off; /* a model may be open that was read from it */
     if (j->kind == TBI_JOB_LOAD)
         load_finished(r, j);
     else if (j->kind == TBI_JOB_RUN)
@@ -342,7 +341,7 @@ static int64_t pack_size(const tb_run *r, int node)
 static bool is_in(const pack *p, const tb_key *key)
 {
     for (int i = 0; i < p->count; i++)
-        if (memcmp(&p->jobs[i]->pnode->key, key, sizeof *key) == 0)
+        if (tb_key_eq(&p->jobs[i]->pnode->key, key))
             return true;
     return false;
 }
@@ -381,6 +380,8 @@ void tbi_dispatch_compute(tb_engine *e)
     tb_run *oldest = NULL;
     if (e->computing)
         return;
+    if (e->tainted)
+        tbi_engine_drop_models(e);
     for (tb_run *r = e->first; r; r = r->next) {
         if (!may_compute(r))
             continue;
