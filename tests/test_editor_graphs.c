@@ -239,6 +239,33 @@ TEST(of_saves_at_once_one_wins)
 /* -------------------------------------------------------------------------------- build and open
  */
 
+TEST(a_graph_is_shown_before_its_files_are_named)
+{
+    put_file(
+        &v, "graphs/wants.lua",
+        "local tb = require 'tubelet'\nreturn tb.graph {\n"
+        "  params = { image = tb.path { doc = 'The picture.' }, n = tb.int { default = 3 } },\n"
+        "  build = function(p)\n    return tb.save_image { images = tb.load_image { "
+        "path = p.image, width = p.n }, path = 'x.png' }\n  end }\n");
+    json_t *j = get(&v, "graphs/wants.lua");
+    CHECK_STR(text_at(j, "document.graph.load_image.inputs.path"), "");
+    CHECK_INT(number_at(j, "document.graph.load_image.inputs.width"), 3);
+    CHECK(json_is_null(at(j, "values.image")));
+    CHECK_INT(json_array_size(at(j, "errors")), 0);
+    json_t *body = json_pack("{sO}", "document", at(j, "document"));
+    json_decref(j);
+    j = call_take(&v, "POST", "plan", body);
+    CHECK_INT(json_array_size(at(j, "errors")), 1);
+    CHECK_STR(text_at(j, "errors.0.node"), "load_image");
+    CHECK_STR(text_at(j, "errors.0.input"), "path");
+    CHECK_STR(text_at(j, "errors.0.message"), "no file is named; give one");
+    json_decref(j);
+    j = call_text(&v, "POST", "build", "{\"path\":\"wants.lua\",\"params\":{\"n\":5}}");
+    CHECK_INT(number_at(j, "document.graph.load_image.inputs.width"), 5);
+    json_decref(j);
+    unlink("graphs/wants.lua");
+}
+
 TEST(parameters_change_the_graph)
 {
     put_file(&v, "graphs/hand.lua", by_hand);
@@ -675,6 +702,7 @@ int main(int argc, char **argv)
         TEST_CASE(nothing_is_saved_over_what_was_not_seen),
         TEST_CASE(graphs_are_saved_as_json_by_name),
         TEST_CASE(of_saves_at_once_one_wins),
+        TEST_CASE(a_graph_is_shown_before_its_files_are_named),
         TEST_CASE(parameters_change_the_graph),
         TEST_CASE(documents_become_lua),
         TEST_CASE(every_example_is_a_graph_without_a_fault),

@@ -113,8 +113,12 @@ static tb_status fingerprint(void *ctx, int node, tb_hasher *h, tb_err *err)
         if (!v || tb_value_kind(v) != TB_STRING)
             continue;
         tb_digest d;
-        char *path = tb_job_path(j, tb_value_as_string(v), err);
-        st = path ? tb_job_file_digest(j, path, &d, err) : err->status;
+        const char *name = tb_value_as_string(v);
+        char *path = *name ? tb_job_path(j, name, err) : NULL;
+        if (!*name)
+            st = tb_err_set(err, TB_EINVAL, "no file is named; give one");
+        else
+            st = path ? tb_job_file_digest(j, path, &d, err) : err->status;
         if (st == TB_OK)
             tb_hasher_bytes(h, d.b, sizeof d.b);
         else

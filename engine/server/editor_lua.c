@@ -26,6 +26,29 @@ static json_t *values_of(const json_t *params, const json_t *given)
     return values;
 }
 
+/* Is it a parameter that has to be filled in first? */
+static bool waits(const json_t *param, const json_t *values)
+{
+    const json_t *v = json_object_get(values, json_string_value(json_object_get(param, "name")));
+    return json_is_true(json_object_get(param, "required")) && (!v || json_is_null(v));
+}
+
+/* A graph is shown before its texts and files are named: with empty ones, which its nodes refuse
+ * when it is planned. New reference. */
+static json_t *with_blanks(const json_t *params, const json_t *given)
+{
+    json_t *values = given ? json_deep_copy(given) : json_object(), *p;
+    size_t i;
+    json_array_foreach(params, i, p)
+    {
+        const char *type = json_string_value(json_object_get(p, "type"));
+        if (type && strcmp(type, "STRING") == 0 && waits(p, values))
+            json_object_set_new(values, json_string_value(json_object_get(p, "name")),
+                                json_string(""));
+    }
+    return values;
+}
+
 /* Places are told below the graphs folder: the program is run elsewhere than the editor. */
 static const char *below(const char *root, const char *path)
 {
@@ -84,8 +107,11 @@ json_t *tbs_lua_build(const tbs_task *t, const char *name, const char *text, boo
     tb_script *s = tb_script_start(err);
     json_t *answer = s ? load(s, name, text, modules, err) : NULL;
     if (answer) {
-        document = build_document(t, s, params, &errors);
-        json_object_set_new(answer, "values", values_of(json_object_get(answer, "params"), params));
+        const json_t *declared = json_object_get(answer, "params");
+        json_t *values = with_blanks(declared, params);
+        document = build_document(t, s, values, &errors);
+        json_object_set_new(answer, "values", values_of(declared, params));
+        json_decref(values);
         json_object_set_new(answer, "document", document ? document : json_null());
         json_object_set(answer, "errors", errors);
     } else {
@@ -255,16 +281,13 @@ static json_t *open_media(const open_task *o, tb_err *err)
     return answer;
 }
 
-/* Is there a parameter that has to be filled in first? */
 static bool waits_for_values(const json_t *answer)
 {
     const json_t *values = json_object_get(answer, "values"), *p;
     size_t i;
     json_array_foreach(json_object_get(answer, "params"), i, p)
     {
-        const char *name = json_string_value(json_object_get(p, "name"));
-        if (json_is_true(json_object_get(p, "required")) &&
-            json_is_null(json_object_get(values, name)))
+        if (waits(p, values))
             return true;
     }
     return false;

@@ -25,8 +25,33 @@ async function saveAs(editor, name) {
   await editor.says(`Saved ${name}.`);
 }
 
+const wants = `local tb = require "tubelet"
+
+return tb.graph {
+  params = { image = tb.path { doc = "The picture." }, width = tb.int { default = 32 } },
+  build = function(p)
+    return tb.save_image { images = tb.load_image { path = p.image, width = p.width }, path = "small.png" }
+  end,
+}
+`;
+
 describe('files', () => {
-  const bench = workbench({ 'latents.lua': latents, 'text_to_video.lua': textToVideo, 'literal.lua': literal, 'mine.lua': literal, 'plain.json': plain(5) });
+  const bench = workbench({ 'wants.lua': wants, 'latents.lua': latents, 'text_to_video.lua': textToVideo, 'literal.lua': literal, 'mine.lua': literal, 'plain.json': plain(5) });
+
+  bench.test('a graph whose picture is not named yet is shown, and says what to fill in', async () => {
+    const editor = await bench.open('wants.lua');
+    await editor.planned('Fill in: image');
+    await editor.node('Load image').waitFor();
+    await editor.shot('fill-in');
+    const width = editor.inspector.getByLabel('parameter width');
+    await width.fill('48');
+    await width.press('Enter');
+    await eventually(async () => assert.equal(await editor.field('Load image width').inputValue(), '48'));
+    const image = editor.inspector.getByRole('textbox', { name: 'parameter image' });
+    await image.fill('not_there.png');
+    await image.press('Enter');
+    await editor.planned("there is no file 'not_there.png'");
+  });
 
   bench.test('a new graph is saved as Lua, runs from the command line, and opens the same', async () => {
     const editor = await bench.open('latents.lua');

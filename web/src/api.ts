@@ -322,6 +322,7 @@ export interface OpenedFile {
   name: string;
   doc?: string;
   params?: Param[];
+  values?: Record<string, Json>;
   source?: string;
   warnings: string[];
 }
@@ -359,7 +360,9 @@ async function errorOf(answer: Response): Promise<ApiError> {
   const text = await answer.text().catch(() => "");
   try {
     const { error, errors } = JSON.parse(text);
-    return new ApiError(answer.status, error.code, error.message, error.at ?? {}, errors ?? []);
+    const { origin } = error.at ?? {};
+    const sentence = origin && !error.message.includes(origin) ? `${origin}: ${error.message}` : error.message;
+    return new ApiError(answer.status, error.code, sentence, error.at ?? {}, errors ?? []);
   } catch {
     return new ApiError(answer.status, "http", text.trim() || `The server answered ${answer.status}.`);
   }

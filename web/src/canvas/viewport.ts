@@ -1,6 +1,7 @@
 // viewport.ts - the view on the canvas for those outside React Flow: commands, panels.
 
 import type { FitViewOptions, ReactFlowInstance, XYPosition } from "@xyflow/react";
+import { currentDoc } from "../document/session";
 import { ui } from "../page/ui";
 import type { FlowLink, FlowNode } from "./flow";
 
@@ -21,21 +22,34 @@ function fitting(): FitViewOptions<FlowNode> {
 }
 
 /** Everything, or these nodes. An empty canvas keeps its view: React Flow would fit the first node that is added. */
-export function fitView(ids?: readonly string[]): void {
+export function fitView(ids?: readonly string[], lasting = duration()): void {
   if (instance?.getNodes().length === 0) return;
-  void instance?.fitView({ ...fitting(), duration: duration(), nodes: ids?.map((id) => ({ id })) });
+  void instance?.fitView({ ...fitting(), duration: lasting, nodes: ids?.map((id) => ({ id })) });
 }
 
-/** Everything, as soon as it is drawn; within two seconds. Returns what calls it off. */
+/**
+ * Everything, as soon as it is measured; within two seconds. Until then nothing is shown: a graph that is opened stands
+ * still from the first. Returns what calls it off.
+ */
 export function fitDrawn(): () => void {
-  let patience = 40;
+  const canvas = document.querySelector(".canvas");
+  let patience = 100;
   const look = () => {
-    const drawn = instance?.getNodes().every((node) => node.measured?.width);
-    if (drawn || --patience <= 0) fitView();
-    else timer = setTimeout(look, 50);
+    const nodes = instance?.getNodes() ?? [];
+    const drawn = nodes.length > 0 && nodes.every((node) => node.measured?.width);
+    if (!drawn && currentDoc().nodes.size > 0 && --patience > 0) {
+      timer = setTimeout(look, 20);
+      return;
+    }
+    fitView(undefined, 0);
+    canvas?.removeAttribute("data-fitting");
   };
-  let timer = setTimeout(look, 50);
-  return () => clearTimeout(timer);
+  let timer = setTimeout(look, 50); // the nodes of the document before are gone by then
+  canvas?.setAttribute("data-fitting", "");
+  return () => {
+    clearTimeout(timer);
+    canvas?.removeAttribute("data-fitting");
+  };
 }
 
 export function zoomBy(direction: 1 | -1): void {

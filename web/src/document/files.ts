@@ -33,11 +33,13 @@ function originOf(opened: OpenedGraph): Origin {
 
 const nothing: GraphDocument = { graph: {} };
 
-/** What a file held that cannot be built yet; without anything to fill in, that is an error. */
-function tellUnbuilt(origin: Origin, errors: readonly GraphError[] = []): void {
+/** What was opened: all there, with something to fill in first, or without a graph, which is an error. */
+function tellOpened(origin: Origin, { document, errors = [] }: { document?: unknown; errors?: GraphError[] }): void {
   const missing = missingParams(origin);
+  const error = errors[0]?.text ?? errors[0]?.message ?? (missing.length === 0 ? "its script made none" : undefined);
   if (missing.length > 0) announce(`Opened ${origin.name}, which needs ${missing.join(", ")}.`);
-  else tell(`${origin.name} has no graph`, new Error(errors[0]?.text ?? errors[0]?.message ?? "its script made none"));
+  else if (document) announce(`Opened ${origin.name}.`);
+  if (!document && error) tell(`${origin.name} has no graph`, new Error(error));
 }
 
 function rememberOpen(path: string | undefined): void {
@@ -54,9 +56,8 @@ export async function openPath(path: string): Promise<boolean> {
     rememberOpen(path);
     dismiss("file");
     dismiss("changed");
-    if (!opened.document) tellUnbuilt(origin, opened.errors);
     offerDraft(origin, (draft) => edit(() => fromApi(draft)));
-    announce(`Opened ${origin.name}.`);
+    tellOpened(origin, opened);
     return true;
   } catch (reason) {
     tell(`${path} was not opened`, reason);
@@ -67,14 +68,20 @@ export async function openPath(path: string): Promise<boolean> {
 /** Any file a person has: a graph of ours or ComfyUI's, or a picture or video that carries one. */
 export async function openFile(file: File): Promise<void> {
   try {
-    const { document, name, doc, params, source, errors, warnings } = await api.open(file, file.name);
-    openDocument(document ?? nothing, { name: name || file.name, doc, params: params ?? [], source });
+    const opened = await api.open(file, file.name);
+    const { document, name, doc, params, values, source, warnings } = opened;
+    openDocument(document ?? nothing, {
+      name: name || file.name,
+      doc,
+      params: params ?? [],
+      values: values ?? {},
+      source,
+    });
     rememberOpen(undefined);
     dismiss("file");
     for (const warning of warnings) log("warning", warning);
     if (warnings.length > 0) notify({ id: "file", kind: "warning", text: warnings.join(" ") });
-    if (!document) tellUnbuilt(session.get().origin, errors);
-    announce(`Opened ${file.name}.`);
+    tellOpened(session.get().origin, opened);
   } catch (reason) {
     tell(`${file.name} was not opened`, reason);
   }
@@ -230,7 +237,6 @@ export async function build(values: Record<string, Json>): Promise<void> {
   const from = origin.path ? { path: origin.path } : { source: origin.source ?? "" };
   session.set((now) => ({ ...now, origin: { ...now.origin, values } }));
   building?.abort();
-  if (missingParams(session.get().origin).length > 0) return;
   const mine = new AbortController();
   building = mine;
   try {

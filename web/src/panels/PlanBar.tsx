@@ -1,6 +1,7 @@
 // PlanBar.tsx - what a run would cost, before it is started. Always one line of the same height.
 
 import { select } from "../canvas/selection";
+import { missingParams, useOrigin } from "../document/session";
 import { displayOf, usePlan } from "../runs/plan";
 import { setScrubbing, useScrubbing, useSteps } from "../runs/steps";
 import { Icon, type IconName } from "../icons";
@@ -24,7 +25,8 @@ function StepsButton() {
 
 export function PlanBar() {
   const plan = usePlan();
-  const sentence = planSentence(plan);
+  const missing = missingParams(useOrigin());
+  const sentence = plan.state === "errors" && missing.length > 0 ? `Fill in: ${missing.join(", ")}` : planSentence(plan);
   const warning = plan.state === "ready" ? memoryWarning(plan.summary) : null;
   const allCached = plan.summary !== undefined && plan.summary.run + plan.summary.unknown === 0;
   const bad = plan.state === "errors" || plan.state === "failed" || warning !== null;
