@@ -4,6 +4,7 @@
 
 #include "graph/records.h"
 #include "models/models.h"
+#include "models/models_cost.h"
 
 static void *make_models(void)
 {
@@ -92,4 +93,26 @@ size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
                                   .dec_dim = size_of(vae, "dec_dim", MOST_LAYERS) };
     return (size_t)bytes_in(vae, "weight_bytes") +
            tb_wan_vae_scratch(&k, encode, latent->d[1], latent->d[2], latent->d[3]);
+}
+
+/* --------------------------------------------------------------------------------------- time */
+
+double tb_flop_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent)
+{
+    const tb_dit_sizes s = { .dim = size_of(model, "dim", MOST_WIDTH),
+                             .ffn_dim = size_of(model, "ffn_dim", MOST_WIDTH),
+                             .layers = size_of(model, "layers", MOST_LAYERS),
+                             .in_channels = size_of(model, "in_channels", MOST_WIDTH),
+                             .latent_channels = size_of(model, "latent_channels", MOST_WIDTH),
+                             .text_len = size_of(model, "text_len", MOST_TOKENS) };
+    const double flop = tb_model_dit_flop(&s, latent->d[1], latent->d[2], latent->d[3]);
+    return tb_job_in_int8(job) ? flop / 3 : flop; /* as measured: docs/performance.md */
+}
+
+double tb_flop_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
+{
+    const int64_t cell = size_of(vae, encode ? "encode_flop" : "decode_flop", INT64_C(1) << 50);
+    const int64_t stride = size_of(vae, "stride_t", MOST_LAYERS);
+    const double frames = (double)((latent->d[1] - 1) * stride + 1);
+    return (double)cell * frames * (double)(latent->d[2] * latent->d[3]);
 }

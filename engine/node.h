@@ -189,6 +189,9 @@ bool tb_job_plan_shape(const tb_job *job, const char *input, tb_shape *shape);
  */
 void tb_job_plan_output(tb_job *job, int slot, tb_dtype dtype, const tb_shape *shape);
 void tb_job_plan_scratch(tb_job *job, size_t bytes);
+/* plan: floating-point operations it will take, a multiplication with its addition being two. The
+ * time is told from them until such a node has been timed on this machine. */
+void tb_job_plan_work(tb_job *job, double flop);
 
 bool tb_job_canceled(const tb_job *job);
 /* TB_ECANCELED when the run is being stopped: TB_TRY(tb_job_check(job, err)). */
@@ -209,6 +212,10 @@ struct tb_models *tb_job_models(tb_job *job);
 size_t tb_bytes_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent);
 size_t tb_bytes_of_umt5(const tb_value *clip);
 size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent);
+/* Operations of one evaluation of the transformer at the engine's precision, and of the VAE on a
+ * latent [C,T,H,W]; for tb_job_plan_work. */
+double tb_flop_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent);
+double tb_flop_of_vae(const tb_value *vae, bool encode, const tb_shape *latent);
 /* What tells a MODEL, CLIP or VAE from others: the digest of its content, or where there is none,
  * its path. Borrowed from it. */
 const char *tb_part_id(const tb_value *part);

@@ -129,6 +129,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
         tb_shape pair = shape; /* with and without the prompt */
         pair.d[1] *= 2 * tb_shape_count(&shape) <= PACK_LIMIT ? 2 : 1;
         tb_job_plan_scratch(job, bytes_of(job, p, &pair));
+        tb_job_plan_work(job, tb_flop_of_dit(job, p->model, &shape));
     }
     tb_job_plan_output(job, 0, TB_F32, &shape);
     return TB_OK;

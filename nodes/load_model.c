@@ -12,13 +12,14 @@
  *   CLIP  { kind "clip"; path; id; stamp; tokenizer; tokenizer_id;
  *           text_dim, text_len, ffn_dim, heads, head_dim, layers, layer_bytes INT }
  *   VAE   { kind "vae"; path; id; stamp;
- *           z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes INT }
+ *           z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes, encode_flop, decode_flop INT
+ * }
  *
  * MODEL and VAE have latent_rgb, a list of numbers, where the VAE's config says how latents look:
  * the map of models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part
- * that the model lacks has the path "" and sizes of 0. Widths and bytes (once open) are what memory
- * is planned with, and the stamp tells whether the files are still those that the id was made from;
- * results do not depend on them.
+ * that the model lacks has the path "" and sizes of 0. Widths, bytes (once open) and
+ * operations are what memory and time are planned with, and the stamp tells whether the files are
+ * still those that the id was made from; results do not depend on them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -323,6 +324,8 @@ static tb_status vae_record(tb_job *job, const tb_model_info *info, const tb_vae
     set_int(r, "dim", s->dim);
     set_int(r, "dec_dim", s->dec_dim);
     set_int(r, "weight_bytes", s->weight_bytes);
+    set_int(r, "encode_flop", s->encode_flop);
+    set_int(r, "decode_flop", s->decode_flop);
     set_rgb(r, &s->rgb);
     tb_job_set_take(job, 2, r);
     return TB_OK;

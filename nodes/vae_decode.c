@@ -60,6 +60,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
     TB_TRY(image_shape(p, &latent, &image, err));
     tb_job_plan_output(job, 0, TB_F32, &image);
     tb_job_plan_scratch(job, bytes_of(p, &latent));
+    tb_job_plan_work(job, tb_flop_of_vae(p->vae, false, &latent));
     return TB_OK;
 }
 

@@ -75,6 +75,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
     TB_TRY(measure(p, &image, &v, &latent, err));
     tb_job_plan_output(job, 0, TB_F32, &latent);
     tb_job_plan_scratch(job, bytes_of(p, &v, &latent));
+    tb_job_plan_work(job, tb_flop_of_vae(p->vae, true, &latent));
     return TB_OK;
 }
 

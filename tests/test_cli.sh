@@ -227,7 +227,7 @@ test_set_changes_inputs() {
 
 test_plan_then_run_then_plan() {
     expect 0 plan "$work/video.lua" --out "$work/p.mp4"
-    grep -qE '^[0-9]+ of [0-9]+ nodes will run, time unknown, peak [0-9.]+ [KM]iB\.$' "$out" || fail "$(head -n 1 "$out")"
+    grep -qE '^[0-9]+ of [0-9]+ nodes will run, more than [0-9.]+ m?s, peak [0-9.]+ [KM]iB\.$' "$out" || fail "$(head -n 1 "$out")"
     grep -qE '^  sample \([0-9]+ nodes\)  ' "$out" || fail "no folded scope in the plan"
     expect 0 plan "$work/video.lua" --all
     grep -qE '^  sample/step_00/cond +dit_step ' "$out" || fail "no single steps with --all"

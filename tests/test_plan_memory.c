@@ -1,5 +1,6 @@
 /* test_plan_memory.c - the peak a plan tells: of a model as large as Wan2.1's, from its sizes
- * alone, and of the bundled one beside what a run of it really takes. */
+ * alone, and of the bundled one beside what a run of it really takes; and the time of what was
+ * never run before. */
 #include "compute/compute.h"
 #include "graph_help.h"
 #include "models/wan_vae.h"
@@ -103,17 +104,23 @@ static const tb_node_def *const memory_defs[] = { &large_def, &gauge_def, NULL }
 
 static const char *compute; /* of engines made from now on; NULL: f32 */
 
-static outcome run_within(size_t limit, const char *nodes, const char *target)
+static tb_engine *engine_within(size_t limit)
 {
     tb_err err = TB_ERR_INIT;
+    tb_engine *e = tb_engine_new(&(tb_engine_options){ .no_store = true,
+                                                       .threads = 1,
+                                                       .memory_limit = limit,
+                                                       .nodes = memory_defs,
+                                                       .compute = compute },
+                                 &err);
+    REQUIRE(e);
+    return e;
+}
+
+static outcome run_within(size_t limit, const char *nodes, const char *target)
+{
     tb_engine *before = engine;
-    engine = tb_engine_new(&(tb_engine_options){ .no_store = true,
-                                                 .threads = 1,
-                                                 .memory_limit = limit,
-                                                 .nodes = memory_defs,
-                                                 .compute = compute },
-                           &err);
-    REQUIRE(engine);
+    engine = engine_within(limit);
     const outcome o = run(nodes, target);
     tb_engine_free(&engine);
     engine = before;
@@ -245,9 +252,64 @@ TEST(the_scratch_of_a_vae_is_near_what_it_takes)
     }
 }
 
+/* Seconds of two nodes in one plan: the rate they are told by is the same. */
+static void on_plan(void *ctx, tb_run *r, const tb_event *ev)
+{
+    double *seconds = ctx;
+    if (ev->kind != TB_EV_PLANNED)
+        return;
+    json_t *rows = tb_run_plan(r), *row;
+    size_t i;
+    json_array_foreach(rows, i, row)
+    {
+        const char *id = json_string_value(json_object_get(row, "node"));
+        for (int k = 0; k < 4; k++)
+            if (strcmp(id, (const char *[]){ "v", "v2", "i", "i2" }[k]) == 0)
+                seconds[k] = json_number_value(json_object_get(row, "seconds"));
+    }
+    json_decref(rows);
+}
+
+/* Not a bound by the clock: both times are operations over one rate, and the operations are those
+ * of models_cost.h. Twice as wide and high: four times the VAE's, more of the transformer's, whose
+ * attention grows with the square. */
+TEST(what_was_never_run_has_a_time)
+{
+    static const char nodes[] = "{'graph':{" TINY STEPS(
+        "64x64",
+        "17") ",'x2':{'class_type':'noise_init','inputs':{"
+              "'model':['m',0],'vae':['m',2],'size':'128x128','frames':17,'seed':3}},"
+              "'v2':{'class_type':'dit_step','inputs':{'model':['m',0],'latent':['x2',0],"
+              "'conditioning':['c',0],'sigmas':['s',0],'step':0}},"
+              "'i2':{'class_type':'vae_decode','inputs':{'vae':['m',2],'latent':['x2',0]}}},"
+              "'targets':['v','v2','i','i2']}";
+    tb_err err = TB_ERR_INIT;
+    double seconds[4] = { 0 };
+    tb_engine *e = engine_within(0);
+    char *text = tb_xstrdup(nodes);
+    for (char *c = text; *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    json_t *doc = tb_json_parse(text, strlen(text), "document", &err);
+    REQUIRE(doc);
+    REQUIRE(tb_engine_submit(
+        e,
+        &(tb_run_options){
+            .document = doc, .plan_only = true, .on_event = on_plan, .ctx = seconds },
+        NULL, &err));
+    uv_run(tb_engine_loop(e), UV_RUN_DEFAULT);
+    tb_engine_free(&e);
+    for (int k = 0; k < 4; k++)
+        CHECK(seconds[k] > 0);
+    CHECK(seconds[1] > 4 * seconds[0] && seconds[1] < 16 * seconds[0]);
+    CHECK_NEAR(seconds[3] / seconds[2], 4, 1e-6);
+    json_decref(doc);
+    free(text);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tb_test tests[] = {
+        TEST_CASE(what_was_never_run_has_a_time),
         TEST_CASE(a_large_model_is_refused_before_it_starts),
         TEST_CASE(the_scratch_of_a_vae_is_near_what_it_takes),
         TEST_CASE(the_plan_of_the_bundled_model_is_near_what_it_takes),

@@ -1,6 +1,9 @@
 /* gemm.c - the general product: both operands are activations, so B is packed on the way. */
 #include <assert.h>
+#include <string.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "compute/compute_internal.h"
 
 enum { K_BLOCK = 2048, ROWS = 112 };
@@ -96,4 +99,23 @@ void tb_gemm(tb_compute *c, bool trans_b, int64_t m, int64_t n, int64_t k, float
     j.row_blocks = tbi_ceil_div(m, ROWS);
     tbi_tell(c, m, n, k, 1);
     tb_parallel(c, j.panels * j.row_blocks, gemm_piece, &j);
+}
+
+double tb_compute_rate(tb_compute *c, int64_t n)
+{
+    enum { RUNS = 4 };
+    const size_t bytes = 3 * (size_t)(n * n) * sizeof(float);
+    float *x = tb_mem_alloc(bytes);
+    double best = 0;
+    if (!x)
+        return 0;
+    memset(x, 0, bytes);
+    for (int i = 0; i < RUNS; i++) {
+        const double start = tb_clock_seconds();
+        tb_gemm(c, true, n, n, n, 1, x, n, x + n * n, n, 0, x + 2 * n * n, n);
+        const double t = tb_clock_seconds() - start;
+        best = i == 0 || t < best ? t : best;
+    }
+    tb_mem_free(x);
+    return best > 0 ? 2.0 * (double)(n * n * n) / best : 0;
 }

@@ -56,7 +56,9 @@ typedef struct tb_vae_sizes {
     int64_t z, stride_t, stride_hw;
     int64_t patch, dim, dec_dim; /* as in tb_wan_vae_config; 0 for a half that is not there */
     int64_t weight_bytes;        /* once open */
-    tb_latent_rgb rgb;           /* of its config; channels = 0: none */
+    int64_t encode_flop,
+        decode_flop;   /* for each cell of a frame of the latent's height and width */
+    tb_latent_rgb rgb; /* of its config; channels = 0: none */
 } tb_vae_sizes;
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err);
 tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err);

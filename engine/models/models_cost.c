@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
 #include "base/str.h"
 
 double tb_model_dit_flop(const tb_dit_sizes *s, int64_t f, int64_t h, int64_t w)
@@ -113,29 +111,10 @@ double tb_model_vae_flop(const tb_weights *w, bool encode, int64_t f, int64_t h,
 
 /* -------------------------------------------------------------------------------- this machine */
 
-/* Floating-point operations a second in products of matrices, all threads; the best of several. */
-static double measure_rate(tb_compute *c)
-{
-    enum { N = 768, RUNS = 6 };
-    float *x = tb_mem_alloc(3 * (size_t)N * N * sizeof *x);
-    double best = 1e9;
-    if (!x)
-        return 0;
-    memset(x, 0, 3 * (size_t)N * N * sizeof *x);
-    for (int i = 0; i < RUNS; i++) {
-        const double start = tb_clock_seconds();
-        tb_gemm(c, true, N, N, N, 1, x, N, x + N * N, N, 0, x + 2 * N * N, N);
-        const double t = tb_clock_seconds() - start;
-        best = t < best ? t : best;
-    }
-    tb_mem_free(x);
-    return 2.0 * N * N * N / best;
-}
-
 static double rate_of_machine(tb_err *err)
 {
     tb_compute *c = tb_compute_new(0, err);
-    const double rate = c ? measure_rate(c) : 0;
+    const double rate = c ? tb_compute_rate(c, 768) : 0;
     tb_compute_free(&c);
     return rate;
 }

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "models/models.h"
+#include "models/models_cost.h"
 #include "models/wan_dit_names.h"
 
 #define TEXT_LEN_DEFAULT 512 /* every public Wan model */
@@ -170,6 +171,14 @@ static int count_steps(const tb_weights *w, const char *half, const char *suffix
     return n;
 }
 
+/* Of a video of usual size: what attention adds hardly changes with it. */
+static int64_t flop_of_cell(const tb_weights *w, bool encode, int64_t stride_t)
+{
+    enum { FRAMES = 6, SIDE = 64 };
+    const double frames = (double)((FRAMES - 1) * stride_t + 1);
+    return (int64_t)(tb_model_vae_flop(w, encode, FRAMES, SIDE, SIDE) / (frames * SIDE * SIDE));
+}
+
 tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err)
 {
     const bool decoder = has_any(w, "decoder.conv1.weight", "decoder.conv_in.weight");
@@ -197,6 +206,8 @@ tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err)
                          .dim = rows_of(w, "encoder.conv1.weight", "encoder.conv_in.weight"),
                          .dec_dim = decoder ? tb_tensor_dim(pixels, 1) : 0,
                          .weight_bytes = vae_bytes(w) };
+    s->encode_flop = flop_of_cell(w, true, s->stride_t);
+    s->decode_flop = flop_of_cell(w, false, s->stride_t);
     s->rgb = tb_latent_rgb_read(tb_weights_config(w), s->z);
     return TB_OK;
 }

@@ -358,6 +358,11 @@ void tb_job_plan_scratch(tb_job *job, size_t bytes)
     job->run->nodes[job->node].plan_scratch += bytes;
 }
 
+void tb_job_plan_work(tb_job *job, double flop)
+{
+    job->run->nodes[job->node].plan_flop += flop;
+}
+
 bool tb_job_canceled(const tb_job *job)
 {
     return atomic_load(&job->run->cancel);

@@ -274,6 +274,27 @@ static tb_status plan_node(tb_run *r, int i, tb_err *err)
 
 /* ------------------------------------------------------------------------------ time and memory */
 
+/* Measured once an engine, apart from its own pool, which may be at work. */
+static double rate_of(tb_engine *e)
+{
+    pthread_mutex_lock(&e->compute_lock);
+    if (e->rate <= 0) {
+        tb_compute *c = tb_compute_new(e->threads, NULL);
+        e->rate = c ? tb_compute_rate(c, 256) : 0;
+        tb_compute_free(&c);
+    }
+    const double rate = e->rate;
+    pthread_mutex_unlock(&e->compute_lock);
+    return rate;
+}
+
+/* From its work; < 0: not known. */
+static double estimate(tb_run *r, int node)
+{
+    const double flop = r->nodes[node].plan_flop, rate = flop > 0 ? rate_of(r->engine) : 0;
+    return rate > 0 ? flop / rate : -1;
+}
+
 static void predict(tb_run *r, tbi_plan_row *row)
 {
     const unsigned flags = r->program->nodes[row->node].type->def->flags;
@@ -284,7 +305,7 @@ static void predict(tb_run *r, tbi_plan_row *row)
     }
     tbi_signature(r, row->node, signature, sizeof signature);
     const double ms = r->engine->store ? tb_store_predict_ms(r->engine->store, signature) : -1;
-    row->seconds = ms < 0 ? -1 : ms / 1000;
+    row->seconds = ms < 0 ? estimate(r, row->node) : ms / 1000;
 }
 
 int64_t tbi_main_numbers(const tb_run *r, int node)

@@ -51,6 +51,7 @@ struct tb_engine {
     size_t memory_limit;
     pthread_mutex_t compute_lock; /* guards the making of what follows */
     tb_compute *compute;
+    double rate;  /* operations a second, for plans; 0: not measured yet */
     void *shared; /* tb_job_shared */
     void (*drop_shared)(void *);
     bool unload;  /* drop it when a run is over and no other computes */
@@ -106,6 +107,7 @@ typedef struct tbi_node {
     tb_shape shape;      /* of the main output, from plan(); n = -1: unknown */
     size_t plan_bytes;   /* all outputs, from plan() */
     size_t plan_scratch; /* while running, from plan() */
+    double plan_flop;    /* operations, from plan(); 0: not known */
 } tbi_node;
 
 enum { TBI_INLINE, TBI_COMPUTE, TBI_IO, TBI_CLASSES };

@@ -36,6 +36,7 @@ test('a plan is one sentence', () => {
   assert.equal(ready({}), '3 of 24 nodes will run, about 40 s, 1.2 GB');
   assert.equal(ready({ seconds: null }), '3 of 24 nodes will run, time unknown, 1.2 GB');
   assert.equal(ready({ seconds_complete: false }), '3 of 24 nodes will run, about 40 s or more, 1.2 GB');
+  assert.equal(ready({ seconds: 0.2, seconds_complete: false }), '3 of 24 nodes will run, time unknown, 1.2 GB');
   assert.equal(ready({ unknown: 2 }), '3 of 24 nodes will run, 2 not known yet, about 40 s, 1.2 GB');
   assert.equal(ready({ nodes: 1, run: 1, seconds: 0.1 }), '1 of 1 node will run, under 1 s, 1.2 GB');
   assert.equal(ready({ run: 0 }), 'Nothing to compute: the results are stored');

@@ -34,8 +34,9 @@ export function runNodes(run: Run): string | null {
   return run.nodes_run === undefined ? null : `${run.nodes_run} of ${count(total, "node")} computed`;
 }
 
+/** What is known to take less than a second says nothing of the rest. */
 function planTime({ seconds, seconds_complete }: PlanSummary): string {
-  if (seconds === null) return "time unknown";
+  if (seconds === null || (seconds < 1 && !seconds_complete)) return "time unknown";
   return seconds_complete ? roughly(seconds) : `${roughly(seconds)} or more`;
 }
 
