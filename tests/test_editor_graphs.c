@@ -599,19 +599,23 @@ TEST(a_plan_says_what_would_run)
     json_decref(document);
 }
 
-/* Node types of the graph's own travel with it, and only then. */
+/* Node types of the graph's own travel with it, and only then; nothing tells where it lay. */
 TEST(graphs_with_nodes_of_their_own_are_kept_whole)
 {
-    put_file(&v, "graphs/own.lua",
-             "local tb = require 'tubelet'\nprint 'loading'\n"
-             "tb.composite { name = 'twice', inputs = { n = tb.int { default = 2 } },\n"
+    put_file(&v, "graphs/deep/factor.lua", "return 2\n");
+    put_file(&v, "graphs/deep/own.lua",
+             "local tb = require 'tubelet'\nprint 'loading'\nlocal two = require 'factor'\n"
+             "tb.composite { name = 'twice', inputs = { n = tb.int { default = two } },\n"
              "  outputs = { n = tb.port 'INT' },\n"
              "  expand = function(b, inp)\n"
              "    return tb.math_number { id = 'm', a = inp.n, b = inp.n }\n  end }\n"
              "return tb.graph { build = function() return tb.twice { id = 't', n = 4 } end }\n");
-    json_t *j = get(&v, "graphs/own.lua");
+    json_t *j = get(&v, "graphs/deep/own.lua");
     json_t *document = json_incref(at(j, "document"));
-    CHECK(json_is_object(at(document, "script.files")));
+    const json_t *files = at(document, "script.files");
+    CHECK_STR(text_at(document, "script.main"), "deep/own.lua");
+    CHECK_INT(json_object_size(files), 2);
+    CHECK(json_object_get(files, "deep/own.lua") && json_object_get(files, "deep/factor.lua"));
     json_decref(j);
     j = call_take(&v, "POST", "check", json_pack("{sO}", "document", document));
     CHECK_INT(json_array_size(at(j, "errors")), 0);

@@ -69,6 +69,19 @@ static void place_nodes(const char *root, json_t *document)
     }
 }
 
+/* A script's own files, too, in their order: a video that carries them says nothing of this
+ * machine's folders. NULL for NULL; new reference. */
+static json_t *placed_sources(const char *root, const json_t *sources)
+{
+    const char *main = json_string_value(json_object_get(sources, "main")), *name;
+    json_t *files = json_object(), *text;
+    json_object_foreach(json_object_get(sources, "files"), name, text)
+        json_object_set(files, below(root, name), text);
+    json_t *placed = main ? json_pack("{sssO}", "main", below(root, main), "files", files) : NULL;
+    json_decref(files);
+    return placed;
+}
+
 static void place_error(const char *root, tb_err *err)
 {
     char origin[sizeof err->origin];
@@ -84,7 +97,9 @@ static json_t *build_document(const tbs_task *t, tb_script *s, const json_t *par
     json_t *document = tb_script_build(s, params, &err);
     if (document) {
         json_t *sources = tb_script_sources(s);
-        json_object_set_new(document, "script", sources ? sources : json_null());
+        json_t *placed = placed_sources(t->server->graphs_dir, sources);
+        json_decref(sources);
+        json_object_set_new(document, "script", placed ? placed : json_null());
         tbs_document_trim(document, t->types);
         place_nodes(t->server->graphs_dir, document);
         return document;
