@@ -1,9 +1,9 @@
 // ResultRow.tsx - one stored result; opened, it shows its outputs and what there is to see.
 
-import { useId, useState } from "react";
+import { useId, useState, type ReactNode } from "react";
 import { api, previewUrl, type Result, type ResultOutput } from "../api";
 import { Icon, IconButton } from "../icons";
-import { age, bytes, duration } from "../runs/format";
+import { age, bytes, count, duration } from "../runs/format";
 import { useAsked } from "./useDetail";
 
 function shapeOf({ shape, dtype }: ResultOutput): string {
@@ -68,6 +68,37 @@ export function ResultRow({ result, onPin, onEvict }: ResultRowProps) {
         </span>
       </div>
       <div id={detail}>{open && <Detail result={result} />}</div>
+    </li>
+  );
+}
+
+/** Many results as one row, which opens to `children`. */
+export function ResultGroup({ results, children }: { results: readonly Result[]; children: ReactNode }) {
+  const [open, setOpen] = useState(false);
+  const list = useId();
+  const sum = (of: (result: Result) => number) => results.reduce((total, result) => total + of(result), 0);
+  return (
+    <li className="result-row">
+      <div className="result-line">
+        <button
+          type="button"
+          className="disclosure"
+          aria-expanded={open}
+          aria-controls={list}
+          onClick={() => setOpen(!open)}
+        >
+          <Icon name={open ? "chevronDown" : "chevronRight"} />
+          <span className="result-type">{count(results.length, "result")} of denoising steps</span>
+          <span className="result-bytes">{bytes(sum((result) => result.bytes))}</span>
+          <span className="run-facts">
+            used {age(Math.max(...results.map((result) => result.used_ms)))}, cost{" "}
+            {duration(sum((result) => result.cost_ms) / 1000)}
+          </span>
+        </button>
+      </div>
+      <ul id={list} className="rows result-group">
+        {open && children}
+      </ul>
     </li>
   );
 }

@@ -8,7 +8,8 @@ import { report } from "../runs/actions";
 import { bytes, count } from "../runs/format";
 import { planAgain } from "../runs/plan";
 import { useConnection, useLastEnded } from "../runs/state";
-import { ResultRow } from "./ResultRow";
+import { groupResults } from "./resultGroups";
+import { ResultGroup, ResultRow } from "./ResultRow";
 import { Reasons } from "./Reasons";
 
 const pageSize = 100;
@@ -72,6 +73,25 @@ export function StorePanel() {
     await load();
   }
 
+  const row = (result: Result) => (
+    <ResultRow
+      key={result.key}
+      result={result}
+      onPin={() =>
+        change("Not pinned", async () => {
+          const { pinned } = await api.pin(result.key, !result.pinned);
+          return pinned ? "Pinned." : "No longer pinned.";
+        })
+      }
+      onEvict={() =>
+        change("Not evicted", async () => {
+          await api.evict(result.key);
+          return "Evicted.";
+        })
+      }
+    />
+  );
+
   const evictAll = async () => {
     const answer = await ask({
       title: "Evict everything?",
@@ -108,24 +128,15 @@ export function StorePanel() {
       </header>
       {stats && results.length === 0 && <p className="hint">Nothing is stored yet. Results of runs are kept here.</p>}
       <ul className="rows">
-        {results.map((result) => (
-          <ResultRow
-            key={result.key}
-            result={result}
-            onPin={() =>
-              change("Not pinned", async () => {
-                const { pinned } = await api.pin(result.key, !result.pinned);
-                return pinned ? "Pinned." : "No longer pinned.";
-              })
-            }
-            onEvict={() =>
-              change("Not evicted", async () => {
-                await api.evict(result.key);
-                return "Evicted.";
-              })
-            }
-          />
-        ))}
+        {groupResults(results).map((entry) =>
+          "key" in entry ? (
+            row(entry)
+          ) : (
+            <ResultGroup key={entry[0]!.key} results={entry}>
+              {entry.map(row)}
+            </ResultGroup>
+          ),
+        )}
       </ul>
       {results.length >= limit && (
         <button type="button" className="button wide-button" onClick={() => setLimit(limit + pageSize)}>
