@@ -88,7 +88,7 @@ export function ResultGroup({ results, children }: { results: readonly Result[];
           onClick={() => setOpen(!open)}
         >
           <Icon name={open ? "chevronDown" : "chevronRight"} />
-          <span className="result-type">{count(results.length, "result")} of denoising steps</span>
+          <span className="result-type">{count(results.length, "step result")}</span>
           <span className="result-bytes">{bytes(sum((result) => result.bytes))}</span>
           <span className="run-facts">
             used {age(Math.max(...results.map((result) => result.used_ms)))}, cost{" "}
