@@ -236,9 +236,12 @@ static const tb_node_def pass_def = { .abi = TB_NODE_ABI,
                                       .plan = pass_plan,
                                       .run = pass_run };
 
-static const tb_node_def *const defs[] = { &add_def,   &inline_def, &io_def,       &count_def,
-                                           &total_def, &pick_def,   &sum_down_def, &slow_def,
-                                           &pass_def,  NULL };
+extern const tb_node_def tb_node_constant_boolean; /* trivial: it runs while planning */
+static const tb_node_def *const defs[] = {
+    &add_def,  &inline_def, &io_def,   &count_def,    &total_def,
+    &pick_def, &pass_def,   &slow_def, &sum_down_def, &tb_node_constant_boolean,
+    NULL
+};
 
 /* ------------------------------------------------------------------------------------- harness */
 
@@ -414,6 +417,29 @@ TEST(lazy_inputs_run_only_when_wanted)
     CHECK_STR(o.error, "");
     CHECK_INT(o.value, 2);
     CHECK_INT(runs, 2);
+}
+
+/* It is there when the node asks for it, and so is what it then asks for. */
+TEST(lazy_inputs_are_known_to_the_plan_where_a_trivial_node_tells)
+{
+    static const char text[] =
+        "{'y':{'class_type':'t_add','inputs':{'a':1}},'n':{'class_type':'t_add','inputs':{'a':5}},"
+        "'w':{'class_type':'constant_boolean','inputs':{'value':%s}},"
+        "'p':{'class_type':'t_pick','inputs':{'which':['w',0],'yes':['y',0],'no':['n',0]}},"
+        "'q':{'class_type':'t_pick','inputs':{'which':['w',0],'yes':['p',0],'no':['p',0]}},"
+        "'s':{'class_type':'t_add','inputs':{'a':['p',0],'b':['q',0]}}}";
+    char doc[700];
+    snprintf(doc, sizeof doc, text, "true");
+    outcome o = run(doc, "s");
+    CHECK_STR(o.error, "");
+    CHECK_INT(o.value, 4);
+    CHECK_INT(runs, 2);
+    CHECK_INT(o.plan.nodes_run, 5); /* all but n */
+    snprintf(doc, sizeof doc, text, "false");
+    o = run(doc, "s");
+    CHECK_STR(o.error, "");
+    CHECK_INT(o.value, 12);
+    CHECK_INT(o.plan.nodes_run, 5); /* all but y */
 }
 
 TEST(a_node_may_answer_with_a_subgraph)
@@ -751,6 +777,7 @@ int main(int argc, char **argv)
         TEST_CASE(an_error_names_the_node_and_stops_the_run),
         TEST_CASE(lists_map_over_nodes_and_are_taken_whole),
         TEST_CASE(lazy_inputs_run_only_when_wanted),
+        TEST_CASE(lazy_inputs_are_known_to_the_plan_where_a_trivial_node_tells),
         TEST_CASE(a_node_may_answer_with_a_subgraph),
         TEST_CASE(an_expanded_node_may_be_read_twice_by_one_node),
         TEST_CASE(an_expanding_target_ends_the_run),

@@ -53,8 +53,7 @@ static void want_input(tb_run *r, int i, int k)
         tbi_push(&r->asking, src);
 }
 
-/* The values that are there already, scalars converted, for need(). Owned by the caller. */
-static tb_value **known_values(const tb_run *r, int i)
+tb_value **tbi_known_values(const tb_run *r, int i, uint64_t of)
 {
     const tb_pnode *n = &r->program->nodes[i];
     tb_value **values = tb_xcalloc((size_t)n->type->input_count + 1, sizeof *values);
@@ -63,7 +62,7 @@ static tb_value **known_values(const tb_run *r, int i)
                              ? n->args[k]
                              : tb_program_resolve(r->program, n->args[k].src, n->args[k].slot);
         const tb_value *v = a.literal;
-        if (a.src >= 0 && r->nodes[i].asked >> k & 1 && r->nodes[a.src].out) {
+        if (a.src >= 0 && of >> k & 1 && r->nodes[a.src].out) {
             const tb_value *list = r->nodes[a.src].out[a.slot];
             v = tb_list_count(list) ? tb_list_at(list, 0) : NULL;
         }
@@ -73,9 +72,9 @@ static tb_value **known_values(const tb_run *r, int i)
     return values;
 }
 
-static void free_values(tb_value **values, int n)
+void tbi_free_values(tb_value **values, int n)
 {
-    for (int k = 0; k < n; k++)
+    for (int k = 0; values && k < n; k++)
         tb_value_unref(&values[k]);
     free(values);
 }
@@ -93,24 +92,28 @@ static void want_inputs(tb_run *r, int i)
     bool lazy = false;
     for (int k = 0; k < n->type->input_count; k++)
         lazy |= (n->type->def->inputs[k].flags & TB_IN_LAZY) != 0;
-    tb_value **values = lazy ? known_values(r, i) : NULL;
+    tb_value **values = lazy ? tbi_known_values(r, i, r->nodes[i].asked) : NULL;
     uint64_t wanted = r->nodes[i].wanted;
     wanted |= lazy ? tbi_wanted_inputs(n, (const tb_value *const *)(void *)values) : UINT64_MAX;
-    if (lazy)
-        free_values(values, n->type->input_count);
+    tbi_free_values(values, n->type->input_count);
     for (int k = 0; k < n->type->input_count; k++)
         if (wanted >> k & 1)
             want_input(r, i, k);
 }
 
-/* All asked-for inputs are there: ask for more (lazy ones), or be ready. */
+/* All asked-for inputs are there: ask for more (lazy ones), also by those that came at once, or be
+ * ready. */
 static void inputs_complete(tb_run *r, int i)
 {
     if (r->nodes[i].load) {
         tbi_start_load(r, i);
         return;
     }
-    want_inputs(r, i);
+    uint64_t asked;
+    do {
+        asked = r->nodes[i].asked;
+        want_inputs(r, i);
+    } while (!r->nodes[i].missing && r->nodes[i].asked != asked);
     if (r->nodes[i].missing)
         return;
     r->nodes[i].state = TBI_READY;

@@ -55,7 +55,8 @@ void tbi_signature(const tb_run *r, int node, char *buf, size_t n)
                                  tb_shape_text(&r->nodes[node].shape, shape, sizeof shape));
     for (int k = 0; k < pn->type->input_count && at < n; k++) {
         const char *type = pn->type->def->inputs[k].type;
-        if (strcmp(type, "MODEL") != 0 && strcmp(type, "VAE") != 0 && strcmp(type, "CLIP") != 0)
+        if (strcmp(type, "MODEL") != 0 && strcmp(type, "VAE") != 0 && strcmp(type, "CLIP") != 0 &&
+            strcmp(type, "CLIP_VISION") != 0)
             continue;
         const tb_arg a = tb_program_resolve(p, pn->args[k].src, pn->args[k].slot);
         char hex[TB_KEY_HEX];
@@ -118,22 +119,23 @@ typedef struct walk {
     tbi_stack order; /* producers first */
 } walk;
 
+/* The inputs the node will ask for, as far as literals and trivial nodes tell: a lazy one that
+ * hangs on data of the run is not counted unless something else needs it. */
+static uint64_t wanted_now(const tb_run *r, int i)
+{
+    const tb_pnode *n = &r->program->nodes[i];
+    tb_value **values = tbi_known_values(r, i, UINT64_MAX);
+    const uint64_t wanted = tbi_wanted_inputs(n, (const tb_value *const *)(void *)values);
+    tbi_free_values(values, n->type->input_count);
+    return wanted;
+}
+
 static void add_row(tb_run *r, int node, char state)
 {
     TB_GROW(r->plan, r->plan_cap, r->plan_count + 1);
-    r->plan[r->plan_count++] = (tbi_plan_row){ .node = node, .state = state, .seconds = -1 };
-}
-
-/* The inputs the node will ask for, as far as its literals tell: a lazy one that hangs on data of
- * the run is not counted unless something else needs it. */
-static uint64_t wanted_now(const tb_pnode *n)
-{
-    const tb_value **values = tb_xcalloc((size_t)n->type->input_count + 1, sizeof *values);
-    for (int k = 0; k < n->type->input_count; k++)
-        values[k] = n->args[k].literal;
-    const uint64_t wanted = tbi_wanted_inputs(n, values);
-    free(values);
-    return wanted;
+    r->plan[r->plan_count++] = (tbi_plan_row){
+        .node = node, .state = state, .seconds = -1, .wanted = wanted_now(r, node)
+    };
 }
 
 /* Push the producers of an open node that were not seen; of a node that is in memory those that are
@@ -142,7 +144,7 @@ static void push_producers(walk *w, int i)
 {
     const tb_program *p = w->r->program;
     const tb_pnode *n = &p->nodes[i];
-    const uint64_t wanted = wanted_now(n);
+    const uint64_t wanted = wanted_now(w->r, i);
     for (int k = n->type->input_count - 1; k >= 0; k--) {
         if (n->args[k].src < 0 || !(wanted >> k & 1))
             continue;
@@ -163,7 +165,7 @@ static void walk_from(walk *w, int root)
         if (w->seen[i] == UNSEEN) {
             w->seen[i] = OPEN;
             tbi_node *n = &w->r->nodes[i];
-            if (!w->through && !n->recalled && !tbi_recall(w->r, i))
+            if (!w->through && n->state != TBI_DONE && !tbi_recall(w->r, i))
                 n->stored = tbi_is_stored(w->r, i);
             if (w->through || !n->stored)
                 push_producers(w, i);
@@ -218,11 +220,13 @@ static void find_spare(tb_run *r, const tbi_stack *needed)
 
 /* --------------------------------------------------------------------- shapes and values */
 
+/* Those that it asks for. */
 static bool all_known(const tb_job *j)
 {
     const tb_pnode *n = &j->run->program->nodes[j->node];
+    const uint64_t wanted = wanted_now(j->run, j->node);
     for (int k = 0; k < j->type->input_count; k++)
-        if (n->args[k].src >= 0 && !j->inputs[k])
+        if (n->args[k].src >= 0 && wanted >> k & 1 && !j->inputs[k])
             return false;
     return true;
 }
@@ -253,8 +257,9 @@ static tb_status plan_node(tb_run *r, int i, tb_err *err)
 {
     const tb_pnode *n = &r->program->nodes[i];
     const tb_node_def *def = n->type->def;
-    if (n->type->kind != TB_PRIMITIVE)
+    if (n->type->kind != TB_PRIMITIVE || (r->nodes[i].state == TBI_DONE && !def->plan))
         return TB_OK;
+    r->nodes[i].plan_bytes = r->nodes[i].plan_scratch = 0;
     const bool trivial = def->flags & (TB_NODE_INLINE | TB_NODE_FORGET) && !r->nodes[i].recalled;
     if (!def->plan && !trivial)
         return TB_OK;
@@ -264,7 +269,7 @@ static tb_status plan_node(tb_run *r, int i, tb_err *err)
     if (st == TB_OK && def->plan)
         st = def->plan(j, j->params, err);
     tbi_job_unbind(j);
-    if (st == TB_OK && trivial && all_known(j))
+    if (st == TB_OK && trivial && r->nodes[i].state != TBI_DONE && all_known(j))
         st = run_now(j, err);
     tbi_job_free(j);
     if (st != TB_OK)
@@ -378,22 +383,44 @@ static tb_status plan_shapes(tb_run *r, tb_err *err)
     return st;
 }
 
-tb_status tbi_plan(tb_run *r, tb_err *err)
+/* What the targets need, a row each, producers first. true: something will run. */
+static bool make_rows(tb_run *r, tbi_stack *needed)
 {
-    tbi_stack needed = reach(r, false);
     bool runs = false;
+    free(needed->items);
+    *needed = reach(r, false);
     r->plan_count = 0;
-    for (int i = 0; i < needed.count; i++) {
-        const int node = needed.items[i];
+    for (int i = 0; i < needed->count; i++) {
+        const int node = needed->items[i];
         const bool there = r->nodes[node].stored || r->nodes[node].recalled;
         const char state = there ? 'c' : r->program->nodes[node].deferred ? 'u' : 'r';
         add_row(r, node, state);
         runs |= state != 'c';
     }
+    return runs;
+}
+
+/* Has a trivial node told one that will run which lazy inputs it wants? */
+static bool want_more(const tb_run *r)
+{
+    for (const tbi_plan_row *row = r->plan; row < r->plan + r->plan_count; row++)
+        if (row->state == 'r' && wanted_now(r, row->node) & ~row->wanted)
+            return true;
+    return false;
+}
+
+tb_status tbi_plan(tb_run *r, tb_err *err)
+{
+    tbi_stack needed = { 0 };
+    tb_status st = TB_OK;
+    bool more = make_rows(r, &needed);
+    while (more && st == TB_OK) {
+        st = plan_shapes(r, err);
+        more = st == TB_OK && want_more(r) && make_rows(r, &needed);
+    }
     find_spare(r, &needed);
     free(needed.items);
-    if (runs)
-        TB_TRY(plan_shapes(r, err));
+    TB_TRY(st);
     summarise(r);
     if (r->engine->memory_limit && r->summary.peak_bytes > r->engine->memory_limit) {
         char want[32], have[32];

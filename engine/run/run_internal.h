@@ -121,8 +121,9 @@ void tbi_push(tbi_stack *s, int node);
 
 typedef struct tbi_plan_row {
     int node;
-    char state;     /* 'c' cached, 'r' will run, 'u' hangs on data of the run */
-    double seconds; /* < 0: not known */
+    char state;      /* 'c' cached, 'r' will run, 'u' hangs on data of the run */
+    double seconds;  /* < 0: not known */
+    uint64_t wanted; /* inputs it asks for, as far as that is known */
 } tbi_plan_row;
 
 typedef struct tbi_paths { /* a server's guard; NULL: no limit */
@@ -209,6 +210,10 @@ uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
 
 /* demand.c: on the loop */
 int tbi_class_of(const tb_pnode *n);
+/* The values of inputs that are there already (literals, and of those in `of` what producers have
+ * made), scalars converted, for need(); tbi_free_values. Any thread that may read the run. */
+tb_value **tbi_known_values(const tb_run *r, int node, uint64_t of);
+void tbi_free_values(tb_value **values, int count);
 /* Serve everything in r->asking, and what that asks for in turn. */
 void tbi_serve(tb_run *r);
 /* The same, up to that time of tb_clock_seconds. false: something is left. */
