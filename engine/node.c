@@ -69,7 +69,9 @@ size_t tb_bytes_of_dit(const tb_job *job, const tb_value *model, const tb_shape 
                                   .in_dim = size_of(model, "in_channels", MOST_WIDTH),
                                   .out_dim = size_of(model, "latent_channels", MOST_WIDTH),
                                   .text_dim = size_of(model, "text_dim", MOST_WIDTH),
-                                  .text_len = size_of(model, "text_len", MOST_TOKENS) };
+                                  .text_len = size_of(model, "text_len", MOST_TOKENS),
+                                  .image_dim = size_of(model, "image_dim", MOST_WIDTH),
+                                  .image_rows = size_of(model, "image_rows", MOST_TOKENS) };
     return weights + tb_wan_dit_scratch(&k, latent->d[1], latent->d[2], latent->d[3]);
 }
 
@@ -82,6 +84,17 @@ size_t tb_bytes_of_umt5(const tb_value *clip)
                                .layers = size_of(clip, "layers", MOST_LAYERS),
                                .layer_bytes = bytes_in(clip, "layer_bytes") };
     return tb_umt5_memory(&k, size_of(clip, "text_len", MOST_TOKENS));
+}
+
+size_t tb_bytes_of_clip_vision(const tb_value *clip_vision)
+{
+    const tb_clip_vision_config k = { .dim = size_of(clip_vision, "dim", MOST_WIDTH),
+                                      .ffn_dim = size_of(clip_vision, "ffn_dim", MOST_WIDTH),
+                                      .patch = size_of(clip_vision, "patch", MOST_LAYERS),
+                                      .image = size_of(clip_vision, "image", MOST_TOKENS),
+                                      .tokens = size_of(clip_vision, "tokens", MOST_TOKENS),
+                                      .layer_bytes = bytes_in(clip_vision, "layer_bytes") };
+    return tb_clip_vision_memory(&k);
 }
 
 size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)

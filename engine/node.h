@@ -33,13 +33,13 @@ typedef struct tb_job tb_job; /* one call of one node */
 
 /* ----------------------------------------------------------------------------- inputs, outputs */
 
-/* Port types: "INT" "FLOAT" "STRING" "BOOLEAN" "COMBO" "MODEL" "CLIP" "VAE" "CONDITIONING" "LATENT"
- * "IMAGE" "MASK" "VIDEO" "SIGMAS" "VELOCITY" "TENSOR" "FILE", "*" for any, "A,B" for either. LATENT
- * record { samples f32 [C,T,H,W]; noise, x0, ... as samplers need } CONDITIONING  record { text f32
- * [tokens,dim]; known f32 [C,T,H,W]; mask f32 [T,H,W]; ... } IMAGE         f32 [frames,H,W,3], 0..1
- * MASK  f32 [frames,H,W], 0..1 VIDEO         record { images IMAGE; fps FLOAT } MODEL, CLIP, VAE
- * record { kind, path, id, sizes }: a reference, weights are opened when used FILE record { name
- * STRING; bytes u8 [n] } or a LIST of them */
+/* Port types: "INT" "FLOAT" "STRING" "BOOLEAN" "COMBO" "MODEL" "CLIP" "VAE" "CLIP_VISION"
+ * "CLIP_VISION_OUTPUT" "CONDITIONING" "LATENT" "IMAGE" "MASK" "VIDEO" "SIGMAS" "VELOCITY" "TENSOR"
+ * "FILE", "*" for any, "A,B" for either. LATENT record { samples f32 [C,T,H,W]; noise, x0, ... as
+ * samplers need } CONDITIONING  record { text f32 [tokens,dim]; known f32 [C,T,H,W]; mask f32
+ * [T,H,W]; ... } IMAGE         f32 [frames,H,W,3], 0..1 MASK  f32 [frames,H,W], 0..1 VIDEO record {
+ * images IMAGE; fps FLOAT } MODEL, CLIP, VAE record { kind, path, id, sizes }: a reference, weights
+ * are opened when used FILE record { name STRING; bytes u8 [n] } or a LIST of them */
 
 enum {
     TB_IN_OPTIONAL = 1 << 0,  /* a port that may be left unconnected: its field is NULL then */
@@ -211,13 +211,14 @@ struct tb_models *tb_job_models(tb_job *job);
  * part counts its weights: one such node runs at a time. */
 size_t tb_bytes_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent);
 size_t tb_bytes_of_umt5(const tb_value *clip);
+size_t tb_bytes_of_clip_vision(const tb_value *clip_vision);
 size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent);
 /* Operations of one evaluation of the transformer at the engine's precision, and of the VAE on a
  * latent [C,T,H,W]; for tb_job_plan_work. */
 double tb_flop_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent);
 double tb_flop_of_vae(const tb_value *vae, bool encode, const tb_shape *latent);
-/* What tells a MODEL, CLIP or VAE from others: the digest of its content, or where there is none,
- * its path. Borrowed from it. */
+/* What tells a MODEL, CLIP, VAE or CLIP_VISION from others: the digest of its content, or where
+ * there is none, its path. Borrowed from it. */
 const char *tb_part_id(const tb_value *part);
 /* run on the compute worker, before a part is opened: closes others, the one used longest ago
  * first, until what stays open and these bytes fit into the engine's memory limit. */

@@ -49,6 +49,7 @@ static inline double ref_act(tb_act act, double x)
     case TB_ACT_GELU_TANH:
         return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
     case TB_ACT_GELU_ERF: return 0.5 * x * erfc(-x / sqrt(2));
+    case TB_ACT_GELU_QUICK: return x / (1 + exp(-1.702 * x));
     case TB_ACT_SILU: return x / (1 + exp(-x));
     case TB_ACT_NONE: break;
     }

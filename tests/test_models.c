@@ -210,8 +210,79 @@ TEST(a_pth_part_is_named_with_what_to_do)
     CHECK(vae && strstr(vae, "/Wan2.1_VAE.pth' is in PyTorch's format from before version 1.6, "
                              "which is not read; save it again"));
     CHECK(text && strstr(text, "/models_t5_umt5-xxl-enc-bf16.pth' is not a PyTorch file"));
+    const char *image =
+        json_string_value(json_object_get(json_object_get(parts, "image_encoder"), "error"));
+    CHECK(image && strstr(image, "/models_clip_open-clip.pth' is not a PyTorch file"));
     CHECK_STR(json_string_value(json_array_get(json_object_get(o, "missing"), 0)), "tokenizer");
     json_decref(o);
+    remove_dir();
+}
+
+/* The weights of a golden file, whose names begin with "w.", in a file of the scratch folder. */
+static void put_golden(const char *name, const char *golden, const char *config)
+{
+    enum { MOST = 128 };
+    tb_err err = TB_ERR_INIT;
+    const char *names[MOST];
+    const tb_tensor *tensors[MOST];
+    int n = 0;
+    tb_safetensors *f = golden_open(golden);
+    for (int i = 0; i < tb_safetensors_count(f); i++) {
+        const char *full = tb_safetensors_name(f, i);
+        if (!tb_str_starts(full, "w."))
+            continue;
+        REQUIRE(n < MOST);
+        names[n] = full + 2;
+        tensors[n++] = tb_safetensors_tensor(f, i, &err);
+    }
+    put_text("image_encoder/config.json", config);
+    char *to = in_dir(name);
+    CHECK_OK(tb_safetensors_write(to, n, names, tensors, NULL, &err));
+    while (n > 0) {
+        tb_tensor *t = (tb_tensor *)(uintptr_t)tensors[--n];
+        tb_tensor_unref(&t);
+    }
+    tb_safetensors_close(&f);
+    free(to);
+}
+
+/* Of an image-to-video model of Wan2.1 in diffusers' layout. */
+TEST(an_image_encoder_is_a_part_of_a_model)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_model_info info;
+    tb_model_sizes s;
+    put("transformer/model.safetensors", "tests/golden/dit_i2v_a_diffusers.safetensors");
+    put_text("transformer/config.json", "{\"num_attention_heads\": 2, \"text_len\": 16}");
+    json_t *o = tb_model_describe(dir, &err);
+    REQUIRE(o);
+    CHECK_STR(json_string_value(json_array_get(json_object_get(o, "missing"), 2)), "image_encoder");
+    json_decref(o);
+    put_golden("image_encoder/model.safetensors", "tests/golden/seed_wanclip_a.safetensors",
+               "{\"model_type\": \"clip_vision_model\", \"num_attention_heads\": 3}");
+    CHECK_OK(tb_model_probe(dir, &info, &err));
+    CHECK(!info.image_unused);
+    CHECK(tb_str_ends(info.image_encoder, "/image_encoder"));
+    CHECK_INT(tb_model_read_sizes(&info, &s, &err), TB_EINVAL);
+    CHECK(strstr(err.message, "the transformer wants image features of 32 numbers, the image "
+                              "encoder '"));
+    CHECK(strstr(err.message, "/image_encoder' gives 48: they belong to different models"));
+    tb_model_info_clear(&info);
+    o = tb_model_describe(dir, &err);
+    json_t *part = json_object_get(json_object_get(o, "parts"), "image_encoder");
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(part, "sizes"), "tokens")), 17);
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(part, "sizes"), "heads")), 3);
+    CHECK(json_integer_value(json_object_get(part, "memory_bytes")) > 0);
+    CHECK(!json_object_get(part, "error"));
+    json_decref(o);
+    char *file = in_dir("image_encoder/model.safetensors");
+    CHECK_OK(tb_model_probe(file, &info, &err));
+    CHECK(info.image_encoder && !info.transformer && !info.text_encoder);
+    tb_model_info_clear(&info);
+    tb_weights *w = tb_weights_open(file, &err);
+    CHECK_INT(tb_model_recognise(w), TB_HAS_IMAGE_ENCODER);
+    tb_weights_close(&w);
+    free(file);
     remove_dir();
 }
 
@@ -505,6 +576,7 @@ int main(int argc, char **argv)
         TEST_CASE(families_are_told_apart),
         TEST_CASE(loose_files_are_recognised_by_their_tensors),
         TEST_CASE(a_pth_part_is_named_with_what_to_do),
+        TEST_CASE(an_image_encoder_is_a_part_of_a_model),
         TEST_CASE(what_is_no_model_says_what_was_wanted),
         TEST_CASE(a_description_names_parts_and_what_is_missing),
         TEST_CASE(a_part_lists_the_files_that_make_it),

@@ -40,7 +40,7 @@ immintrin.h   engine/compute/cpu/*
 '
 
 # The scheduler opens the compute worker and the models for the nodes; the maths itself is for nodes and models.
-maths='tb_(linear|gemm|attention|conv|rope|rmsnorm|layernorm|channel_norm|activate|axpy|umt5|wan|safetensors|weights|tokenizer|media)(_|\()'
+maths='tb_(linear|gemm|attention|conv|rope|rmsnorm|layernorm|channel_norm|activate|axpy|umt5|clip_vision|wan|safetensors|weights|tokenizer|media)(_|\()'
 
 failures=0
 fail() {

@@ -87,7 +87,13 @@ int64_t tb_linear_in(const tb_linear *l);
 int64_t tb_linear_out(const tb_linear *l);
 size_t tb_linear_bytes(const tb_linear *l);
 
-typedef enum tb_act { TB_ACT_NONE, TB_ACT_GELU_TANH, TB_ACT_GELU_ERF, TB_ACT_SILU } tb_act;
+typedef enum tb_act {
+    TB_ACT_NONE,
+    TB_ACT_GELU_TANH,
+    TB_ACT_GELU_ERF,
+    TB_ACT_GELU_QUICK, /* x / (1 + exp(-1.702 x)): OpenAI's CLIP */
+    TB_ACT_SILU
+} tb_act;
 
 /* What happens to a product before it is stored: y = act(x W^T + b); then, if `gate` or `residual`
  * is given, y = residual + y * gate (row-wise gate [out], or one gate row per token with

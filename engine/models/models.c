@@ -9,13 +9,14 @@
 
 #define PER_KIND 2 /* two experts of one model, or the two sides of a comparison */
 
-typedef enum kind { UMT5, TOKENIZER, DIT, VAE, KINDS } kind;
+typedef enum kind { UMT5, TOKENIZER, CLIP_VISION, DIT, VAE, KINDS } kind;
 
 static const struct {
     const char *what, *input; /* what users call it, load_model's input */
 } kind_tab[KINDS] = {
     [UMT5] = { "text encoder", "text_encoder" },
     [TOKENIZER] = { "tokenizer", "tokenizer" },
+    [CLIP_VISION] = { "image encoder", "image_encoder" },
     [DIT] = { "transformer", "transformer" },
     [VAE] = { "VAE", "vae" },
 };
@@ -27,6 +28,7 @@ typedef struct part {
     tb_weights *weights; /* stay mapped: models may point into them */
     tb_umt5 *umt5;
     tb_tokenizer *tokenizer;
+    tb_clip_vision *clip_vision;
     tb_wan_dit *dit;
     tb_wan_vae *vae;
 } part;
@@ -47,6 +49,7 @@ static void close_part(part *p)
 {
     tb_umt5_close(&p->umt5);
     tb_tokenizer_close(&p->tokenizer);
+    tb_clip_vision_close(&p->clip_vision);
     tb_wan_dit_close(&p->dit);
     tb_wan_vae_close(&p->vae);
     tb_weights_close(&p->weights);
@@ -160,12 +163,14 @@ static bool open_part(part *p, kind k, tb_compute *c, const wanted *want, tb_err
         return false;
     if (k == UMT5)
         p->umt5 = tb_umt5_open(c, p->weights, err);
+    else if (k == CLIP_VISION)
+        p->clip_vision = tb_clip_vision_open(p->weights, err);
     else if (k == DIT)
         p->dit = open_dit(c, p->weights, want->loras, want->lora_count, err);
     else
         p->vae = tb_wan_vae_open(c, p->weights, err);
     forget_pages(p->weights);
-    return p->umt5 || p->dit || p->vae;
+    return p->umt5 || p->clip_vision || p->dit || p->vae;
 }
 
 void tb_models_expect(tb_models *m, const char *id, const char *stamp)
@@ -245,6 +250,13 @@ const tb_tokenizer *tb_models_tokenizer(tb_models *m, const char *path, const ch
 {
     const part *p = find(m, TOKENIZER, NULL, &(wanted){ path, id, NULL, 0 }, err);
     return p ? p->tokenizer : NULL;
+}
+
+const tb_clip_vision *tb_models_clip_vision(tb_models *m, const char *path, const char *id,
+                                            tb_err *err)
+{
+    const part *p = find(m, CLIP_VISION, NULL, &(wanted){ path, id, NULL, 0 }, err);
+    return p ? p->clip_vision : NULL;
 }
 
 tb_wan_dit *tb_models_dit(tb_models *m, tb_compute *c, const char *path, const char *id,

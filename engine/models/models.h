@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "compute/compute.h"
 #include "formats/tokenizer.h"
+#include "models/clip_vision.h"
 #include "models/latent_rgb.h"
 #include "models/umt5.h"
 #include "models/wan_dit.h"
@@ -30,12 +31,14 @@ typedef struct tb_model_info {
     char *low_noise; /* the second expert (Wan2.2 A14B), below the boundary; NULL: there is none */
     char *vae;
     char *text_encoder;
+    char *image_encoder; /* CLIP's vision tower, of image-to-video models of Wan2.1 */
     char *tokenizer;
-    char *scheduler;  /* scheduler_config.json */
-    char *unreadable; /* a .pth, .bin, .ckpt or .gguf file that cannot be read */
-    char *family;     /* "Wan2.1 I2V", ... from the transformer's shapes; NULL without one */
-    double shift;     /* scheduler's flow shift; 0 unknown */
-    double guidance;  /* recommended cfg; 0 unknown */
+    char *scheduler;   /* scheduler_config.json */
+    char *unreadable;  /* a .pth, .bin, .ckpt or .gguf file that cannot be read */
+    char *family;      /* "Wan2.1 I2V", ... from the transformer's shapes; NULL without one */
+    bool image_unused; /* there is a transformer, and it takes no features of an image encoder */
+    double shift;      /* scheduler's flow shift; 0 unknown */
+    double guidance;   /* recommended cfg; 0 unknown */
     double
         boundary; /* share of the noise below which the second expert runs, 0..1; 0: one expert */
 } tb_model_info;
@@ -48,7 +51,8 @@ void tb_model_info_clear(tb_model_info *info);
 /* Sizes that other nodes need before any weight is read, from headers and config. */
 typedef struct tb_dit_sizes {
     int64_t in_channels, latent_channels, text_dim, text_len;
-    bool image_branch; /* takes CLIP features of an image */
+    int64_t image_dim;  /* width of the features of an image encoder it takes; 0: it takes none */
+    int64_t image_rows; /* how many of them it has positions for; 0: any number */
     int64_t dim, ffn_dim, heads, layers;
     int64_t weight_bytes, int8_bytes; /* once open, without LoRAs; int8_bytes: in TB_MODE_INT8 */
 } tb_dit_sizes;
@@ -68,6 +72,7 @@ typedef struct tb_model_sizes {
     tb_dit_sizes dit;
     tb_vae_sizes vae;
     tb_umt5_config text;
+    tb_clip_vision_config image;
 } tb_model_sizes;
 tb_status tb_model_read_sizes(const tb_model_info *info, tb_model_sizes *s, tb_err *err);
 /* Bytes of a transformer's weights once open; int8: in that mode; merged: LoRAs may change each of
@@ -77,7 +82,13 @@ int64_t tb_model_dit_bytes(const tb_weights *w, bool int8, bool merged);
 const char *tb_model_family(const tb_dit_sizes *s);
 
 /* Which parts the tensors of a file belong to. */
-enum { TB_HAS_TRANSFORMER = 1, TB_HAS_VAE = 2, TB_HAS_TEXT_ENCODER = 4, TB_HAS_TOKENIZER = 8 };
+enum {
+    TB_HAS_TRANSFORMER = 1,
+    TB_HAS_VAE = 2,
+    TB_HAS_TEXT_ENCODER = 4,
+    TB_HAS_TOKENIZER = 8,
+    TB_HAS_IMAGE_ENCODER = 16
+};
 unsigned tb_model_recognise(const tb_weights *w);
 
 /* The files behind a part's weights, config.json included: what its digest is made of. *files
@@ -90,10 +101,9 @@ void tb_model_part_stamp(const char *part, char stamp[TB_KEY_HEX]);
 
 /* For `tubelet model show`:
  *   { "path", "family", "shift", "guidance", "boundary" of two experts, "missing": ["vae", ...],
- *     "parts": { "transformer"|"transformer_2"|"vae"|"text_encoder": { "path", "files": [{"path",
- * "bytes"}], "bytes", "tensors", "parameters", "dtypes": {"F16": tensors}, "memory_bytes": of the
- * weights while it runs,
- * "sizes":
+ *     "parts": { "transformer"|"transformer_2"|"vae"|"text_encoder"|"image_encoder": { "path",
+ * "files": [{"path", "bytes"}], "bytes", "tensors", "parameters", "dtypes": {"F16": tensors},
+ * "memory_bytes": of the weights while it runs, "sizes":
  * {...}, "config": {...} | null } | { "path", "error" }, "tokenizer": { "path", "pieces" } | {
  * "path", "error" } }, "unreadable": a PyTorch or GGUF file there that cannot be read, or null }
  * New reference. Of a LoRA: tb_lora_describe. */
@@ -101,10 +111,10 @@ json_t *tb_model_describe(const char *path, tb_err *err);
 
 /* For `tubelet model show --size`: what a video costs with this model on this machine.
  *   { "width", "height", "frames", "steps", "guided", "flop_per_second": measured now,
- *     "parts": { "text_encoder" | "transformer" | "vae": { "flop", "seconds", "memory_bytes" } },
- *     "seconds", "peak_bytes" }
- * The seconds are those of the products of matrices at the rate measured: the least it takes. New
- * reference. TB_EINVAL when no video of that size can be made with it. */
+ *     "parts": { "text_encoder" | "image_encoder" | "transformer" | "vae": { "flop", "seconds",
+ * "memory_bytes" } }, "seconds", "peak_bytes" } The seconds are those of the products of matrices
+ * at the rate measured: the least it takes. New reference. TB_EINVAL when no video of that size can
+ * be made with it. */
 typedef struct tb_model_video {
     int64_t width, height, frames, steps;
     bool guided; /* two evaluations a step */
@@ -151,6 +161,8 @@ const tb_umt5 *tb_models_umt5(tb_models *m, tb_compute *c, const char *path, con
                               tb_err *err);
 const tb_tokenizer *tb_models_tokenizer(tb_models *m, const char *path, const char *id,
                                         tb_err *err);
+const tb_clip_vision *tb_models_clip_vision(tb_models *m, const char *path, const char *id,
+                                            tb_err *err);
 /* With LoRAs merged into the weights, in this order; the id is that of all of them together. */
 typedef struct tb_lora_file {
     const char *path;

@@ -10,7 +10,7 @@ double tb_model_dit_flop(const tb_dit_sizes *s, int64_t f, int64_t h, int64_t w)
 {
     const double n = (double)(f * (h / 2) * (w / 2)), d = (double)s->dim,
                  text = (double)s->text_len;
-    const double image = s->image_branch ? 257 : 0;
+    const double image = (double)tb_wan_dit_image_rows(s->image_dim, s->image_rows);
     const double self = 4 * n * d * d + 2 * n * n * d;
     const double cross = 2 * n * d * d + 2 * n * (text + image) * d;
     const double block = self + cross + 2 * n * d * (double)s->ffn_dim;
@@ -22,6 +22,13 @@ double tb_model_text_flop(const tb_umt5_config *k, int64_t tokens)
 {
     const double n = (double)tokens, d = (double)k->dim, inner = (double)(k->heads * k->d_kv);
     return 2 * (double)k->layers * n * (4 * d * inner + 2 * n * inner + 3 * d * (double)k->d_ff);
+}
+
+double tb_model_image_flop(const tb_clip_vision_config *k)
+{
+    const double n = (double)k->tokens, d = (double)k->dim;
+    const double block = n * (4 * d * d + 2 * n * d + 2 * d * (double)k->ffn_dim);
+    return 2 * ((double)(k->layers - 1) * block + 3 * n * d * (double)(k->patch * k->patch));
 }
 
 /* ----------------------------------------------------------------------------------------- VAE */
@@ -180,7 +187,9 @@ static void add_transformer(answer *a, const tb_dit_sizes *s, const tb_model_vid
                                   .in_dim = s->in_channels,
                                   .out_dim = s->latent_channels,
                                   .text_dim = s->text_dim,
-                                  .text_len = s->text_len };
+                                  .text_len = s->text_len,
+                                  .image_dim = s->image_dim,
+                                  .image_rows = s->image_rows };
     const double calls = (double)v->steps * (v->guided ? 2 : 1);
     add(a, "transformer", calls * tb_model_dit_flop(s, f, h, w),
         (size_t)s->weight_bytes + tb_wan_dit_scratch(&k, f, h, w));
@@ -194,6 +203,8 @@ static tb_status add_parts(answer *a, const tb_model_info *info, const tb_model_
     if (info->text_encoder)
         add(a, "text_encoder", (double)texts * tb_model_text_flop(&s->text, s->dit.text_len),
             tb_umt5_memory(&s->text, s->dit.text_len));
+    if (info->image_encoder && !info->image_unused)
+        add(a, "image_encoder", tb_model_image_flop(&s->image), tb_clip_vision_memory(&s->image));
     add_transformer(a, &s->dit, v, f, h, w);
     return add_vae(a, info, &s->vae, f, h, w, err);
 }

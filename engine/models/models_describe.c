@@ -76,7 +76,7 @@ static json_t *dit_sizes(const tb_weights *w, int64_t *memory, tb_err *err)
     return json_pack("{s:I,s:I,s:I,s:I,s:b}", "in_channels", (json_int_t)s.in_channels,
                      "latent_channels", (json_int_t)s.latent_channels, "text_dim",
                      (json_int_t)s.text_dim, "text_len", (json_int_t)s.text_len, "image_branch",
-                     (int)s.image_branch);
+                     s.image_dim > 0);
 }
 
 static json_t *vae_sizes(const tb_weights *w, int64_t *memory, tb_err *err)
@@ -98,6 +98,18 @@ static json_t *umt5_sizes(const tb_weights *w, int64_t *memory, tb_err *err)
     return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "vocab", (json_int_t)k.vocab, "dim",
                      (json_int_t)k.dim, "layers", (json_int_t)k.layers, "heads",
                      (json_int_t)k.heads, "d_kv", (json_int_t)k.d_kv, "d_ff", (json_int_t)k.d_ff);
+}
+
+static json_t *clip_vision_sizes(const tb_weights *w, int64_t *memory, tb_err *err)
+{
+    tb_clip_vision_config k;
+    if (tb_clip_vision_read_config(w, &k, err) != TB_OK)
+        return NULL;
+    *memory = (int64_t)tb_clip_vision_weights(&k);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "dim", (json_int_t)k.dim, "layers",
+                     (json_int_t)k.layers, "heads", (json_int_t)k.heads, "ffn_dim",
+                     (json_int_t)k.ffn_dim, "image", (json_int_t)k.image, "tokens",
+                     (json_int_t)k.tokens);
 }
 
 static json_t *file_row(const char *path, int64_t *total)
@@ -183,6 +195,8 @@ json_t *tb_model_describe(const char *path, tb_err *err)
         add_part(parts, missing, "transformer_2", info.low_noise, dit_sizes);
     add_part(parts, missing, "vae", info.vae, vae_sizes);
     add_part(parts, missing, "text_encoder", info.text_encoder, umt5_sizes);
+    if (info.image_encoder || (info.transformer && !info.image_unused))
+        add_part(parts, missing, "image_encoder", info.image_encoder, clip_vision_sizes);
     add_part(parts, missing, "tokenizer", info.tokenizer, NULL);
     json_t *o = json_pack("{s:s,s:s?,s:f,s:f,s:o,s:o,s:s?}", "path", path, "family", info.family,
                           "shift", info.shift, "guidance", info.guidance, "missing", missing,

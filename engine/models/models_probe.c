@@ -10,8 +10,9 @@
 
 void tb_model_info_clear(tb_model_info *i)
 {
-    char *const owned[] = { i->path,      i->transformer, i->low_noise,  i->vae,   i->text_encoder,
-                            i->tokenizer, i->scheduler,   i->unreadable, i->family };
+    char *const owned[] = { i->path,         i->transformer,   i->low_noise, i->vae,
+                            i->text_encoder, i->image_encoder, i->tokenizer, i->scheduler,
+                            i->unreadable,   i->family };
     for (size_t k = 0; k < sizeof owned / sizeof *owned; k++)
         free(owned[k]);
     *i = (tb_model_info){ 0 };
@@ -99,6 +100,8 @@ static tb_status take_parts(tb_model_info *info, const tb_weights *w, const char
         TB_TRY(take(&info->vae, "VAE", file, err));
     if (parts & TB_HAS_TEXT_ENCODER)
         TB_TRY(take(&info->text_encoder, "text encoder", file, err));
+    if (parts & TB_HAS_IMAGE_ENCODER)
+        TB_TRY(take(&info->image_encoder, "image encoder", file, err));
     const bool carried =
         parts & TB_HAS_TOKENIZER || (parts & TB_HAS_TEXT_ENCODER && tb_tokenizer_carried(file));
     if (carried && !info->tokenizer)
@@ -131,7 +134,7 @@ static tb_status take_found(tb_model_info *info, const char *file, bool *unreada
 
 static bool has_part(const tb_model_info *i)
 {
-    return i->transformer || i->vae || i->text_encoder;
+    return i->transformer || i->vae || i->text_encoder || i->image_encoder;
 }
 
 static tb_status nothing_here(const char *path, const char *unreadable, tb_err *err)
@@ -161,9 +164,10 @@ static tb_status nothing_here(const char *path, const char *unreadable, tb_err *
 static void guess_part(tb_model_info *info, const char *file)
 {
     const char *name = tb_fs_basename(file);
-    char **slot = strcasestr(name, "vae")  ? &info->vae
-                  : strcasestr(name, "t5") ? &info->text_encoder
-                                           : NULL;
+    char **slot = strcasestr(name, "vae")         ? &info->vae
+                  : strcasestr(name, "t5")        ? &info->text_encoder
+                  : strcasestr(name, "open-clip") ? &info->image_encoder
+                                                  : NULL;
     if (slot && !*slot)
         *slot = tb_xstrdup(file);
 }
@@ -237,6 +241,7 @@ static tb_status probe_folders(const char *dir, tb_model_info *info, tb_err *err
     info->transformer = there(dir, "transformer", tb_fs_is_dir);
     info->vae = there(dir, "vae", tb_fs_is_dir);
     info->text_encoder = there(dir, "text_encoder", tb_fs_is_dir);
+    info->image_encoder = there(dir, "image_encoder", tb_fs_is_dir);
     info->tokenizer = find_tokenizer(dir);
     TB_TRY(read_experts(dir, info, err));
     return read_scheduler(dir, info, err);
@@ -249,8 +254,10 @@ static tb_status read_family(tb_model_info *info, tb_err *err)
         return TB_OK;
     tb_weights *w = tb_weights_open(info->transformer, err);
     const tb_status st = w ? tb_model_dit_sizes(w, &s, err) : TB_EFORMAT;
-    if (st == TB_OK)
+    if (st == TB_OK) {
         info->family = tb_xstrdup(tb_model_family(&s));
+        info->image_unused = s.image_dim == 0;
+    }
     if (st == TB_OK && info->low_noise && info->boundary == 0) /* what Wan2.2 was trained with */
         info->boundary = s.in_channels == s.latent_channels ? 0.875 : 0.9;
     tb_weights_close(&w);
@@ -310,8 +317,8 @@ tb_status tb_model_bundled(char **path, tb_err *err)
 
 void tb_model_add_bundled(tb_folders *f)
 {
-    static const char *const kinds[] = { "checkpoints", "diffusion_models", "text_encoders",
-                                         "vae" };
+    static const char *const kinds[] = { "checkpoints", "diffusion_models", "text_encoders", "vae",
+                                         "clip_vision" };
     char *path = NULL;
     if (tb_model_bundled(&path, NULL) != TB_OK)
         return;

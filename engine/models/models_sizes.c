@@ -36,8 +36,12 @@ unsigned tb_model_recognise(const tb_weights *w)
     for (size_t i = 0; i < sizeof vae / sizeof *vae; i++)
         if (is_video_conv(w, vae[i]))
             parts |= TB_HAS_VAE;
-    if (has_any(w, "token_embedding.weight", "token_embd.weight") ||
-        has_any(w, "shared.weight", "encoder.embed_tokens.weight"))
+    if (tb_clip_vision_is(w))
+        parts |= TB_HAS_IMAGE_ENCODER;
+    /* OpenCLIP's text tower has the first name too */
+    if (!tb_weights_has(w, "ln_final.weight") &&
+        (has_any(w, "token_embedding.weight", "token_embd.weight") ||
+         has_any(w, "shared.weight", "encoder.embed_tokens.weight")))
         parts |= TB_HAS_TEXT_ENCODER;
     if (tb_weights_has(w, "spiece_model"))
         parts |= TB_HAS_TOKENIZER;
@@ -112,6 +116,17 @@ static void read_widths(const tb_weights *w, tb_dit_sizes *s)
     s->int8_bytes = tb_model_dit_bytes(w, true, false);
 }
 
+/* Numbers of the positions of features of two images; 0: it has none. */
+static int64_t image_positions(const tb_weights *w)
+{
+    static const char *const names[] = { "img_emb.emb_pos",
+                                         "condition_embedder.image_embedder.pos_embed" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (tb_weights_has(w, names[i]))
+            return tb_tensor_count(tb_weights_get(w, names[i], NULL));
+    return 0;
+}
+
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)
 {
     const tb_tensor *patch = tb_weights_get(w, "patch_embedding.weight", err);
@@ -125,9 +140,10 @@ tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)
         .latent_channels = tb_tensor_dim(head, 0) / 4, /* a patch is 1x2x2 */
         .text_dim = tb_tensor_dim(text, 1),
         .text_len = config_int(w, "text_len", "text_length", TEXT_LEN_DEFAULT),
-        .image_branch =
-            has_any(w, "img_emb.proj.0.bias", "condition_embedder.image_embedder.norm1.bias"),
+        .image_dim =
+            rows_of(w, "img_emb.proj.0.bias", "condition_embedder.image_embedder.norm1.bias"),
     };
+    s->image_rows = s->image_dim ? image_positions(w) / s->image_dim : 0;
     if (s->latent_channels < 1 || s->in_channels < s->latent_channels || s->text_len < 1)
         return tb_err_set(
             err, TB_EFORMAT, "'%s' is no Wan transformer: it takes %lld channels and gives %lld",
@@ -138,7 +154,7 @@ tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)
 
 const char *tb_model_family(const tb_dit_sizes *s)
 {
-    if (s->image_branch)
+    if (s->image_dim)
         return "Wan2.1 I2V";
     if (s->in_channels == s->latent_channels)
         return s->latent_channels == 48 ? "Wan2.2 TI2V" : "Wan T2V";
@@ -229,6 +245,11 @@ static tb_status read_text(const tb_weights *w, tb_model_sizes *s, tb_err *err)
     return tb_umt5_read_config(w, &s->text, err);
 }
 
+static tb_status read_image(const tb_weights *w, tb_model_sizes *s, tb_err *err)
+{
+    return tb_clip_vision_read_config(w, &s->image, err);
+}
+
 static tb_status read_part(const char *part,
                            tb_status (*read)(const tb_weights *, tb_model_sizes *, tb_err *),
                            tb_model_sizes *s, tb_err *err)
@@ -248,6 +269,13 @@ static tb_status check_together(const tb_model_info *info, const tb_model_sizes 
                           "the transformer wants text features of %lld numbers, the text encoder "
                           "'%s' gives %lld: they belong to different models",
                           (long long)s->dit.text_dim, info->text_encoder, (long long)s->text.dim);
+    if (info->transformer && !info->image_unused && info->image_encoder &&
+        s->dit.image_dim != s->image.dim)
+        return tb_err_set(err, TB_EINVAL,
+                          "the transformer wants image features of %lld numbers, the image encoder "
+                          "'%s' gives %lld: they belong to different models",
+                          (long long)s->dit.image_dim, info->image_encoder,
+                          (long long)s->image.dim);
     if (info->transformer && info->vae && s->dit.latent_channels != s->vae.z)
         return tb_err_set(err, TB_EINVAL,
                           "the transformer makes latents of %lld channels, the VAE '%s' has %lld: "
@@ -277,5 +305,6 @@ tb_status tb_model_read_sizes(const tb_model_info *info, tb_model_sizes *s, tb_e
     TB_TRY(check_experts(info->low_noise, s, err));
     TB_TRY(read_part(info->vae, read_vae, s, err));
     TB_TRY(read_part(info->text_encoder, read_text, s, err));
+    TB_TRY(read_part(info->image_encoder, read_image, s, err));
     return check_together(info, s, err);
 }

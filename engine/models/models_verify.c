@@ -311,7 +311,8 @@ static void check_part(verifier *v, const char *name, json_t *part)
     } checks[] = { { "transformer", tb_wan_dit_check },
                    { "transformer_2", tb_wan_dit_check },
                    { "vae", tb_wan_vae_check },
-                   { "text_encoder", tb_umt5_check } };
+                   { "text_encoder", tb_umt5_check },
+                   { "image_encoder", tb_clip_vision_check } };
     tb_err err = TB_ERR_INIT;
     json_t *list = json_array();
     tb_weights_lack lack = { on_lack, list };
@@ -336,7 +337,7 @@ static void check_part(verifier *v, const char *name, json_t *part)
     tb_weights_close(&w);
 }
 
-/* Files that are nothing known (a CLIP's) are no fault of theirs. */
+/* Files that are nothing known are no fault of theirs. */
 static json_t *check_model(verifier *v, const char *path)
 {
     json_t *seen = tb_model_describe(path, NULL), *parts = json_object(), *missing, *part;

@@ -63,14 +63,15 @@ static tb_status check_input(const tb_wan_dit *m, const tb_wan_dit_input *in, tb
     if (k->image_dim && !in->image)
         return tb_err_set(
             err, TB_EINVAL,
-            "this image-to-video model wants CLIP image features of width %lld, got none",
+            "this image-to-video model wants CLIP image features of width %lld, got none: encode "
+            "the picture with clip_vision_encode and join it with condition_image",
             (long long)k->image_dim);
     if (!k->image_dim && in->image)
         return tb_err_set(err, TB_EINVAL, "this model takes no CLIP image features");
-    if (m->image_pos && in->image_rows != m->image_pos_rows)
+    if (k->image_rows && in->image_rows > k->image_rows)
         return tb_err_set(err, TB_EINVAL,
-                          "this model wants %lld rows of CLIP image features, got %lld",
-                          (long long)m->image_pos_rows, (long long)in->image_rows);
+                          "this model takes at most %lld rows of CLIP image features, got %lld",
+                          (long long)k->image_rows, (long long)in->image_rows);
     return TB_OK;
 }
 
@@ -142,13 +143,20 @@ static tb_status reserve(pack *p, tb_err *err)
     return TB_OK;
 }
 
+int64_t tb_wan_dit_image_rows(int64_t image_dim, int64_t image_rows)
+{
+    return image_dim < 1 ? 0 : image_rows > 0 ? image_rows : 257;
+}
+
 size_t tb_wan_dit_scratch(const tb_wan_dit_config *k, int64_t f, int64_t h, int64_t w)
 {
     const int64_t rows = f * (h / 2) * (w / 2), d = k->dim;
     const int64_t pass = rows * (3 * d + wide_columns(k)) + 13 * d;
     const int64_t text = k->text_len * (k->text_dim + 2 * d + 2 * d * k->layers);
+    const int64_t image = tb_wan_dit_image_rows(k->image_dim, k->image_rows) *
+                          (2 * k->image_dim + d + 2 * d * k->layers);
     const int64_t angles = k->heads > 0 ? rows * (d / k->heads) : 0;
-    return (size_t)(pass + text + angles) * sizeof(float);
+    return (size_t)(pass + text + image + angles) * sizeof(float);
 }
 
 /* ------------------------------------------------------------------- patches in, patches out */

@@ -13,7 +13,8 @@
 typedef struct tb_wan_dit tb_wan_dit;
 typedef struct tb_wan_dit_config {
     int64_t dim, ffn_dim, heads, layers, in_dim, out_dim, text_dim, text_len, freq_dim;
-    int64_t image_dim; /* CLIP features' width; 0: no image branch */
+    int64_t image_dim;  /* CLIP features' width; 0: no image branch */
+    int64_t image_rows; /* how many of them have positions, two images' (FLF2V); 0: any number */
     float eps;
 } tb_wan_dit_config;
 
@@ -31,8 +32,13 @@ void tb_wan_dit_check(const tb_weights *w, const tb_weights_lack *lack);
 void tb_wan_dit_close(tb_wan_dit **m);
 const tb_wan_dit_config *tb_wan_dit_config_of(const tb_wan_dit *m);
 size_t tb_wan_dit_bytes(const tb_wan_dit *m);
+/* Rows of image features that are reckoned with: 257, those of ViT-H/14, where there are positions
+ * for any number; 0 without an image branch. */
+int64_t tb_wan_dit_image_rows(int64_t image_dim, int64_t image_rows);
 /* Bytes a forward pass of this latent size needs beside the weights, with what is kept between
- * passes: the keys and values of one text of full length, and the angles of the grid. */
+ * passes: the keys and values of one text of full length and of an image, and the angles of the
+ * grid.
+ */
 size_t tb_wan_dit_scratch(const tb_wan_dit_config *k, int64_t f, int64_t h, int64_t w);
 
 typedef struct tb_wan_dit_input {
@@ -44,8 +50,8 @@ typedef struct tb_wan_dit_input {
     const float *text;  /* [text_rows][text_dim], without padding */
     int64_t text_rows;  /* <= text_len */
     const float *image; /* [image_rows][image_dim] CLIP features, or NULL */
-    int64_t image_rows;
-    uint64_t skip; /* bit i: block i (0..63) is left out (skip-layer guidance) */
+    int64_t image_rows; /* <= that of the config, where it is not 0 */
+    uint64_t skip;      /* bit i: block i (0..63) is left out (skip-layer guidance) */
 } tb_wan_dit_input;
 
 /* Runs all inputs as one packed sequence with attention inside each (NaViT, arXiv 2307.06304);

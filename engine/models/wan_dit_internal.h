@@ -47,8 +47,7 @@ struct tb_wan_dit {
     tb_linear *patch, *text_0, *text_2, *time_0, *time_2, *time_proj, *head;
     tb_linear *image_1, *image_3;
     dit_affine image_norm_in, image_norm_out;
-    float *image_pos; /* first-and-last-frame model: [image_pos_rows][image_dim] */
-    int64_t image_pos_rows;
+    float *image_pos;       /* first-and-last-frame model: [image_rows][image_dim] */
     float *head_modulation; /* [2][dim] */
     dit_block *blocks;
     size_t bytes;

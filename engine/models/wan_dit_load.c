@@ -248,8 +248,8 @@ static tb_status load_image_embedding(loader *l)
     const tb_tensor *pos = peek(l, DIT_IMAGE_POS, "");
     if (!pos)
         return TB_OK;
-    m->image_pos_rows = tb_tensor_count(pos) / in;
-    return load_vector(l, DIT_IMAGE_POS, "", m->image_pos_rows * in, &m->image_pos);
+    m->k.image_rows = tb_tensor_count(pos) / in;
+    return load_vector(l, DIT_IMAGE_POS, "", m->k.image_rows * in, &m->image_pos);
 }
 
 static tb_status load_block(loader *l, dit_block *b)

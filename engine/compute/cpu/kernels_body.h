@@ -233,6 +233,12 @@ INLINE vf gelu_tanh(vf x)
     return v_div(x, v_add(v_set1(1), v_exp(u2)));
 }
 
+/* x / (1 + e^(-1.702 x)). */
+INLINE vf gelu_quick(vf x)
+{
+    return v_div(x, v_add(v_set1(1), v_exp(v_mul(x, v_set1(-1.702f)))));
+}
+
 /* x Phi(x). erfc(z), z >= 0, by the Chebyshev fit of Press et al., Numerical Recipes 6.2.2:
  * relative error below 1.2e-7 everywhere. */
 INLINE vf gelu_erf(vf x)
@@ -255,6 +261,7 @@ INLINE vf act_of(tb_act act, vf x)
     switch (act) {
     case TB_ACT_GELU_TANH: return gelu_tanh(x);
     case TB_ACT_GELU_ERF: return gelu_erf(x);
+    case TB_ACT_GELU_QUICK: return gelu_quick(x);
     case TB_ACT_SILU: return silu(x);
     case TB_ACT_NONE: break;
     }
@@ -272,6 +279,7 @@ static void activate(tb_act act, const float *x, int64_t n, float *y)
     switch (act) {
     case TB_ACT_GELU_TANH: activate_as(TB_ACT_GELU_TANH, x, n, y); break;
     case TB_ACT_GELU_ERF: activate_as(TB_ACT_GELU_ERF, x, n, y); break;
+    case TB_ACT_GELU_QUICK: activate_as(TB_ACT_GELU_QUICK, x, n, y); break;
     case TB_ACT_SILU: activate_as(TB_ACT_SILU, x, n, y); break;
     case TB_ACT_NONE: activate_as(TB_ACT_NONE, x, n, y); break;
     }
@@ -298,6 +306,7 @@ static void tile_out(const tbi_tile_out *t)
     switch (t->act) {
     case TB_ACT_GELU_TANH: tile_out_as(t, TB_ACT_GELU_TANH); break;
     case TB_ACT_GELU_ERF: tile_out_as(t, TB_ACT_GELU_ERF); break;
+    case TB_ACT_GELU_QUICK: tile_out_as(t, TB_ACT_GELU_QUICK); break;
     case TB_ACT_SILU: tile_out_as(t, TB_ACT_SILU); break;
     case TB_ACT_NONE: tile_out_as(t, TB_ACT_NONE); break;
     }
