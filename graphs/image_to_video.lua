@@ -6,6 +6,7 @@
 
 local tb = require "tubelet"
 local size = require "size"
+require "first_frame"
 
 return tb.graph {
   doc = "Image to video.",
@@ -25,11 +26,12 @@ return tb.graph {
     local m = tb.load_model { path = p.model }
     local x = tb.noise_init { model = m.model, seed = p.seed, size = p.size, frames = p.frames }
     local picture = tb.load_image { path = p.image, width = width, height = height }
-    local first = tb.vae_encode { vae = m.vae, image = picture }
-    local positive = tb.text_encode { id = "positive", clip = m.clip, text = p.prompt }
-    local z = tb.sample { model = m.model, latent = x, steps = p.steps, cfg = p.cfg,
-                          positive = tb.condition { conditioning = positive, latent = first, like = x,
-                                                    frames = "first" },
+    local positive = tb.first_frame {
+      conditioning = tb.text_encode { id = "positive", clip = m.clip, text = p.prompt },
+      model = m.model, vae = m.vae, clip_vision = m.clip_vision, image = picture,
+      picture = tb.load_image { id = "picture", path = p.image }, like = x, frames = p.frames,
+    }
+    local z = tb.sample { model = m.model, latent = x, steps = p.steps, cfg = p.cfg, positive = positive,
                           negative = tb.text_encode { id = "negative", clip = m.clip, text = "" } }
     return tb.mux { video = tb.vae_decode { vae = m.vae, latent = z }, path = p.out, fps = 8 }
   end,

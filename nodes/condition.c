@@ -2,7 +2,9 @@
  * inpainting.
  *
  * Known latents and a mask (1 = known) join the conditioning. dit_step shows them to models that
- * have channels for them; sampler_step keeps the state to them at every noise level.
+ * have channels for them; sampler_step keeps the state to them at every noise level. A latent frame
+ * of which some video frames alone are known (a last picture) has the mask 0, and a mask for each
+ * of them beside it, for the channels that Wan's I2V models have.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +202,45 @@ static tb_status apply_mask(const tb_value *value, const tb_shape *to, float *ma
     return TB_OK;
 }
 
+/* Is video frame `frame` of a mask known at cell i of a latent frame? */
+static bool known_at(const tb_tensor *m, int64_t frame, const tb_shape *to, int64_t i)
+{
+    const int64_t height = tb_tensor_dim(m, 1), width = tb_tensor_dim(m, 2), h = to->d[2],
+                  w = to->d[3];
+    const bool flat = height == 1 && width == 1;
+    const int64_t step_y = flat ? 1 : height / h, step_x = flat ? 1 : width / w;
+    const int64_t y = flat ? 0 : i / w * step_y, x = flat ? 0 : i % w * step_x;
+    const float *at = tb_tensor_f32(m) + (frame * height + y) * width + x;
+    return least(at, width, height, step_y, step_x, 1) > 0;
+}
+
+/* Of a mask of video frames [stride][T,H,W]: which of those under each latent frame are known; the
+ * first latent frame is of one alone. *each NULL: as many as the latent has, or all alike. */
+static tb_status mask_each(const choice *c, const tb_tensor *m, const tb_shape *from,
+                           const tb_shape *to, const float *mask, tb_tensor **each, tb_err *err)
+{
+    const int64_t frames = to->d[1], plane = to->d[2] * to->d[3];
+    int64_t first, stride;
+    *each = NULL;
+    mask_frames(tb_tensor_dim(m, 0), frames, frames - 1, &first, &stride);
+    if (stride == 1)
+        return TB_OK;
+    tb_tensor *t = tb_tensor_new(TB_F32, &TB_SHAPE(stride, frames, to->d[2], to->d[3]), err);
+    bool differ = false;
+    for (int64_t i = 0; t && i < stride * frames * plane; i++) {
+        const int64_t k = i / (frames * plane), at = i % (frames * plane), f = at / plane;
+        const bool there = source_frame(c, f, frames, from->d[1]) >= 0;
+        const int64_t frame = f == 0 ? 0 : (f - 1) * stride + 1 + k;
+        const float known = there && known_at(m, frame, to, at % plane) ? 1 : 0;
+        tb_tensor_f32_mut(t)[i] = known;
+        differ |= known > mask[at];
+    }
+    if (!differ)
+        tb_tensor_unref(&t);
+    *each = t;
+    return t || !differ ? TB_OK : TB_ENOMEM;
+}
+
 /* -------------------------------------------------------------------------------------- node */
 
 static tb_status fill(const params *p, const choice *c, const tb_tensor *from, const tb_shape *to,
@@ -208,12 +249,15 @@ static tb_status fill(const params *p, const choice *c, const tb_tensor *from, c
     tb_tensor *known = tb_tensor_new(TB_F32, to, err);
     tb_tensor *mask =
         known ? tb_tensor_new(TB_F32, &TB_SHAPE(to->d[1], to->d[2], to->d[3]), err) : NULL;
+    tb_tensor *each = NULL;
     tb_status st = mask ? TB_OK : TB_ENOMEM;
-    if (st == TB_OK) {
+    if (st == TB_OK)
         place(c, from, to, tb_tensor_f32_mut(known), tb_tensor_f32_mut(mask));
-        if (p->mask)
-            st = apply_mask(p->mask, to, tb_tensor_f32_mut(mask), err);
-    }
+    if (st == TB_OK && p->mask)
+        st = apply_mask(p->mask, to, tb_tensor_f32_mut(mask), err);
+    if (st == TB_OK && p->mask)
+        st = mask_each(c, tb_value_as_tensor(p->mask), tb_tensor_shape(from), to,
+                       tb_tensor_f32(mask), &each, err);
     if (st != TB_OK) {
         tb_tensor_unref(&known);
         tb_tensor_unref(&mask);
@@ -221,6 +265,9 @@ static tb_status fill(const params *p, const choice *c, const tb_tensor *from, c
     }
     tb_record_set_take(record, "known", tb_value_tensor_take(known));
     tb_record_set_take(record, "mask", tb_value_tensor_take(mask));
+    if (each || tb_record_get(record, "mask_frames"))
+        tb_record_set_take(record, "mask_frames",
+                           each ? tb_value_tensor_take(each) : tb_value_none());
     tb_record_set_take(record, "hold", tb_value_bool(p->hold));
     tb_record_set_take(record, "keep", tb_value_bool(p->keep));
     return TB_OK;
@@ -258,7 +305,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
 
 const tb_node_def tb_node_condition = {
     .abi = TB_NODE_ABI,
-    .version = 1,
+    .version = 2,
     .name = "condition",
     .title = "Known frames",
     .category = "conditioning",

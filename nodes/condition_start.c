@@ -33,6 +33,8 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     tb_value *record = tb_record_copy(p->conditioning);
     tb_record_set_take(record, "known", tb_value_ref(known));
     tb_record_set_take(record, "mask", tb_value_ref(mask));
+    if (tb_record_get(record, "mask_frames"))
+        tb_record_set_take(record, "mask_frames", tb_value_none());
     tb_record_set_take(record, "hold", tb_value_bool(true));
     tb_record_set_take(record, "keep", tb_value_bool(false));
     tb_job_set_take(job, 0, record);

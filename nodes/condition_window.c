@@ -51,6 +51,8 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
     tb_status st = cut(p, "known", 4, 1, record, err);
     if (st == TB_OK)
         st = cut(p, "mask", 3, 0, record, err);
+    if (st == TB_OK && tb_record_tensor(p->conditioning, "mask_frames"))
+        st = cut(p, "mask_frames", 4, 1, record, err);
     if (st == TB_OK)
         tb_job_set_take(job, 0, record);
     else

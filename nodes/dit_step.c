@@ -1,7 +1,8 @@
 /* dit_step.c - one evaluation of the diffusion transformer.
  *
- * Models with more input than output channels also see which latents are known: mask channels (all
- * equal), then the known latents (zero elsewhere unless the conditioning keeps them).
+ * Models with more input than output channels also see which latents are known: mask channels (one
+ * for each video frame under a latent frame where these differ and it has as many, else all equal),
+ * then the known latents (zero elsewhere unless the conditioning keeps them).
  *
  * Wan's models predict the velocity of a flow. On a schedule of betas the state is brought into the
  * flow's scale and the answer into the noise: with k = alpha + sigma, x / k is the flow's state at
@@ -31,7 +32,8 @@ static const tb_input_def inputs[] = {
     TB_IN_PORT(params, conditioning, "CONDITIONING", 0, "Text, and known frames."),
     TB_IN_PORT(
         params, known, "CONDITIONING", TB_IN_OPTIONAL,
-        "Take known frames from here instead (the negative pass uses those of the positive one)."),
+        "Take known frames from here instead, and image features where the conditioning has none "
+        "(the negative pass uses those of the positive one)."),
     TB_IN_PORT(params, sigmas, "SIGMAS", 0, "The schedule."),
     TB_IN_INT(params, step, 0, 0, 1000000, "", "Index into the schedule, from 0."),
     TB_IN_INT(params, stage, 0, 0, 2, "",
@@ -180,8 +182,10 @@ static tb_status build_extra(eval *e, tb_err *err)
     float *at = e->extra = buffer((masks + channels) * cells, err);
     if (!at)
         return TB_ENOMEM;
+    const bool each = e->known.mask_frames && e->known.stride == masks;
     for (int64_t c = 0; c < masks; c++, at += cells)
-        memcpy(at, e->known.mask, (size_t)cells * sizeof *at);
+        memcpy(at, each ? e->known.mask_frames + c * cells : e->known.mask,
+               (size_t)cells * sizeof *at);
     for (int64_t i = 0; i < channels * cells; i++)
         at[i] = e->known.keep ? e->known.known[i] : e->known.known[i] * e->known.mask[i % cells];
     return TB_OK;
@@ -264,8 +268,10 @@ static tb_status read_conditioning(const params *p, eval *e, tb_err *err)
     e->text = tb_record_f32(p->conditioning, "the conditioning", "text", 2, err);
     if (!e->text)
         return TB_EINVAL;
-    TB_TRY(tb_record_f32_like(p->conditioning, "the conditioning", "image", NULL, &e->image, err));
     const tb_value *known = p->known ? p->known : p->conditioning;
+    TB_TRY(tb_record_f32_like(p->conditioning, "the conditioning", "image", NULL, &e->image, err));
+    if (!e->image)
+        TB_TRY(tb_record_f32_like(known, "the conditioning", "image", NULL, &e->image, err));
     return tb_conditioning_known(known, &e->shape, &e->known, err);
 }
 
@@ -383,6 +389,8 @@ static tb_status make_ready(tb_wan_dit *dit, const params *p, eval *e, tb_err *e
 {
     e->k = tb_wan_dit_config_of(dit);
     TB_TRY(parse_skip(p->skip_blocks, e->k->layers, &e->skip, err));
+    if (!e->k->image_dim) /* a model that reads none, as in ComfyUI */
+        e->image = NULL;
     TB_TRY(check_conditioning(e, err));
     TB_TRY(prepare(e, err));
     e->out = tb_tensor_new(TB_F32, &e->shape, err);

@@ -6,7 +6,7 @@
  *
  *   MODEL { kind "model"; path; id; stamp; family;
  *           latent_channels, in_channels, text_dim, text_len, dim, ffn_dim, heads, layers,
- *           weight_bytes, int8_bytes INT;
+ *           weight_bytes, int8_bytes, image_dim, image_rows INT (0: it takes no image features);
  *           shift, guidance FLOAT (0: the model does not say);
  *           low MODEL, boundary FLOAT: the second expert, as nodes/experts.c has them }
  *   CLIP  { kind "clip"; path; id; stamp; tokenizer; tokenizer_id;
@@ -14,6 +14,9 @@
  *   VAE   { kind "vae"; path; id; stamp;
  *           z, stride_t, stride_hw, patch, dim, dec_dim, weight_bytes, encode_flop, decode_flop INT
  * }
+ *   CLIP_VISION { kind "clip_vision"; path; id; stamp;
+ *           dim, ffn_dim, layers, patch, image, tokens, layer_bytes INT;
+ *           unused BOOLEAN: there is none, and the transformer beside it takes no image features }
  *
  * MODEL and VAE have latent_rgb, a list of numbers, where the VAE's config says how latents look:
  * the map of models/latent_rgb.h, factors row by row, then the bias. Latents carry it along. A part
@@ -30,7 +33,7 @@
 
 typedef struct params {
     const char *path;
-    const char *transformer, *vae, *text_encoder, *tokenizer;
+    const char *transformer, *vae, *text_encoder, *tokenizer, *image_encoder;
 } params;
 
 /* Paths say nothing about content: fingerprint puts that into the key. */
@@ -45,6 +48,8 @@ static const tb_input_def inputs[] = {
                  "Take the text encoder, and the tokenizer beside it, from here instead."),
     TB_IN_STRING(params, tokenizer, "", TB_IN_UNKEYED,
                  "Take the tokenizer from here instead: tokenizer.json or a SentencePiece model."),
+    TB_IN_STRING(params, image_encoder, "", TB_IN_UNKEYED,
+                 "Take the image encoder (CLIP's vision tower, for Wan2.1 I2V) from here instead."),
     { 0 },
 };
 
@@ -52,6 +57,9 @@ static const tb_output_def outputs[] = {
     { .name = "model", .type = "MODEL", .doc = "The diffusion transformer." },
     { .name = "clip", .type = "CLIP", .doc = "The text encoder and its tokenizer." },
     { .name = "vae", .type = "VAE", .doc = "The video autoencoder." },
+    { .name = "clip_vision",
+      .type = "CLIP_VISION",
+      .doc = "The image encoder of models that take image features (Wan2.1 I2V)." },
     { 0 },
 };
 
@@ -78,11 +86,14 @@ static tb_status take_part(tb_job *job, const char *given, const char *input, co
     if (st == TB_OK) {
         char **from = (char **)(void *)((char *)&found + offset);
         char **to = (char **)(void *)((char *)info + offset);
-        if (!*from)
+        if (offset == offsetof(tb_model_info, image_encoder) && !*from && found.image_unused)
+            info->image_unused = true; /* the bundled model, among ComfyUI's clip_vision */
+        else if (!*from)
             st = tb_err_set(err, TB_EINVAL, "'%s' holds no %s", given, what);
         replace(to, from);
         if (offset == offsetof(tb_model_info, transformer)) {
             replace(&info->family, &found.family);
+            info->image_unused = found.image_unused;
             free(info->low_noise); /* that of the transformer named, if it has one */
             info->low_noise = found.low_noise;
             info->boundary = found.boundary;
@@ -103,7 +114,8 @@ static tb_status find_base(tb_job *job, const params *p, tb_model_info *info, tb
     char *path = NULL;
     *info = (tb_model_info){ 0 };
     /* Parts of the bundled model would fit no other model. */
-    if (!*p->path && (*p->transformer || *p->vae || *p->text_encoder || *p->tokenizer))
+    if (!*p->path &&
+        (*p->transformer || *p->vae || *p->text_encoder || *p->tokenizer || *p->image_encoder))
         return TB_OK;
     if (*p->path)
         path = tb_job_model_path(job, p->path);
@@ -124,6 +136,8 @@ static tb_status find_parts(tb_job *job, const params *p, tb_model_info *info, t
     TB_TRY(take_part(job, p->vae, "vae", "VAE", offsetof(tb_model_info, vae), info, err));
     TB_TRY(take_part(job, p->text_encoder, "text_encoder", "text encoder",
                      offsetof(tb_model_info, text_encoder), info, err));
+    TB_TRY(take_part(job, p->image_encoder, "image_encoder", "image encoder",
+                     offsetof(tb_model_info, image_encoder), info, err));
     if (*p->tokenizer) {
         char *path = tb_job_model_path(job, p->tokenizer);
         replace(&info->tokenizer, &path);
@@ -193,6 +207,10 @@ static tb_status fingerprint_parts(tb_job *job, const tb_model_info *info, tb_ha
     }
     if (info->scheduler)
         TB_TRY(hash_file(job, info->scheduler, h, err));
+    if (info->image_encoder) { /* models without one keep the keys they had */
+        TB_TRY(part_id(job, info->image_encoder, false, id, err));
+        tb_hasher_str(h, id);
+    }
     return TB_OK;
 }
 
@@ -265,6 +283,8 @@ static tb_value *transformer(tb_job *job, const tb_model_info *info, const char 
     set_int(r, "layers", s->layers);
     set_int(r, "weight_bytes", s->weight_bytes);
     set_int(r, "int8_bytes", s->int8_bytes);
+    set_int(r, "image_dim", s->image_dim);
+    set_int(r, "image_rows", s->image_rows);
     tb_record_set_take(r, "shift", tb_value_float(info->shift));
     tb_record_set_take(r, "guidance", tb_value_float(info->guidance));
     set_rgb(r, &sizes->vae.rgb);
@@ -331,6 +351,24 @@ static tb_status vae_record(tb_job *job, const tb_model_info *info, const tb_vae
     return TB_OK;
 }
 
+static tb_status clip_vision_record(tb_job *job, const tb_model_info *info,
+                                    const tb_clip_vision_config *k, tb_err *err)
+{
+    tb_value *r = reference(job, "clip_vision", info->image_encoder, err);
+    if (!r)
+        return err->status;
+    set_int(r, "dim", k->dim);
+    set_int(r, "ffn_dim", k->ffn_dim);
+    set_int(r, "layers", k->layers);
+    set_int(r, "patch", k->patch);
+    set_int(r, "image", k->image);
+    set_int(r, "tokens", k->tokens);
+    set_int(r, "layer_bytes", k->layer_bytes);
+    tb_record_set_take(r, "unused", tb_value_bool(!info->image_encoder && info->image_unused));
+    tb_job_set_take(job, 3, r);
+    return TB_OK;
+}
+
 /* ------------------------------------------------------------------------------------------ run */
 
 static tb_status set_records(tb_job *job, const tb_model_info *info, tb_err *err)
@@ -339,7 +377,8 @@ static tb_status set_records(tb_job *job, const tb_model_info *info, tb_err *err
     TB_TRY(tb_model_read_sizes(info, &s, err));
     TB_TRY(model_record(job, info, &s, err));
     TB_TRY(clip_record(job, info, &s, err));
-    return vae_record(job, info, &s.vae, err);
+    TB_TRY(vae_record(job, info, &s.vae, err));
+    return clip_vision_record(job, info, &s.image, err);
 }
 
 static tb_status run(tb_job *job, const void *vp, tb_err *err)

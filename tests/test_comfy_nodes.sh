@@ -19,11 +19,12 @@ fail() {
 }
 
 # The parts of the bundled model under the names that the workflows ask for.
-mkdir -p models/unet models/text_encoders models/vae models/loras input
+mkdir -p models/unet models/text_encoders models/vae models/loras models/clip_vision input
 ln -s "$root/examples/tiny/transformer" models/unet/wan2.1_tiny_fp16.safetensors
 ln -s "$root/examples/tiny/text_encoder" models/text_encoders/umt5_tiny.safetensors
 ln -s "$root/examples/tiny/tokenizer" models/text_encoders/tokenizer
 ln -s "$root/examples/tiny/vae" models/vae/wan_tiny_vae.safetensors
+ln -s "$root/examples/tiny" models/clip_vision/clip_vision_tiny.safetensors # it reads no image features
 ln -s "$root/examples/tiny/lora/star.safetensors" models/loras/fast.safetensors
 cp "$root/docs/frames.png" input/start.png
 

@@ -165,7 +165,7 @@ LUA
     says "graph.lua:3: tubelet has no node 'vae_decod'; did you mean 'vae_decode'?"
     sed -i 's/vae_decod { }/load_model { pathh = "x" }/' graph.lua
     expect 20 run graph.lua
-    says "graph.lua:3: load_model has no input 'pathh'; did you mean 'path'? It takes path, transformer, vae, text_encoder, tokenizer"
+    says "graph.lua:3: load_model has no input 'pathh'; did you mean 'path'? It takes path, transformer, vae, text_encoder, tokenizer, image_encoder"
 }
 
 test_wrong_scripts() {

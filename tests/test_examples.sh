@@ -21,7 +21,7 @@ fail() {
 
 # "name type" of each output, from the page of a node on stdin; lists have "list" behind the type.
 outputs_of() {
-    sed -n '/^  output /,/^$/p' | sed -nE '2,$s/^  ([A-Za-z_]+) +([A-Z*][A-Z,*]*( list)?).*/\1 \2/p'
+    sed -n '/^  output /,/^$/p' | sed -nE '2,$s/^  ([A-Za-z_]+) +([A-Z*][A-Z_,*]*( list)?).*/\1 \2/p'
 }
 
 # What `tubelet run` prints for a value of each type.
@@ -32,6 +32,7 @@ declare -A looks=(
     [LATENT]='\{ samples = F32 \[([0-9]+,){3}[0-9]+\].*\}' [VELOCITY]='F32 \[([0-9]+,){3}[0-9]+\]'
     [CONDITIONING]='\{ text = F32 \[[0-9]+,[0-9]+\].*\}' [SIGMAS]='\{.*sigmas = .*\}'
     [MODEL]='\{ kind = "model", .*\}' [CLIP]='\{ kind = "clip", .*\}' [VAE]='\{ kind = "vae", .*\}' ["*"]='.+'
+    [CLIP_VISION]='\{ kind = "clip_vision", .*\}' [CLIP_VISION_OUTPUT]='\{ (features = F32 .*)?\}'
     [MASK]='F32 \[[0-9]+,[0-9]+,[0-9]+\]'
 )
 

@@ -33,6 +33,7 @@ typedef struct scene {
     const char *path;
     int64_t channels, text_dim;
     tb_tensor *x, *text, *known, *mask;
+    tb_tensor *each; /* a mask for each video frame; NULL: none */
 } scene;
 
 static scene new_scene(const char *path, int64_t channels, int64_t text_dim)
@@ -44,7 +45,8 @@ static scene new_scene(const char *path, int64_t channels, int64_t text_dim)
                       filled(&shape, 1, 0),
                       filled(&TB_SHAPE(3, text_dim), 1, 1),
                       filled(&shape, 1, 40),
-                      filled(&TB_SHAPE(FRAMES, SIDE, SIDE), 0, 0) };
+                      filled(&TB_SHAPE(FRAMES, SIDE, SIDE), 0, 0),
+                      NULL };
     for (int i = 0; i < PLANE; i++)
         tb_tensor_f32_mut(s.mask)[i] = 1;
     return s;
@@ -56,6 +58,7 @@ static void drop_scene(scene *s)
     tb_tensor_unref(&s->text);
     tb_tensor_unref(&s->known);
     tb_tensor_unref(&s->mask);
+    tb_tensor_unref(&s->each);
     forget_given();
 }
 
@@ -70,6 +73,8 @@ static void give_scene(const scene *s, bool keep)
     tb_record_set_take(text, "known", tb_value_tensor_take(tb_tensor_ref(s->known)));
     tb_record_set_take(text, "mask", tb_value_tensor_take(tb_tensor_ref(s->mask)));
     tb_record_set_take(text, "keep", tb_value_bool(keep));
+    if (s->each)
+        tb_record_set_take(text, "mask_frames", tb_value_tensor_take(tb_tensor_ref(s->each)));
     give_take("m", model);
     give_take("x", latent);
     give_take("c", text);
@@ -136,7 +141,7 @@ static void check_extra(const scene *s, bool keep, float time)
     const float *mask = tb_tensor_f32(s->mask), *known = tb_tensor_f32(s->known);
     float *extra = tb_xcalloc((size_t)((MASKS + s->channels) * CELLS), sizeof *extra);
     for (int64_t i = 0; i < MASKS * CELLS; i++)
-        extra[i] = mask[i % CELLS];
+        extra[i] = s->each ? tb_tensor_f32(s->each)[i] : mask[i % CELLS];
     for (int64_t i = 0; i < s->channels * CELLS; i++)
         extra[MASKS * CELLS + i] = keep || mask[i % CELLS] > 0 ? known[i] : 0;
     check_step(s, keep, tb_tensor_f32(s->x), extra, &time, 1);
@@ -148,6 +153,8 @@ TEST(a_model_with_channels_for_them_sees_known_latents)
     scene s = new_scene("examples/tiny/transformer", 16, 128);
     const float time = time_of_step();
     check_extra(&s, false, time);
+    check_extra(&s, true, time);
+    s.each = filled(&TB_SHAPE(4, FRAMES, SIDE, SIDE), 1, 7); /* a mask for each video frame */
     check_extra(&s, true, time);
     drop_scene(&s);
 }

@@ -97,7 +97,7 @@ tb_status tb_conditioning_known(const tb_value *conditioning, const tb_shape *la
                                 tb_err *err)
 {
     const tb_shape cells = TB_SHAPE(latent->d[1], latent->d[2], latent->d[3]);
-    const tb_tensor *known, *mask;
+    const tb_tensor *known, *mask, *each;
     *k = (tb_known){ 0 };
     if (!conditioning)
         return TB_OK;
@@ -108,6 +108,15 @@ tb_status tb_conditioning_known(const tb_value *conditioning, const tb_shape *la
                           "the conditioning has known latents or a mask, but not both");
     if (!known)
         return TB_OK;
+    TB_TRY(tb_record_f32_like(conditioning, "the conditioning", "mask_frames", NULL, &each, err));
+    const int64_t stride = each ? tb_tensor_dim(each, 0) : 0;
+    const tb_shape wanted = TB_SHAPE(stride, cells.d[0], cells.d[1], cells.d[2]);
+    if (each && !tb_shape_eq(tb_tensor_shape(each), &wanted))
+        return tb_err_set(err, TB_EINVAL,
+                          "'mask_frames' of the conditioning must be [stride,frames,rows,columns] "
+                          "of its mask; take it from condition");
+    k->mask_frames = each ? tb_tensor_f32(each) : NULL;
+    k->stride = stride;
     k->known = tb_tensor_f32(known);
     k->mask = tb_tensor_f32(mask);
     k->hold = tb_record_flag(conditioning, "hold", true);

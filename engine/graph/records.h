@@ -8,7 +8,9 @@
  *                 guidance_apg, cache of step caching
  *   CONDITIONING  text f32 [tokens,dim]; image f32 [rows,dim]; known f32 [C,T,H,W]; mask f32
  *                 [T,H,W], 1 where known; hold BOOLEAN: the state keeps to known latents; keep
- *                 BOOLEAN: the model is shown known latents also where the mask is 0
+ *                 BOOLEAN: the model is shown known latents also where the mask is 0;
+ *                 mask_frames f32 [stride,T,H,W], where video frames under one latent frame differ
+ *   CLIP_VISION_OUTPUT  features f32 [rows,dim] of an image; none where no transformer reads them
  *   SIGMAS        kind STRING "flow"|"betas"; sigmas f64 [n+1]; timesteps f64 [n]; betas f64 [n];
  *                 shift FLOAT: of a flow, where it is known
  *
@@ -50,8 +52,10 @@ bool tb_cached_serves(const tb_cached *c, double threshold);
 
 /* Known latents of a CONDITIONING, for a latent of this shape. known NULL: none. */
 typedef struct tb_known {
-    const float *known; /* [C,T,H,W] */
-    const float *mask;  /* [T,H,W] */
+    const float *known;       /* [C,T,H,W] */
+    const float *mask;        /* [T,H,W] */
+    const float *mask_frames; /* [stride][T,H,W]; NULL: all are as the mask */
+    int64_t stride;
     bool hold, keep;
 } tb_known;
 tb_status tb_conditioning_known(const tb_value *conditioning, const tb_shape *latent, tb_known *k,

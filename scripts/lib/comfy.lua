@@ -29,11 +29,6 @@ local function scheduler_choice()
                      doc = "How noise levels are spaced." }
 end
 
-local function no_vision()
-  return tb.unsupported { id = "vision", what = "CLIP vision features",
-                          instead = "bypass CLIPVisionEncode: models without an image branch need none" }
-end
-
 local function batch_size()
   return tb.int { default = 1, min = 1, max = 4096, doc = "How many at once." }
 end
@@ -202,14 +197,13 @@ tb.composite {
   name = "CLIPVisionLoader",
   title = "Load CLIP Vision",
   category = "comfyui/loaders",
-  doc = "Not supported yet; fails only when it is used.",
+  doc = "An image encoder from the models' folders; the bundled model needs none, and its features are empty.",
   example = [[
-local vision = tb.CLIPVisionLoader { clip_name = "none" }
-return tb.switch { condition = false, on_true = vision, on_false = 1 }]],
-  inputs = { clip_name = tb.string { doc = "File in clip_vision." } },
+return tb.CLIPVisionLoader { clip_name = "tubelet-tiny" }]],
+  inputs = { clip_name = tb.choice { files = "clip_vision", doc = "File in clip_vision." } },
   outputs = { CLIP_VISION = tb.port("CLIP_VISION") },
-  expand = function()
-    return no_vision()
+  expand = function(_, inp)
+    return tb.load_model { id = "load", image_encoder = "clip_vision:" .. inp.clip_name }.clip_vision
   end,
 }
 
@@ -217,21 +211,22 @@ tb.composite {
   name = "CLIPVisionEncode",
   title = "CLIP Vision Encode",
   category = "comfyui/conditioning",
-  doc = "Not supported yet; fails only when it is used.",
+  doc = "Turns a picture into features for models that read them (Wan2.1 I2V).",
   example = [[
-local vision = tb.CLIPVisionEncode {
-  clip_vision = tb.CLIPVisionLoader { clip_name = "none" },
+return tb.CLIPVisionEncode {
+  clip_vision = tb.CLIPVisionLoader { clip_name = "tubelet-tiny" },
   image = tb.load_image { path = "docs/frames.png" },
-}
-return tb.switch { condition = false, on_true = vision, on_false = 1 }]],
+}]],
   inputs = {
     clip_vision = tb.port("CLIP_VISION", { doc = "The encoder." }),
     image       = tb.port("IMAGE", { doc = "The picture." }),
-    crop        = tb.choice { "center", "none", default = "center", doc = "When the aspect differs." },
+    crop        = tb.choice { "center", "none", default = "center",
+                              doc = "Its middle, or all of it made square." },
   },
   outputs = { CLIP_VISION_OUTPUT = tb.port("CLIP_VISION_OUTPUT") },
-  expand = function()
-    return no_vision()
+  expand = function(_, inp)
+    return tb.clip_vision_encode { id = "encode", clip_vision = inp.clip_vision, image = inp.image,
+                                   crop = inp.crop }
   end,
 }
 
@@ -403,14 +398,19 @@ local function wan_inputs(more)
   return inputs
 end
 
+-- vision: features of the first and of the last picture, { start, end }.
 local function wan_expand(inp, vision, first, last)
   local latent = tb.empty_latent { id = "empty", width = inp.width, height = inp.height,
                                    frames = inp.length, batch = inp.batch_size }
-  if vision then
-    return no_vision(), no_vision(), latent
-  end
   local positive, negative = condition(inp, first, last)
-  return positive, negative, latent
+  local function with(id, conditioning)
+    if not vision.start and not vision["end"] then
+      return conditioning
+    end
+    return tb.condition_image { id = id, conditioning = conditioning, start = vision.start,
+                                ["end"] = vision["end"] }
+  end
+  return with("positive_image", positive), with("negative_image", negative), latent
 end
 
 local wan_outputs = { positive = tb.port("CONDITIONING"), negative = tb.port("CONDITIONING"),
@@ -431,12 +431,12 @@ tb.composite {
   doc = "A video that begins with a picture.",
   example = wan_example:format("WanImageToVideo"),
   inputs = wan_inputs {
-    { "clip_vision_output", "CLIP_VISION_OUTPUT", "Not supported yet." },
+    { "clip_vision_output", "CLIP_VISION_OUTPUT", "Features of the picture, for models that read them." },
     { "start_image", "IMAGE", "The first frames." },
   },
   outputs = wan_outputs,
   expand = function(_, inp)
-    return wan_expand(inp, inp.clip_vision_output, inp.start_image)
+    return wan_expand(inp, { start = inp.clip_vision_output }, inp.start_image)
   end,
 }
 
@@ -447,14 +447,14 @@ tb.composite {
   doc = "A video between two pictures.",
   example = wan_example:format("WanFirstLastFrameToVideo"),
   inputs = wan_inputs {
-    { "clip_vision_start_image", "CLIP_VISION_OUTPUT", "Not supported yet." },
-    { "clip_vision_end_image", "CLIP_VISION_OUTPUT", "Not supported yet." },
+    { "clip_vision_start_image", "CLIP_VISION_OUTPUT", "Features of the first picture, for models that read them." },
+    { "clip_vision_end_image", "CLIP_VISION_OUTPUT", "Features of the last picture." },
     { "start_image", "IMAGE", "The first frames." },
     { "end_image", "IMAGE", "The last frames." },
   },
   outputs = wan_outputs,
   expand = function(_, inp)
-    return wan_expand(inp, inp.clip_vision_start_image or inp.clip_vision_end_image,
+    return wan_expand(inp, { start = inp.clip_vision_start_image, ["end"] = inp.clip_vision_end_image },
                       inp.start_image, inp.end_image)
   end,
 }

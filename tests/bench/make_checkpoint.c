@@ -3,9 +3,10 @@
  *
  * usage: make_checkpoint MODEL FILE [f16|bf16|f32] [sparse]
  *
- * MODEL is t2v-1.3b, t2v-14b, i2v-14b (Wan2.1), umt5-xxl or vae, under the original names. With
- * "sparse" only the header is written: the file has its full size and no data (all zeros). Sizes in
- * f16: 2.8, 28.6, 32.8, 11.4 and 0.25 GB; there is no check that they fit.
+ * MODEL is t2v-1.3b, t2v-14b, i2v-14b (Wan2.1), umt5-xxl or vae, under the original names, or
+ * clip-vit-h, the image encoder of I2V, under Hugging Face's. With "sparse" only the header is
+ * written: the file has its full size and no data (all zeros). Sizes in f16: 2.8, 28.6, 32.8, 11.4,
+ * 0.25 and 1.3 GB; there is no check that they fit.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -133,6 +134,35 @@ static void add_umt5(checkpoint *c)
         add(c, "pos_embedding.embedding.weight", 32, 64, 0);
     }
     *c->prefix = 0;
+}
+
+/* ------------------------------------------------------------------------------- image encoder */
+
+static void add_clip_vit_h(checkpoint *c)
+{
+    enum { D = 1280, FF = 5120 };
+    static const char *const parts[] = { "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                         "self_attn.out_proj" };
+    add(c, "vision_model.embeddings.class_embedding", D, 0);
+    add(c, "vision_model.embeddings.patch_embedding.weight", D, 3, 14, 14, 0);
+    add(c, "vision_model.embeddings.position_embedding.weight", 257, D, 0);
+    add(c, "vision_model.pre_layrnorm.weight", D, 0);
+    add(c, "vision_model.pre_layrnorm.bias", D, 0);
+    for (int i = 0; i < 32; i++) {
+        snprintf(c->prefix, sizeof c->prefix, "vision_model.encoder.layers.%d.", i);
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+            linear(c, parts[k], D, D);
+        linear(c, "mlp.fc1", FF, D);
+        linear(c, "mlp.fc2", D, FF);
+        for (int k = 1; k <= 2; k++) {
+            add(c, k == 1 ? "layer_norm1.weight" : "layer_norm2.weight", D, 0);
+            add(c, k == 1 ? "layer_norm1.bias" : "layer_norm2.bias", D, 0);
+        }
+    }
+    *c->prefix = 0;
+    add(c, "vision_model.post_layernorm.weight", D, 0);
+    add(c, "vision_model.post_layernorm.bias", D, 0);
+    add(c, "visual_projection.weight", 1024, D, 0);
 }
 
 /* ----------------------------------------------------------------------------------------- VAE */
@@ -292,6 +322,8 @@ static bool describe(checkpoint *c, const char *model)
             add_dit(c, &dits[i].shape);
     if (strcmp(model, "umt5-xxl") == 0)
         add_umt5(c);
+    if (strcmp(model, "clip-vit-h") == 0)
+        add_clip_vit_h(c);
     if (strcmp(model, "vae") == 0)
         add_vae(c);
     tb_str_add(&c->header, "}");
@@ -309,8 +341,8 @@ int main(int argc, char **argv)
                      .size = strcmp(dtype, "f32") == 0 ? 4 : 2,
                      .header = TB_STR_INIT };
     if (argc < 3 || !describe(&c, argv[1])) {
-        fputs("usage: make_checkpoint t2v-1.3b|t2v-14b|i2v-14b|umt5-xxl|vae FILE [f16|bf16|f32] "
-              "[sparse]\n",
+        fputs("usage: make_checkpoint t2v-1.3b|t2v-14b|i2v-14b|umt5-xxl|clip-vit-h|vae FILE "
+              "[f16|bf16|f32] [sparse]\n",
               stderr);
         return 2;
     }
