@@ -286,6 +286,29 @@ TEST(an_image_encoder_is_a_part_of_a_model)
     remove_dir();
 }
 
+static void fail_of_lack(void *ctx, const char *sentence)
+{
+    (void)ctx;
+    fprintf(stderr, "%s\n", sentence);
+    CHECK(!"nothing is missing");
+}
+
+/* As in an original Wan folder: its blocks are not the encoder's. */
+TEST(the_transformers_config_beside_a_text_encoder_is_not_its_own)
+{
+    tb_err err = TB_ERR_INIT;
+    const tb_weights_lack lack = { fail_of_lack, NULL };
+    put("models_t5.safetensors", TINY "/text_encoder/model.safetensors");
+    put_text("config.json", "{\"_class_name\": \"WanModel\", \"num_layers\": 40}");
+    char *file = in_dir("models_t5.safetensors");
+    tb_weights *w = tb_weights_open(file, &err);
+    REQUIRE(w);
+    tb_umt5_check(w, &lack);
+    tb_weights_close(&w);
+    free(file);
+    remove_dir();
+}
+
 TEST(what_is_no_model_says_what_was_wanted)
 {
     CHECK_STR(refusal("absent"), "/absent': neither a folder nor a file of that name");
@@ -577,6 +600,7 @@ int main(int argc, char **argv)
         TEST_CASE(loose_files_are_recognised_by_their_tensors),
         TEST_CASE(a_pth_part_is_named_with_what_to_do),
         TEST_CASE(an_image_encoder_is_a_part_of_a_model),
+        TEST_CASE(the_transformers_config_beside_a_text_encoder_is_not_its_own),
         TEST_CASE(what_is_no_model_says_what_was_wanted),
         TEST_CASE(a_description_names_parts_and_what_is_missing),
         TEST_CASE(a_part_lists_the_files_that_make_it),

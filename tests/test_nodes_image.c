@@ -16,11 +16,12 @@ static tb_value *features(int64_t rows, int64_t dim, float first)
 }
 
 #define GIVEN(name) "'" name "':{'class_type':'t_given','inputs':{'name':'" name "'}},"
-#define JOIN                                                                  \
-    GIVEN("c")                                                                \
-    GIVEN("a")                                                                \
-    GIVEN("b") "'j':{'class_type':'condition_image','inputs':{'conditioning'" \
-               ":['c',0],'start':['a',0],'end':['b',0]}}"
+#define JOIN                                                       \
+    GIVEN("c")                                                     \
+    GIVEN("a")                                                     \
+    GIVEN("b")                                                     \
+    "'j':{'class_type':'condition_image','inputs':{'conditioning'" \
+    ":['c',0],'start':['a',0],'end':['b',0]}}"
 
 static void give_conditioning(void)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 
 enum part { NORM1, Q, K, V, O, BIAS, NORM2, GATE, UP, DOWN, PARTS };
 
@@ -77,9 +78,12 @@ static const char *part_name(const naming *n, int64_t i, enum part p, char *buf,
     return buf;
 }
 
+/* In an original Wan folder the config.json beside the encoder is the transformer's. */
 static double config_number(const tb_weights *w, const char *key, double otherwise)
 {
-    const json_t *v = json_object_get(tb_weights_config(w), key);
+    const json_t *config = tb_weights_config(w);
+    const char *of = json_string_value(json_object_get(config, "_class_name"));
+    const json_t *v = of && tb_str_starts(of, "Wan") ? NULL : json_object_get(config, key);
     return json_is_number(v) ? json_number_value(v) : otherwise;
 }
 
