@@ -86,14 +86,20 @@ size_t tb_bytes_of_umt5(const tb_value *clip)
     return tb_umt5_memory(&k, size_of(clip, "text_len", MOST_TOKENS));
 }
 
+static tb_clip_vision_config clip_vision_of(const tb_value *clip_vision)
+{
+    return (tb_clip_vision_config){ .dim = size_of(clip_vision, "dim", MOST_WIDTH),
+                                    .ffn_dim = size_of(clip_vision, "ffn_dim", MOST_WIDTH),
+                                    .layers = size_of(clip_vision, "layers", MOST_LAYERS),
+                                    .patch = size_of(clip_vision, "patch", MOST_LAYERS),
+                                    .image = size_of(clip_vision, "image", MOST_TOKENS),
+                                    .tokens = size_of(clip_vision, "tokens", MOST_TOKENS),
+                                    .layer_bytes = bytes_in(clip_vision, "layer_bytes") };
+}
+
 size_t tb_bytes_of_clip_vision(const tb_value *clip_vision)
 {
-    const tb_clip_vision_config k = { .dim = size_of(clip_vision, "dim", MOST_WIDTH),
-                                      .ffn_dim = size_of(clip_vision, "ffn_dim", MOST_WIDTH),
-                                      .patch = size_of(clip_vision, "patch", MOST_LAYERS),
-                                      .image = size_of(clip_vision, "image", MOST_TOKENS),
-                                      .tokens = size_of(clip_vision, "tokens", MOST_TOKENS),
-                                      .layer_bytes = bytes_in(clip_vision, "layer_bytes") };
+    const tb_clip_vision_config k = clip_vision_of(clip_vision);
     return tb_clip_vision_memory(&k);
 }
 
@@ -117,7 +123,9 @@ double tb_flop_of_dit(const tb_job *job, const tb_value *model, const tb_shape *
                              .layers = size_of(model, "layers", MOST_LAYERS),
                              .in_channels = size_of(model, "in_channels", MOST_WIDTH),
                              .latent_channels = size_of(model, "latent_channels", MOST_WIDTH),
-                             .text_len = size_of(model, "text_len", MOST_TOKENS) };
+                             .text_len = size_of(model, "text_len", MOST_TOKENS),
+                             .image_dim = size_of(model, "image_dim", MOST_WIDTH),
+                             .image_rows = size_of(model, "image_rows", MOST_TOKENS) };
     const double flop = tb_model_dit_flop(&s, latent->d[1], latent->d[2], latent->d[3]);
     return tb_job_in_int8(job) ? flop / 3 : flop; /* as measured: docs/performance.md */
 }
@@ -128,4 +136,10 @@ double tb_flop_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
     const int64_t stride = size_of(vae, "stride_t", MOST_LAYERS);
     const double frames = (double)((latent->d[1] - 1) * stride + 1);
     return (double)cell * frames * (double)(latent->d[2] * latent->d[3]);
+}
+
+double tb_flop_of_clip_vision(const tb_value *clip_vision)
+{
+    const tb_clip_vision_config k = clip_vision_of(clip_vision);
+    return tb_model_image_flop(&k);
 }

@@ -217,6 +217,7 @@ size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
  * latent [C,T,H,W]; for tb_job_plan_work. */
 double tb_flop_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent);
 double tb_flop_of_vae(const tb_value *vae, bool encode, const tb_shape *latent);
+double tb_flop_of_clip_vision(const tb_value *clip_vision); /* of a picture */
 /* What tells a MODEL, CLIP, VAE or CLIP_VISION from others: the digest of its content, or where
  * there is none, its path. Borrowed from it. */
 const char *tb_part_id(const tb_value *part);

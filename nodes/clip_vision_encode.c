@@ -55,6 +55,7 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
                        &TB_SHAPE(tb_record_int(p->clip_vision, "tokens", 0),
                                  tb_record_int(p->clip_vision, "dim", 0)));
     tb_job_plan_scratch(job, tb_bytes_of_clip_vision(p->clip_vision));
+    tb_job_plan_work(job, tb_flop_of_clip_vision(p->clip_vision));
     return TB_OK;
 }
 

@@ -347,9 +347,9 @@ TEST(colours_are_rounded_to_8_bits_and_normalised)
         tb_tensor_f32_mut(t)[i] = value[i / 3];
     CHECK_OK(tb_clip_vision_pixels(t, true, 2, out, &err));
     for (int i = 0; i < 4; i++) {
-        CHECK_NEAR(out[i], (want[i] - 0.48145466) / 0.26862954, 1e-6);
-        CHECK_NEAR(out[4 + i], (want[i] - 0.4578275) / 0.26130258, 1e-6);
-        CHECK_NEAR(out[8 + i], (want[i] - 0.40821073) / 0.27577711, 1e-6);
+        CHECK_NEAR(out[i], ((double)want[i] - 0.48145466) / 0.26862954, 1e-6);
+        CHECK_NEAR(out[4 + i], ((double)want[i] - 0.4578275) / 0.26130258, 1e-6);
+        CHECK_NEAR(out[8 + i], ((double)want[i] - 0.40821073) / 0.27577711, 1e-6);
     }
     tb_tensor_unref(&t);
 }

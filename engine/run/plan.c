@@ -124,6 +124,11 @@ typedef struct walk {
 static uint64_t wanted_now(const tb_run *r, int i)
 {
     const tb_pnode *n = &r->program->nodes[i];
+    bool lazy = false;
+    for (int k = 0; k < n->type->input_count; k++)
+        lazy |= (n->type->def->inputs[k].flags & TB_IN_LAZY) != 0;
+    if (!lazy)
+        return UINT64_MAX;
     tb_value **values = tbi_known_values(r, i, UINT64_MAX);
     const uint64_t wanted = tbi_wanted_inputs(n, (const tb_value *const *)(void *)values);
     tbi_free_values(values, n->type->input_count);
@@ -260,6 +265,7 @@ static tb_status plan_node(tb_run *r, int i, tb_err *err)
     if (n->type->kind != TB_PRIMITIVE || (r->nodes[i].state == TBI_DONE && !def->plan))
         return TB_OK;
     r->nodes[i].plan_bytes = r->nodes[i].plan_scratch = 0;
+    r->nodes[i].plan_flop = 0;
     const bool trivial = def->flags & (TB_NODE_INLINE | TB_NODE_FORGET) && !r->nodes[i].recalled;
     if (!def->plan && !trivial)
         return TB_OK;
