@@ -329,10 +329,11 @@ TEST(what_is_missing_is_named)
 /* ------------------------------------------------------------------------------------ the picture
  */
 
+/* Two of them; the second is black. */
 static tb_tensor *picture(int64_t h, int64_t w)
 {
     tb_err err = TB_ERR_INIT;
-    tb_tensor *t = tb_tensor_new_zero(TB_F32, &TB_SHAPE(1, h, w, 3), &err);
+    tb_tensor *t = tb_tensor_new_zero(TB_F32, &TB_SHAPE(2, h, w, 3), &err);
     REQUIRE(t);
     return t;
 }

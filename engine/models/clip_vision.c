@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "formats/media.h"
+#include "models/tensor_ops.h"
 
 enum part { NORM1, QKV, Q, K, V, O, NORM2, UP, DOWN, PARTS };
 
@@ -382,7 +383,11 @@ static float normalised(float x, int channel)
 tb_status tb_clip_vision_pixels(const tb_tensor *image, bool crop, int64_t size, float *out,
                                 tb_err *err)
 {
-    tb_tensor *fit = tb_media_fit(image, size, size, crop ? "crop" : "stretch", "bicubic", err);
+    tb_tensor *first =
+        tb_tensor_dim(image, 0) > 1 ? tb_tensor_ring(image, 0, 0, 1, err) : tb_tensor_ref(image);
+    tb_tensor *fit =
+        first ? tb_media_fit(first, size, size, crop ? "crop" : "stretch", "bicubic", err) : NULL;
+    tb_tensor_unref(&first);
     if (!fit)
         return TB_ENOMEM;
     const float *x = tb_tensor_f32(fit);

@@ -40,9 +40,10 @@ size_t tb_clip_vision_memory(const tb_clip_vision_config *k);
 
 /* A picture for the tower, as ComfyUI's clip_preprocess makes it: bicubic with the kernel widened
  * where it shrinks; the short side to `size` and the middle cut out (crop), or both sides to `size`
- * whatever the aspect, as Wan's own program does; rounded to 8 bits; CLIP's mean and deviation. The
- * processor of transformers (diffusers) does the same but rounds a long side down, not to the
- * nearest. image: f32 [n,H,W,3], 0..1, of which the first is taken. out [3][size][size]. */
+ * whatever the aspect, as Wan's own program does (which does not widen the kernel); rounded to 8
+ * bits; CLIP's mean and deviation. The processor of transformers (diffusers) does the same but
+ * rounds a long side down, not to the nearest. image: f32 [n,H,W,3], 0..1, of which the first is
+ * taken. out [3][size][size]. */
 tb_status tb_clip_vision_pixels(const tb_tensor *image, bool crop, int64_t size, float *out,
                                 tb_err *err);
 

@@ -21,6 +21,8 @@ const letters: Record<string, string> = {
   MODEL: "M",
   CLIP: "C",
   VAE: "V",
+  CLIP_VISION: "Y",
+  CLIP_VISION_OUTPUT: "O",
   CONDITIONING: "D",
   LATENT: "L",
   IMAGE: "I",
