@@ -52,7 +52,7 @@ export class Editor {
 
   /** A link as it is spoken: "A output x to B input y". */
   link(name) {
-    return this.canvas.getByRole('img', { name, exact: true });
+    return this.canvas.getByRole('button', { name, exact: true });
   }
 
   /** Waits until there is no such link. */

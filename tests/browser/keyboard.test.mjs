@@ -87,6 +87,27 @@ describe('the keyboard alone', () => {
     await eventually(async () => assert.ok((await editor.node('Empty latent').boundingBox()).y > before.y));
   });
 
+  bench.test('links come behind the nodes, are named, and Delete takes the one with the focus', async () => {
+    const editor = await bench.open('latents.lua');
+    const name = 'Slice latent output latent to Save tensor input value';
+    await editor.select('Save tensor');
+    await tabTo(editor, new RegExp(`^${name}$`));
+    const after = await editor.page.evaluate(() =>
+      [...document.querySelectorAll('[aria-roledescription=node]')].every(
+        (node) => node.compareDocumentPosition(document.activeElement) & Node.DOCUMENT_POSITION_FOLLOWING));
+    assert.ok(after, 'all nodes come before it');
+    await editor.shot('link-focused');
+    await editor.press('Control+ArrowLeft');
+    await editor.inspector.getByRole('heading', { name: 'Slice latent' }).waitFor();
+    await tabTo(editor, new RegExp(`^${name}$`));
+    await editor.press('Delete');
+    await editor.unlinked(name);
+    await editor.says('Disconnected input value.');
+    await editor.node('Slice latent').waitFor(); // it was selected, and stays
+    await editor.press('Control+z');
+    await editor.link(name).waitFor({ state: 'attached' });
+  });
+
   bench.test('letters act on the canvas, not in fields', async () => {
     const editor = await bench.open('latents.lua');
     await editor.field('Text value').fill('');

@@ -20,6 +20,7 @@ import { dragType } from "./dragType";
 import { EmptyHint } from "./EmptyHint";
 import { FrameView, GroupView, ScopeView } from "./frames";
 import type { FlowLink, FlowNode } from "./flow";
+import { LinkStops } from "./LinkStops";
 import { LinkView } from "./LinkView";
 import { menuFor } from "./menus";
 import { NodeView } from "./NodeView";
@@ -172,6 +173,7 @@ export function Canvas() {
         {minimap && !empty && (
           <MiniMap style={minimapSize} pannable zoomable ariaLabel="Minimap" nodeClassName={minimapClass} />
         )}
+        <LinkStops links={flow.links} />
         <ZoomControls />
       </ReactFlow>
       {empty && <EmptyHint />}

@@ -183,6 +183,7 @@ function flowLink(doc: Doc, link: DocLink): FlowLink | null {
     sourceHandle: from === null ? String(link.slot) : port,
     targetHandle: into === null ? link.input : port,
     reconnectable: into === null ? "target" : false,
+    domAttributes: { "aria-hidden": true }, // it is told of where it has the focus: LinkStops.tsx
     ariaLabel: `${title} output ${name} to ${nodeTitle(target)} input ${link.input}`,
     data: { type, faded: Boolean(source.meta.mode || target.meta.mode) },
   };

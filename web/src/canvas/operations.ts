@@ -32,7 +32,8 @@ import {
   scopeOfCanvasId,
 } from "../document/scopes";
 import { toggleScope, toggleSteps } from "../scopes/unfold";
-import { completed, type LooseEnd } from "./connect";
+import { completed, dropLink, type LooseEnd } from "./connect";
+import { focusedLink } from "./LinkStops";
 import { startRenaming } from "./renaming";
 import { select, selectedNodes, selection } from "./selection";
 import { focusNode, handPosition, toPlane } from "./viewport";
@@ -141,8 +142,15 @@ export function duplicate(): void {
 
 // ------------------------------------------------------------------------------------------------------------- delete
 
+/** The link that has the focus, or what is selected. */
 export function deleteSelected(): void {
   const doc = currentDoc();
+  const focused = [...allLinks(doc)].find((link) => linkId(link) === focusedLink()?.id);
+  if (focused) {
+    dropLink(focused);
+    focusNode(focused.target);
+    return;
+  }
   const { links } = selection.get();
   const gone = [...allLinks(doc)].filter((link) => links.has(linkId(link)));
   const groups = selectedNodes()
@@ -250,9 +258,16 @@ export function align(axis: "x" | "y"): void {
   edit(moveNodes(places));
 }
 
-/** Focus along a link: to the first node that feeds this one, or that reads it. Again: to the next of them. */
+/** Focus along a link: to the first node that feeds this one, or that reads it; from a link to its end. */
 export function follow(way: "upstream" | "downstream"): void {
   const doc = currentDoc();
+  const link = focusedLink();
+  if (link) {
+    const end = way === "upstream" ? link.source : link.target;
+    select([end]);
+    focusNode(end);
+    return;
+  }
   const [id] = targetNodes();
   const node = id ? doc.nodes.get(id) : undefined;
   if (!node) return;

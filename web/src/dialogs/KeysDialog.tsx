@@ -6,6 +6,7 @@ const gestures: [string, string][] = [
   ["Double-click the canvas", "Add a node"],
   ["Drag from a socket, let go on the canvas", "Add a node that fits, connected"],
   ["Drag from a linked input", "Take its link away, or to another socket"],
+  ["Tab, behind the nodes", "Go from link to link; Delete takes one away"],
   ["Tap one socket, then another", "Connect them"],
   ["Drag the canvas, Space+drag, middle drag", "Move the view"],
   ["Wheel, pinch", "Zoom"],
