@@ -93,6 +93,40 @@ describe('files', () => {
     assert.match(bench.server.read('text_to_video_edited.lua'), /cfg = 4/);
   });
 
+  bench.test('all that a graph holds comes back: large seeds, modes, looks, groups, folded scopes', async () => {
+    const _meta = (pos, more) => ({ pos, ...more });
+    const document = {
+      graph: {
+        'a/noise': { class_type: 'latent_noise', inputs: { latent: ['b', 0], seed: 1 }, _meta: _meta([0, 0], { title: 'say "noise"', colour: '#5273b5' }) },
+        b: { class_type: 'empty_latent', inputs: { frames: 5 }, _meta: _meta([-300, 40], { pinned: true, size: [256, 200] }) },
+        c: { class_type: 'latent_slice', inputs: { latent: ['a/noise', 0], start: 0, count: 0 }, _meta: _meta([300, 0], { mode: 'bypass' }) },
+        d: { class_type: 'save_tensor', inputs: { value: ['c', 0], path: 'd.safetensors' }, _meta: _meta([600, 0], { mode: 'mute', collapsed: true }) },
+        e: { class_type: 'save_tensor', inputs: { value: ['c', 0], path: 'e.safetensors' }, _meta: _meta([600, 200]) },
+      },
+      view: { groups: [{ id: '1', title: 'All "of" it', box: [-320, -40, 700, 400], colour: '#b0605c' }], folded: { a: false } },
+    };
+    const text = JSON.stringify(document).replace('"seed":1', '"seed":9007199254740993');
+    bench.server.write('whole.json', text);
+    const editor = await bench.open('whole.json');
+    const seed = editor.field('say "noise" seed');
+    assert.equal(await seed.inputValue(), '9007199254740993', 'not rounded');
+    await seed.focus();
+    await editor.press('ArrowUp', 'Tab');
+    assert.equal(await seed.inputValue(), '9007199254740994');
+    const before = await editor.lua();
+    for (const part of [/seed = 9007199254740994/, /mode = "bypass"/, /mode = "mute"/, /All \\"of\\" it/, /pinned = true/, /collapsed = true/, /#5273b5/]) {
+      assert.match(before, part);
+    }
+    bench.server.write('whole.lua', before);
+    const again = await bench.open('whole.lua');
+    assert.equal(await again.lua(), before, 'Lua, document, Lua: the same text');
+    await again.press('Control+s'); // no question: nothing would be lost
+    await again.says('Saved whole.lua.');
+    assert.equal(bench.server.read('whole.lua'), before);
+    await again.press('Control+a', 'Control+c', 'Delete', 'Control+v');
+    await eventually(async () => assert.equal(await again.field('say "noise" seed').inputValue(), '9007199254740994'));
+  });
+
   bench.test('the Lua text makes the very graph it was made from', async () => {
     const editor = await bench.open('text_to_video.lua');
     await editor.field('Sample steps').fill('7');

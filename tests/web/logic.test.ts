@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { NodeType } from "../../web/src/api";
 import { findTypes } from "../../web/src/canvas/fuzzy";
 import { fieldKind, limits, parseNumber, randomSeed, stepped } from "../../web/src/fields/value";
+import { parseJson, writeJson } from "../../web/src/json";
 import { formsOf } from "../../web/src/panels/media";
 import { portFits } from "../../web/src/ports";
 import { cardsOf, cardTitle } from "../../web/src/scopes/steps";
@@ -120,4 +121,17 @@ test("a stored video has other forms, a picture or a file that is not stored has
   assert.equal(formsOf({ ...file, filename: "x.webp", kind: "animation", key: "k1" }).length, 2);
   assert.deepEqual(formsOf(file), []);
   assert.deepEqual(formsOf({ ...file, filename: "x.png", kind: "image", key: "k1" }), []);
+});
+
+test("whole numbers beyond 2^53 are read, stepped and written as they are", () => {
+  const text = '{"a":9007199254740993,"b":[-9223372036854775808,1.5e300,0.1234567890123456789],"c":"\\"9007199254740993","d":12}';
+  const value = parseJson(text) as { a: bigint; b: (bigint | number)[]; c: string; d: number };
+  assert.deepEqual(value, { a: 9007199254740993n, b: [-(2n ** 63n), 1.5e300, 0.12345678901234568], c: '"9007199254740993', d: 12 });
+  assert.equal(writeJson(value), text.replace("0.1234567890123456789", "0.12345678901234568").replace("1.5e300", "1.5e+300"));
+  const seed = { name: "seed", type: "INT", min: 0 };
+  assert.equal(parseNumber("9223372036854775807", seed), 2n ** 63n - 1n);
+  assert.deepEqual(parseNumber("9223372036854775808", seed), { problem: "seed is 0 to 9223372036854775807" });
+  assert.equal(stepped(2 ** 53 - 1, seed, 1, false), 2n ** 53n);
+  assert.equal(stepped(2n ** 53n, seed, -1, false), 2 ** 53 - 1);
+  assert.equal(stepped(2n ** 63n - 1n, seed, 1, true), 2n ** 63n - 1n);
 });

@@ -1,10 +1,13 @@
 // api.ts - the routes of docs/api.md, typed. Nothing else in the editor calls fetch.
 
+import { parseJson, writeJson } from "./json";
+
 // ----------------------------------------------------------------------------------------------------------- documents
 
 /** A link to output `[node id, output index]`. */
 export type Link = [string, number];
-export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+/** A whole number that JavaScript would round is a bigint: json.ts. */
+export type Json = null | boolean | number | bigint | string | Json[] | { [name: string]: Json };
 export type InputValue = Json | Link;
 
 export interface NodeMeta {
@@ -59,8 +62,8 @@ export interface NodeInput {
   type: string;
   doc?: string;
   default?: Json;
-  min?: number;
-  max?: number;
+  min?: number | bigint;
+  max?: number | bigint;
   unit?: string;
   choices?: string[];
   required?: boolean;
@@ -107,8 +110,8 @@ export interface Param {
   name: string;
   type: string;
   default?: Json;
-  min?: number;
-  max?: number;
+  min?: number | bigint;
+  max?: number | bigint;
   choices?: string[];
   doc?: string;
   required?: boolean;
@@ -312,6 +315,8 @@ export interface OpenedGraph {
   document: GraphDocument | null;
   errors?: GraphError[];
   source?: string;
+  /** Saving the document over the file would lose nothing. */
+  saved: boolean;
 }
 
 export interface OpenedFile {
@@ -383,10 +388,10 @@ async function call(method: string, url: string, body: BodyInit | undefined, opt
 /** One call below /api/tubelet/: a JSON body (or a Blob as it is), a JSON answer. Rejects with ApiError, or with the
  *  signal's reason when the caller gave up. */
 async function request<T>(method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<T> {
-  const content = body === undefined || body instanceof Blob ? body : JSON.stringify(body);
+  const content = body === undefined || body instanceof Blob ? body : writeJson(body);
   const answer = await call(method, root + path, content as BodyInit | undefined, options);
   const text = await answer.text();
-  return (text ? JSON.parse(text) : undefined) as T;
+  return (text ? parseJson(text) : undefined) as T;
 }
 
 function query(values: Record<string, string | number | undefined>): string {

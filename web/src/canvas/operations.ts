@@ -22,6 +22,7 @@ import { boxOf, layOut } from "../document/layout";
 import { allLinks, linkId, linksOf, scopeOf, type Doc, type DocNode, type Point } from "../document/model";
 import { nodeCount, nodeTitle } from "../document/names";
 import { currentDoc } from "../document/session";
+import { writeJson } from "../json";
 import { announce } from "../page/announce";
 import {
   documentIds,
@@ -105,7 +106,7 @@ let copied = "";
 export async function copy(): Promise<void> {
   const ids = targetNodes();
   if (ids.length === 0) return;
-  copied = JSON.stringify(copyNodes(currentDoc(), new Set(ids)));
+  copied = writeJson(copyNodes(currentDoc(), new Set(ids)));
   announce(`Copied ${nodeCount(ids.length)}.`);
   await navigator.clipboard?.writeText(copied).catch(() => undefined);
 }
@@ -137,7 +138,7 @@ export async function paste(keepLinks: boolean): Promise<void> {
 
 export function duplicate(): void {
   const ids = targetNodes();
-  if (ids.length > 0) pasteText(JSON.stringify(copyNodes(currentDoc(), new Set(ids))), null, true);
+  if (ids.length > 0) pasteText(writeJson(copyNodes(currentDoc(), new Set(ids))), null, true);
 }
 
 // ------------------------------------------------------------------------------------------------------------- delete

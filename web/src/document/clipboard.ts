@@ -1,6 +1,7 @@
 // clipboard.ts - copy and paste: nodes as an API document, so that text from other tools pastes as well.
 
-import { isLink, type GraphDocument, type InputValue } from "../api";
+import { isLink, type Graph, type GraphDocument, type InputValue } from "../api";
+import { parseJson } from "../json";
 import { toApi } from "./convert";
 import { freshId } from "./edits";
 import { lastName, scopeOf, type Doc, type DocNode, type Point } from "./model";
@@ -13,7 +14,7 @@ export function copyNodes(doc: Doc, ids: ReadonlySet<string>): GraphDocument {
 /** A document, or a graph in API format; null when the text is neither. */
 export function parseClipboard(text: string): GraphDocument | null {
   try {
-    const value = JSON.parse(text);
+    const value = parseJson(text) as GraphDocument & Graph;
     const graph = value?.graph ?? value;
     const nodes = Object.values(graph as object);
     const isGraph = nodes.length > 0 && nodes.every((node) => typeof node?.class_type === "string");

@@ -1,6 +1,7 @@
 // drafts.ts - unsaved changes survive a closed tab: kept in the browser, one draft a file, and offered again.
 
 import type { GraphDocument } from "../api";
+import { parseJson, writeJson } from "../json";
 import { dismiss, notify } from "../page/notices";
 import { clock } from "../runs/format";
 import { toApi } from "./convert";
@@ -16,7 +17,7 @@ const placeOf = (origin: Origin) => `tubelet.draft:${origin.path ?? origin.name}
 
 export function readDraft(origin: Origin): Draft | null {
   try {
-    return JSON.parse(localStorage.getItem(placeOf(origin)) ?? "null") as Draft | null;
+    return parseJson(localStorage.getItem(placeOf(origin)) ?? "null") as Draft | null;
   } catch {
     return null;
   }
@@ -27,7 +28,7 @@ export const dropDraft = (origin: Origin) => localStorage.removeItem(placeOf(ori
 function writeDraft({ origin, history }: Session): void {
   const draft: Draft = { document: toApi(history.now), savedMs: Date.now() };
   try {
-    localStorage.setItem(placeOf(origin), JSON.stringify(draft));
+    localStorage.setItem(placeOf(origin), writeJson(draft));
   } catch {
     notify({
       id: "draft",

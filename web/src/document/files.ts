@@ -3,6 +3,7 @@
 import { api, ApiError, type GraphDocument, type GraphError, type Json, type OpenedGraph } from "../api";
 import { fitDrawn } from "../canvas/viewport";
 import { ask } from "../dialogs/dialogs";
+import { writeJson } from "../json";
 import { announce, announceError } from "../page/announce";
 import { download } from "../page/download";
 import { dismiss, notify } from "../page/notices";
@@ -26,9 +27,8 @@ function tell(what: string, reason: unknown): void {
 // -------------------------------------------------------------------------------------------------------------- open
 
 function originOf(opened: OpenedGraph): Origin {
-  const { path, etag, doc, params, values, source, document } = opened;
-  const read = document ?? undefined;
-  return { name: baseName(path), path, etag, doc, params: params ?? [], values: values ?? {}, source, read };
+  const { path, etag, doc, params, values, source, saved } = opened;
+  return { name: baseName(path), path, etag, doc, params: params ?? [], values: values ?? {}, source, saved };
 }
 
 const nothing: GraphDocument = { graph: {} };
@@ -118,12 +118,6 @@ export async function openFirst(): Promise<void> {
 
 // -------------------------------------------------------------------------------------------------------------- save
 
-/** Is the file what saving its graph gives, so that nothing is lost when it is written again? */
-async function isLiteralLua({ params, source, read, doc }: Origin): Promise<boolean> {
-  if (params.length > 0) return false;
-  return !source || !read || (await api.lua(read, doc)).source === source;
-}
-
 function editedName(path: string): string {
   return path.replace(/(_edited)?\.\w+$/, "_edited.lua");
 }
@@ -146,10 +140,12 @@ async function saveTarget(origin: Origin): Promise<{ path: string; etag?: string
     const path = await askPath("Save", "The graph is saved as Lua that runs from the command line, too.", "graph.lua");
     return path ? { path } : null;
   }
-  if (origin.path.endsWith(".json") || (await isLiteralLua(origin))) return { path: origin.path, etag: origin.etag };
+  if (origin.saved) return { path: origin.path, etag: origin.etag };
   const path = await askPath(
     "Save as a new file",
-    `${origin.name} is a program: its parameters and loops would be lost if the plain list of nodes replaced it.`,
+    origin.path.endsWith(".json")
+      ? `${origin.name} is a workflow as ComfyUI's editor draws it: its notes and widgets would be lost.`
+      : `${origin.name} is a program: its parameters and loops would be lost if the plain list of nodes replaced it.`,
     editedName(origin.path),
   );
   return path ? { path, etag: path === origin.path ? origin.etag : undefined } : null;
@@ -172,13 +168,13 @@ async function put(path: string, etag: string | undefined): Promise<void> {
   announce(`Saved ${saved.path}.`);
 }
 
-/** The saved file is literal: it has no parameters, and its source is not known here. */
+/** The saved file is literal: it has no parameters, and its text is not known here. */
 const untangled = (origin: Origin): Origin => ({
   ...origin,
   params: [],
   values: {},
   source: undefined,
-  read: undefined,
+  saved: true,
 });
 
 async function resolveConflict(path: string, exists: boolean): Promise<void> {
@@ -223,7 +219,7 @@ export async function downloadLua(): Promise<void> {
 }
 
 export function downloadApi(): void {
-  const text = `${JSON.stringify(toComfyApi(currentDoc()), null, 2)}\n`;
+  const text = `${writeJson(toComfyApi(currentDoc()), 2)}\n`;
   download(`${stem()}.json`, new Blob([text], { type: "application/json" }));
 }
 

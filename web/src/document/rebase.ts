@@ -1,11 +1,12 @@
 // rebase.ts - a Lua graph built anew with other parameters, under the hand edits that were made on the old build.
 
 import type { InputValue } from "../api";
+import { writeJson } from "../json";
 import { disconnect, moveNodes, removeNodes } from "./edits";
 import { layOut } from "./layout";
 import { allLinks, type Doc, type DocNode } from "./model";
 
-const same = (a: InputValue | undefined, b: InputValue | undefined) => JSON.stringify(a) === JSON.stringify(b);
+const same = (a: InputValue | undefined, b: InputValue | undefined) => writeJson(a) === writeJson(b);
 
 /** The new node with the inputs the user set on the old one, and with its looks. */
 function carry(old: DocNode | undefined, mine: DocNode, next: DocNode): DocNode {

@@ -2,22 +2,24 @@
 
 import { isLink, type NodeInput } from "../api";
 import { nodeType } from "../catalog";
-import { randomSeed } from "../fields/value";
+import { randomSeed, wholeStep } from "../fields/value";
 import { edit } from "./actions";
 import { sequence, setInput } from "./edits";
 import type { DocNode, SeedControl } from "./model";
 import { currentDoc } from "./session";
 
+const isWhole = (value: unknown): value is number | bigint => typeof value === "bigint" || Number.isInteger(value);
+
 export function seedControlOf(node: DocNode, input: string): SeedControl {
   return node.meta.seeds?.[input] ?? "fixed";
 }
 
-function nextSeed(value: number, control: SeedControl, input: NodeInput): number {
+function nextSeed(value: number | bigint, control: SeedControl, input: NodeInput): number | bigint {
   switch (control) {
     case "increment":
-      return Math.min(value + 1, input.max ?? Number.MAX_SAFE_INTEGER);
+      return wholeStep(value, 1, input);
     case "decrement":
-      return Math.max(value - 1, input.min ?? 0);
+      return wholeStep(value, -1, { ...input, min: input.min ?? 0 });
     case "randomize":
       return randomSeed(input);
     case "fixed":
@@ -31,7 +33,7 @@ export function advanceSeeds(): void {
     Object.keys(node.meta.seeds ?? {}).flatMap((name) => {
       const input = nodeType(node.type)?.inputs.find((other) => other.name === name);
       const value = node.inputs[name] ?? input?.default;
-      if (!input || isLink(value) || typeof value !== "number") return [];
+      if (!input || isLink(value) || !isWhole(value)) return [];
       return [setInput(node.id, name, nextSeed(value, seedControlOf(node, name), input))];
     }),
   );

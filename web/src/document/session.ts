@@ -1,6 +1,6 @@
 // session.ts - the document that is open: its history, where it came from, and whether it was changed since.
 
-import type { GraphDocument, Json, Param } from "../api";
+import type { Json, Param } from "../api";
 import { createStore, useStore } from "../store";
 import { startHistory, type History } from "./history";
 import { emptyDoc, type Doc } from "./model";
@@ -18,9 +18,10 @@ export interface Origin {
   /** Of a Lua graph: the form that builds it. */
   params: readonly Param[];
   values: Readonly<Record<string, Json>>;
-  /** The Lua text, and the document the server made of it. */
+  /** The Lua text. */
   source?: string;
-  read?: GraphDocument;
+  /** The file is what saving its graph gives: nothing is lost when it is written again. */
+  saved?: boolean;
 }
 
 export interface Session {

@@ -14,7 +14,7 @@ export function NumberField({ spec, value, label, onChange, onDone, disabled }: 
   const type = (text: string) => {
     setDraft(text);
     const number = parseNumber(text, spec);
-    if (typeof number === "number") onChange(number);
+    if (typeof number !== "object") onChange(number);
   };
 
   const step = (event: KeyboardEvent) => {
@@ -22,7 +22,7 @@ export function NumberField({ spec, value, label, onChange, onDone, disabled }: 
     if (direction === 0) return;
     event.preventDefault();
     setDraft(null);
-    onChange(stepped(typeof parsed === "number" ? parsed : 0, spec, direction, event.shiftKey));
+    onChange(stepped(parsed === null || typeof parsed === "object" ? 0 : parsed, spec, direction, event.shiftKey));
   };
 
   return (
@@ -33,9 +33,10 @@ export function NumberField({ spec, value, label, onChange, onDone, disabled }: 
         inputMode="decimal"
         role="spinbutton"
         aria-label={label}
-        aria-valuenow={typeof parsed === "number" ? parsed : undefined}
-        aria-valuemin={spec.min}
-        aria-valuemax={spec.max}
+        aria-valuenow={problem || parsed === null ? undefined : Number(parsed)}
+        aria-valuetext={typeof parsed === "bigint" ? String(parsed) : undefined}
+        aria-valuemin={spec.min === undefined ? undefined : Number(spec.min)}
+        aria-valuemax={spec.max === undefined ? undefined : Number(spec.max)}
         aria-invalid={problem ? true : undefined}
         title={problem ?? limits(spec)}
         value={shown}

@@ -1,6 +1,7 @@
 // value.ts - what a field holds: checked, with the reason when it is not valid.
 
 import type { Json } from "../api";
+import { exact } from "../json";
 
 /** What a field is made from: an input of a node type, or a parameter of a Lua graph. */
 export interface FieldSpec {
@@ -8,8 +9,8 @@ export interface FieldSpec {
   /** INT, FLOAT, STRING, BOOLEAN, COMBO; parameters: int, float, string, boolean, path, choice. */
   type: string;
   default?: Json;
-  min?: number;
-  max?: number;
+  min?: number | bigint;
+  max?: number | bigint;
   choices?: readonly string[];
   unit?: string;
   doc?: string;
@@ -51,30 +52,47 @@ export function limits({ min, max, unit }: FieldSpec): string {
   return [range, unit ?? ""].filter(Boolean).join(" ");
 }
 
-/** The number a text stands for, or why it is none. */
-export function parseNumber(text: string, spec: FieldSpec): number | { problem: string } {
-  const value = Number(text.trim().replace(",", "."));
-  if (text.trim() === "" || !Number.isFinite(value)) return { problem: `${spec.name} is a number` };
-  if (fieldKind(spec) === "integer" && !Number.isInteger(value)) return { problem: `${spec.name} is a whole number` };
+/** What the server takes for a whole number. */
+const int64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
+
+/** The number a text stands for, or why it is none. A whole one is exact, whatever its size. */
+export function parseNumber(text: string, spec: FieldSpec): number | bigint | { problem: string } {
+  const written = text.trim().replace(",", ".");
+  const value = /^[-+]?\d+$/.test(written) ? exact(BigInt(written.replace("+", ""))) : Number(written);
+  const whole = fieldKind(spec) === "integer";
+  if (written === "" || (typeof value === "number" && !Number.isFinite(value))) return { problem: `${spec.name} is a number` };
+  if (!whole) return limited(Number(value), spec);
+  if (typeof value === "number" && !Number.isInteger(value)) return { problem: `${spec.name} is a whole number` };
+  return limited(value, { ...spec, min: spec.min ?? int64.min, max: spec.max ?? int64.max });
+}
+
+function limited<T extends number | bigint>(value: T, spec: FieldSpec): T | { problem: string } {
   const low = spec.min !== undefined && value < spec.min;
   const high = spec.max !== undefined && value > spec.max;
-  if (low || high) return { problem: `${spec.name} is ${limits({ ...spec, unit: undefined })}` };
-  return value;
+  return low || high ? { problem: `${spec.name} is ${limits({ ...spec, unit: undefined })}` } : value;
+}
+
+/** A whole number so much higher or lower, within the limits. */
+export function wholeStep(value: number | bigint, by: number, { min, max }: Pick<FieldSpec, "min" | "max">): number | bigint {
+  const next = BigInt(value) + BigInt(by);
+  const [low, high] = [BigInt(min ?? int64.min), BigInt(max ?? int64.max)];
+  return exact(next < low ? low : next > high ? high : next);
 }
 
 /** A step of the arrow keys. */
-export function stepped(value: number, spec: FieldSpec, direction: 1 | -1, large: boolean): number {
-  const step = fieldKind(spec) === "integer" ? 1 : Math.abs(value) < 1 ? 0.05 : 0.1;
-  const next = value + direction * step * (large ? 10 : 1);
-  const rounded = Math.round(next * 1e6) / 1e6;
-  return Math.min(spec.max ?? Infinity, Math.max(spec.min ?? -Infinity, rounded));
+export function stepped(value: number | bigint, spec: FieldSpec, direction: 1 | -1, large: boolean): number | bigint {
+  const times = direction * (large ? 10 : 1);
+  if (fieldKind(spec) === "integer") return wholeStep(value, times, spec);
+  const now = Number(value);
+  const rounded = Math.round((now + times * (Math.abs(now) < 1 ? 0.05 : 0.1)) * 1e6) / 1e6;
+  return Math.min(Number(spec.max ?? Infinity), Math.max(Number(spec.min ?? -Infinity), rounded));
 }
 
-/** 53 bits: what a number in JSON keeps. */
+/** 53 bits: what every tool that reads JSON keeps. */
 export function randomSeed(spec: FieldSpec): number {
   const [high, low] = crypto.getRandomValues(new Uint32Array(2));
   const value = (high! & 0xfffff) * 2 ** 32 + low!;
-  const min = spec.min ?? 0;
-  const max = Math.min(spec.max ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  const min = Number(spec.min ?? 0);
+  const max = Math.min(Number(spec.max ?? Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
   return min + (value % (max - min + 1));
 }

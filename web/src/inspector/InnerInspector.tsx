@@ -2,6 +2,7 @@ import { isLink } from "../api";
 import { select, selectInner } from "../canvas/selection";
 import { typeTitle, useNodeType } from "../catalog";
 import { currentDoc } from "../document/session";
+import { writeJson } from "../json";
 import { displayOf, useExpanded } from "../runs/plan";
 import { Fact, Section } from "./Section";
 import { NodeStatus } from "./NodeStatus";
@@ -35,7 +36,7 @@ export function InnerInspector({ id }: { id: string }) {
                     {value[0]}
                   </button>
                 ) : (
-                  <code>{JSON.stringify(value)}</code>
+                  <code>{writeJson(value)}</code>
                 )}
               </Fact>
             ))}

@@ -1,6 +1,7 @@
 // differences.ts - in which settings two graphs differ.
 
 import { isLink, type GraphDocument, type InputValue } from "../api";
+import { writeJson } from "../json";
 
 export interface Difference {
   node: string;
@@ -15,13 +16,13 @@ const missing = "\u2013";
 function show(value: InputValue | undefined): string {
   if (value === undefined) return missing;
   if (isLink(value)) return `from ${value[0]}`;
-  return typeof value === "string" ? value || "(empty)" : JSON.stringify(value);
+  return typeof value === "string" ? value || "(empty)" : writeJson(value);
 }
 
 function inputDifferences(node: string, left: Record<string, InputValue>, right: Record<string, InputValue>) {
   const names = [...new Set([...Object.keys(left), ...Object.keys(right)])];
   return names
-    .filter((name) => JSON.stringify(left[name]) !== JSON.stringify(right[name]))
+    .filter((name) => writeJson(left[name]) !== writeJson(right[name]))
     .map((input): Difference => ({ node, input, left: show(left[input]), right: show(right[input]) }));
 }
 

@@ -2,6 +2,7 @@
 
 import type { GraphDocument, InputValue, Json } from "../api";
 import { linksOf, type Doc } from "../document/model";
+import { writeJson } from "../json";
 
 function sorted(inputs: Record<string, InputValue>): [string, InputValue][] {
   return Object.entries(inputs).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -12,7 +13,7 @@ export function meaning({ graph, targets, script }: GraphDocument): string {
   const nodes = Object.entries(graph)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([id, { class_type, inputs, _meta }]) => [id, class_type, sorted(inputs ?? {}), _meta?.mode ?? ""]);
-  return JSON.stringify([nodes, targets ?? [], (script as Json) ?? null]);
+  return writeJson([nodes, targets ?? [], (script as Json) ?? null]);
 }
 
 /** All nodes that need `id`, directly or through others. */
