@@ -161,6 +161,11 @@ static inline long long number_at(const json_t *j, const char *path)
     return json_is_number(v) ? (long long)json_number_value(v) : -1;
 }
 
+static inline double real_at(const json_t *j, const char *path)
+{
+    return json_number_value(at(j, path));
+}
+
 #define CHECK_STATUS(v, want)                                                            \
     do {                                                                                 \
         if ((v)->c.status != (want)) {                                                   \

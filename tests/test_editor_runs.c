@@ -240,6 +240,10 @@ TEST(a_run_is_branched_at_a_step)
     CHECK_INT(number_at(steps, "steps.3.step"), 3);
     CHECK_INT(number_at(steps, "steps.3.steps"), 5);
     CHECK_INT(strlen(text_at(steps, "steps.3.key")), 64);
+    CHECK_NEAR(real_at(steps, "steps.0.timestep"), 1000, 1e-6);
+    CHECK_NEAR(real_at(steps, "steps.3.sigma"), 3 * 0.2 / (1 + 2 * 0.2), 1e-6);
+    CHECK(real_at(steps, "steps.2.sigma") > real_at(steps, "steps.3.sigma"));
+    CHECK(real_at(steps, "steps.4.sigma") == 0);
 
     json_t *j = post_to(id, "/fork", "{\"scope\":\"s\",\"step\":3}");
     CHECK_STATUS(&v, 200);
@@ -339,6 +343,7 @@ TEST(steps_are_found_behind_cached_results)
     json_decref(r);
     json_t *steps = run_path(id, "/steps");
     CHECK_INT(json_array_size(at(steps, "steps")), 5);
+    CHECK(real_at(steps, "steps.0.sigma") > real_at(steps, "steps.3.sigma"));
     json_decref(steps);
     json_decref(document);
 }

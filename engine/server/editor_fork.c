@@ -3,17 +3,19 @@
  * `sample` counts its steps on the whole schedule (scripts/lib/sample.lua), so the first half of a
  * cut node has the keys of the steps that were taken: it comes from the store.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "graph/records.h"
 #include "server/editor_internal.h"
 
 /* ---------------------------------------------------------------------------------------- steps */
 
 typedef struct step {
-    json_t *json; /* {scope, step, steps, node, key, ms} */
+    json_t *json; /* {scope, step, steps, node, key, ms, sigma, timestep} */
     const char *scope;
     int64_t number;
 } step;
@@ -101,6 +103,49 @@ static void add_planned(steps *s, const json_t *expanded, const tb_run *plan)
     }
 }
 
+/* The schedule that a step reads; NULL: this plan did not make it. */
+static const tb_value *schedule_of(const tb_run *plan, const json_t *inputs)
+{
+    const json_t *link = json_object_get(inputs, "sigmas");
+    int count = 0;
+    tb_value *const *out =
+        tb_json_is_link(link)
+            ? tb_run_outputs(plan, json_string_value(json_array_get(link, 0)), &count)
+            : NULL;
+    const int slot = (int)json_integer_value(json_array_get(link, 1));
+    return out && slot >= 0 && slot < count && tb_list_count(out[slot]) > 0
+               ? tb_list_at(out[slot], 0)
+               : NULL;
+}
+
+/* What the model was told in a step, and how much noise is left after it: of a flow sigma, of betas
+ * the root of 1 - alpha_bar. false: not known by this plan. */
+static bool add_level(json_t *step, const tb_run *plan, const json_t *expanded)
+{
+    const char *node = json_string_value(json_object_get(step, "node"));
+    const json_t *inputs = json_object_get(json_object_get(expanded, node), "inputs");
+    const tb_value *schedule = schedule_of(plan, inputs);
+    const int64_t at = json_integer_value(json_object_get(inputs, "step"));
+    tb_sigmas s;
+    tb_err ignored = TB_ERR_INIT;
+    if (!schedule || tb_sigmas_read(schedule, &s, &ignored) != TB_OK || at < 0 || at >= s.steps) {
+        tb_err_clear(&ignored);
+        return false;
+    }
+    const double left = s.betas ? sqrt(fmax(0, 1 - s.sigma[at + 1])) : s.sigma[at + 1];
+    json_object_set_new(step, "sigma", json_real(left));
+    json_object_set_new(step, "timestep", json_real(s.timestep[at]));
+    return true;
+}
+
+static bool add_levels(steps *s, const tb_run *plan, const json_t *expanded)
+{
+    bool all = true;
+    for (int i = 0; i < s->count; i++)
+        all = add_level(s->items[i].json, plan, expanded) && all;
+    return all;
+}
+
 static int by_scope(const void *a, const void *b)
 {
     const step *x = a, *y = b;
@@ -120,11 +165,33 @@ static json_t *list_take(steps *s)
     return list;
 }
 
+/* NULL: the graph cannot be planned any more. */
+static tb_run *plan_again(tbs_task *t, const tbs_world *w, const json_t *document, bool no_cache)
+{
+    tb_err_list errors = { 0 };
+    tb_err ignored = TB_ERR_INIT;
+    tb_run *plan = tbs_document_plan(t->server, w, document, NULL, no_cache, &errors, &ignored);
+    tb_err_list_free(&errors);
+    tb_err_clear(&ignored);
+    return plan;
+}
+
+/* A plan ends at stored results, before the schedule; one that does without them comes to it. */
+static void find_levels(tbs_task *t, const tbs_world *w, const json_t *document, steps *s,
+                        const tb_run *plan, const json_t *expanded)
+{
+    if (add_levels(s, plan, expanded))
+        return;
+    tb_run *whole = plan_again(t, w, document, true);
+    if (whole)
+        add_levels(s, whole, expanded);
+    tb_run_drop(&whole);
+}
+
 static void find_steps(tbs_task *t)
 {
     tbs_run_task *r = (tbs_run_task *)t;
     steps s = { .store = tb_engine_store(t->server->engine) };
-    tb_err_list errors = { 0 };
     tb_err ignored = TB_ERR_INIT; /* a graph that cannot be planned any more has its journal */
     tbs_world w = { 0 };
     if (!s.store || !tbs_run_task_find(r))
@@ -132,18 +199,19 @@ static void find_steps(tbs_task *t)
     s.seen = json_object();
     tb_run *plan = NULL;
     if (tbs_world_open(&w, t, r->document, &ignored) == TB_OK)
-        plan = tbs_document_plan(t->server, &w, r->document, NULL, false, &errors, &ignored);
+        plan = plan_again(t, &w, r->document, false);
     json_t *expanded = plan ? tb_run_expanded(plan) : NULL;
     json_t *rows = r->run_id ? tb_store_run_nodes(s.store, r->run_id, &t->err) : NULL;
     add_journal(&s, expanded, rows);
-    if (plan)
+    if (plan) {
         add_planned(&s, expanded, plan);
+        find_levels(t, &w, r->document, &s, plan, expanded);
+    }
     t->answer = json_pack("{so}", "steps", list_take(&s));
     json_decref(rows);
     json_decref(expanded);
     tb_run_drop(&plan);
     tbs_world_close(&w);
-    tb_err_list_free(&errors);
 }
 
 void tbs_get_steps(void *ctx, tb_request *q, const char *id)

@@ -46,6 +46,7 @@ describe('steps', () => {
     await eventually(async () => assert.equal(await slider.getAttribute('aria-valuetext'), 'step 2 of 4'));
     const picture = scrubber.getByRole('img', { name: 'sample after step 2 of 4' });
     await eventually(async () => assert.ok(await picture.evaluate((img) => img.complete && img.naturalWidth > 0)));
+    await scrubber.getByText(/^noise 0\.\d{3}$/).waitFor();
     await editor.shot('scrubber');
     await scrubber.getByRole('button', { name: 'Compare with the end' }).click();
     await editor.page.getByRole('dialog').getByRole('img', { name: 'step 4' }).waitFor();

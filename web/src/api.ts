@@ -238,6 +238,10 @@ export interface Step {
   node: string;
   key: string;
   ms?: number;
+  /** Noise that is left after it: of a flow sigma, 1 to 0. */
+  sigma?: number;
+  /** What the model was told in it, 0 to 1000. */
+  timestep?: number;
 }
 
 export interface Fork {

@@ -57,6 +57,11 @@ function Facts({ runId, step }: { runId: string; step: Step }) {
       <strong>
         Step {taken(step)} of {step.steps}
       </strong>
+      {step.sigma !== undefined && (
+        <span title={`Noise that is left after this step; the model was told t = ${step.timestep?.toFixed(0)}`}>
+          noise {step.sigma.toFixed(3)}
+        </span>
+      )}
       {seconds !== null && <span>{duration(seconds)}</span>}
     </p>
   );
