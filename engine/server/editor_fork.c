@@ -120,9 +120,9 @@ static const tb_value *schedule_of(const tb_run *plan, const json_t *inputs)
 
 /* What the model was told in a step, and how much noise is left after it: of a flow sigma, of betas
  * the root of 1 - alpha_bar. false: not known by this plan. */
-static bool add_level(json_t *step, const tb_run *plan, const json_t *expanded)
+static bool add_level(json_t *j, const tb_run *plan, const json_t *expanded)
 {
-    const char *node = json_string_value(json_object_get(step, "node"));
+    const char *node = json_string_value(json_object_get(j, "node"));
     const json_t *inputs = json_object_get(json_object_get(expanded, node), "inputs");
     const tb_value *schedule = schedule_of(plan, inputs);
     const int64_t at = json_integer_value(json_object_get(inputs, "step"));
@@ -133,8 +133,8 @@ static bool add_level(json_t *step, const tb_run *plan, const json_t *expanded)
         return false;
     }
     const double left = s.betas ? sqrt(fmax(0, 1 - s.sigma[at + 1])) : s.sigma[at + 1];
-    json_object_set_new(step, "sigma", json_real(left));
-    json_object_set_new(step, "timestep", json_real(s.timestep[at]));
+    json_object_set_new(j, "sigma", json_real(left));
+    json_object_set_new(j, "timestep", json_real(s.timestep[at]));
     return true;
 }
 
