@@ -14,7 +14,7 @@ import { isInside, nodesInside, groupOfCanvasId, scopeOfCanvasId } from "../docu
 import { useStore } from "../store";
 import { flowLinks, flowNodes, type FlowLink, type FlowNode } from "./flow";
 import { selection, useSelection } from "./selection";
-import { fitDrawn } from "./viewport";
+import { carry, fitDrawn } from "./viewport";
 
 type PositionChange = Extract<NodeChange<FlowNode>, { type: "position" }>;
 
@@ -111,6 +111,16 @@ function nextSelection(
   return next;
 }
 
+/** How far everything that is drawn is being carried by hand; null: something stays where it is. React Flow counts from
+ *  where each node was when the drag began, so that nothing needs to be drawn before the hand lets go. */
+function carriedAll(changes: readonly NodeChange<FlowNode>[], nodes: readonly FlowNode[]): Point | null {
+  const moves = changes.filter(isPosition).filter((change) => change.dragging && change.position);
+  if (moves.length < nodes.length || nodes.length < 2) return null;
+  const { id, position } = moves[0]!;
+  const node = nodes.find((other) => other.id === id);
+  return node ? [position!.x - node.position.x, position!.y - node.position.y] : null;
+}
+
 const isPosition = (change: NodeChange<FlowNode>): change is PositionChange => change.type === "position";
 
 export function useFlow() {
@@ -141,6 +151,12 @@ export function useFlow() {
       const all = withCarried(changes, drawn.current).filter(
         (change) => change.type !== "select" && change.type !== "remove",
       );
+      const by = carriedAll(all, drawn.current);
+      carry(by);
+      if (by) {
+        byHand.current = true;
+        return;
+      }
       draw(applyNodeChanges(all, drawn.current));
       const moves = all.filter(isPosition);
       const settled = moves.filter((change) => !change.dragging);

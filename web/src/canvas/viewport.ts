@@ -2,6 +2,7 @@
 
 import type { FitViewOptions, ReactFlowInstance, XYPosition } from "@xyflow/react";
 import { currentDoc } from "../document/session";
+import type { Point } from "../document/model";
 import { ui } from "../page/ui";
 import type { FlowLink, FlowNode } from "./flow";
 
@@ -55,6 +56,17 @@ export function fitDrawn(): () => void {
 export function zoomBy(direction: 1 | -1): void {
   if (direction > 0) void instance?.zoomIn({ duration: duration() });
   else void instance?.zoomOut({ duration: duration() });
+}
+
+/** Everything is shown so far from where it is drawn, on the plane; of 300 nodes that takes a third of drawing each at its
+ *  new place. null: where it is. */
+export function carry(by: Point | null): void {
+  const plane = document.querySelector<HTMLElement>(".react-flow__viewport");
+  plane?.classList.toggle("carried", by !== null);
+  // On the layers themselves: a custom property would be passed down to everything in them, in every frame.
+  for (const layer of plane?.querySelectorAll<HTMLElement>(":scope > *") ?? []) {
+    layer.style.translate = by ? `${by[0]}px ${by[1]}px` : "";
+  }
 }
 
 /** From the screen to the plane of the nodes. */
