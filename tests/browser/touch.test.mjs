@@ -1,7 +1,7 @@
 // touch.test.mjs - fingers on a tablet, 820 x 1180: sockets are tapped, panels are sheets over the canvas.
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { eventually } from './editor.mjs';
+import { center, eventually } from './editor.mjs';
 import { latents } from './graphs.mjs';
 import { workbench } from './harness.mjs';
 
@@ -25,6 +25,21 @@ describe('touch', () => {
       return [[11, 0], [-11, 0], [0, 11], [0, -11]].map(([dx, dy]) => hits(dx, dy));
     });
     assert.deepEqual(reach, [true, true, true, true], 'a tap 11 pixels off the middle still hits it');
+  });
+
+  bench.test('far away, too: a tap beside a small socket is for the nearest', async () => {
+    const editor = await bench.open('latents.lua', tablet);
+    for (let i = 0; i < 4; i++) await editor.button('Zoom out').tap();
+    await editor.settled();
+    const beside = async (name, dx, dy) => {
+      const { x, y } = await center(editor.socket(name));
+      await editor.page.touchscreen.tap(x + dx, y + dy);
+    };
+    const { height } = await editor.socket('Save tensor input value').boundingBox();
+    assert.ok(height < 24, `drawn ${height} pixels high`);
+    await beside('Empty latent output latent', 11, 3);
+    await beside('Save tensor input value', -11, -3);
+    await editor.link('Empty latent output latent to Save tensor input value').waitFor({ state: 'attached' });
   });
 
   bench.test('panels are sheets, one at a time, closed by a tap beside them', async () => {

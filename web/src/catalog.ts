@@ -42,6 +42,9 @@ export function hasPreview(type: NodeType): boolean {
   return Boolean(type.target) || samples || type.inputs.some((input) => input.upload || input.file);
 }
 
+/** It only stands for what another tool has, and fails when it runs: it is not offered. */
+export const isRefused = (type: NodeType) => Boolean(type.doc?.startsWith("Not supported yet"));
+
 /** Nodes under another tool's names: after ours, wherever nodes are listed. */
 export const isForeign = (type: NodeType) => Boolean(type.category?.startsWith("comfyui/"));
 
@@ -49,6 +52,7 @@ export const isForeign = (type: NodeType) => Boolean(type.category?.startsWith("
 export function byCategory(types: Iterable<NodeType>): [string, NodeType[]][] {
   const groups = new Map<string, NodeType[]>();
   for (const type of types) {
+    if (isRefused(type)) continue;
     const name = type.category || "other";
     groups.set(name, [...(groups.get(name) ?? []), type]);
   }

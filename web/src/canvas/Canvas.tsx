@@ -12,12 +12,13 @@ import {
   type NodeTypes,
   type EdgeTypes,
 } from "@xyflow/react";
-import { useCallback, useRef, type DragEvent, type MouseEvent as ReactMouseEvent } from "react";
+import { useCallback, useEffect, useRef, type DragEvent, type MouseEvent as ReactMouseEvent } from "react";
 import { currentDoc, useDoc } from "../document/session";
 import { useUi } from "../page/ui";
 import { dropLink, inputAt, linkOf, makeLink, moveLink, outputAt, whyNot, type LooseEnd } from "./connect";
 import { dragType } from "./dragType";
 import { EmptyHint } from "./EmptyHint";
+import { redirectTap, redirectTouch } from "./fingers";
 import { FrameView, GroupView, ScopeView } from "./frames";
 import type { FlowLink, FlowNode } from "./flow";
 import { LinkStops } from "./LinkStops";
@@ -27,7 +28,7 @@ import { NodeView } from "./NodeView";
 import { addNode } from "./operations";
 import { closePopup, openPopup } from "./popups";
 import { useFlow } from "./useFlow";
-import { setPointer, setViewport, toPlane } from "./viewport";
+import { movedByHand, setPointer, setViewport, toPlane, watchCanvasSize } from "./viewport";
 import { ZoomControls } from "./ZoomControls";
 
 const nodeTypes: NodeTypes = { node: NodeView, group: GroupView, frame: FrameView, scope: ScopeView } as NodeTypes;
@@ -41,6 +42,13 @@ const snapGrid: [number, number] = [16, 16];
 const farZoom = 0.33;
 const minimapSize = { width: 150, height: 96 };
 const minimapClass = (node: FlowNode) => `map-${node.type}`;
+
+/** By hand; without an event the view was fitted. */
+function onMoveStart(event: MouseEvent | TouchEvent | null): void {
+  if (!event) return;
+  movedByHand();
+  closePopup();
+}
 
 function pointOf(event: MouseEvent | TouchEvent): { x: number; y: number } {
   const point = "changedTouches" in event ? event.changedTouches[0]! : event;
@@ -78,6 +86,7 @@ export function Canvas() {
   const empty = useDoc().nodes.size === 0;
   const far = useStore((now) => now.transform[2] < farZoom);
   const moving = useRef(false);
+  const canvas = useRef<HTMLElement>(null);
 
   const onConnectEnd = useCallback((event: MouseEvent | TouchEvent, state: FinalConnectionState) => {
     if (moving.current || state.isValid || state.toHandle) return;
@@ -98,6 +107,18 @@ export function Canvas() {
 
   const onReconnect = useCallback((old: FlowLink, next: Connection) => {
     moveLink({ target: old.target, input: old.targetHandle ?? "" }, linkOf(next));
+  }, []);
+
+  useEffect(() => {
+    const element = canvas.current!;
+    const stop = watchCanvasSize(element);
+    element.addEventListener("click", redirectTap, true);
+    element.addEventListener("touchstart", redirectTouch, true);
+    return () => {
+      stop();
+      element.removeEventListener("click", redirectTap, true);
+      element.removeEventListener("touchstart", redirectTouch, true);
+    };
   }, []);
 
   const onDoubleClick = (event: ReactMouseEvent) => {
@@ -123,6 +144,7 @@ export function Canvas() {
 
   return (
     <main
+      ref={canvas}
       className={far ? "canvas far" : "canvas"}
       aria-label="Graph"
       onDoubleClick={onDoubleClick}
@@ -146,7 +168,7 @@ export function Canvas() {
         onReconnectEnd={onReconnectEnd}
         isValidConnection={isValid}
         onPaneClick={closePopup}
-        onMoveStart={(event) => event && closePopup()} // not when the view is fitted to a graph just opened
+        onMoveStart={onMoveStart}
         onNodeContextMenu={onMenu}
         onEdgeContextMenu={onMenu}
         onPaneContextMenu={(event) => onMenu(event)}

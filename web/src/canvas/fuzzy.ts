@@ -1,7 +1,7 @@
 // fuzzy.ts - finding node types by a few letters.
 
 import type { NodeType } from "../api";
-import { isForeign, typeTitle } from "../catalog";
+import { isForeign, isRefused, typeTitle } from "../catalog";
 
 /** How well the letters of `query` are found in `text`, in order; null: they are not. Whole words and starts count more. */
 export function score(query: string, text: string): number | null {
@@ -26,6 +26,7 @@ export function findTypes(types: Iterable<NodeType>, query: string): NodeType[] 
   const text = query.trim();
   const rated: [NodeType, number][] = [];
   for (const type of types) {
+    if (isRefused(type)) continue;
     const title = typeTitle(type, type.name);
     const byName = Math.max(score(text, title) ?? -Infinity, score(text, type.name) ?? -Infinity);
     const byDoc = text.length > 2 && type.doc?.toLowerCase().includes(text.toLowerCase()) ? 0 : -Infinity;

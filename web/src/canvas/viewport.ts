@@ -25,6 +25,7 @@ function fitting(): FitViewOptions<FlowNode> {
 /** Everything, or these nodes. An empty canvas keeps its view: React Flow would fit the first node that is added. */
 export function fitView(ids?: readonly string[], lasting = duration()): void {
   if (instance?.getNodes().length === 0) return;
+  fitted = ids === undefined;
   void instance?.fitView({ ...fitting(), duration: lasting, nodes: ids?.map((id) => ({ id })) });
 }
 
@@ -54,6 +55,7 @@ export function fitDrawn(): () => void {
 }
 
 export function zoomBy(direction: 1 | -1): void {
+  movedByHand();
   if (direction > 0) void instance?.zoomIn({ duration: duration() });
   else void instance?.zoomOut({ duration: duration() });
 }
@@ -67,6 +69,29 @@ export function carry(by: Point | null): void {
   for (const layer of plane?.querySelectorAll<HTMLElement>(":scope > *") ?? []) {
     layer.style.translate = by ? `${by[0]}px ${by[1]}px` : "";
   }
+}
+
+/** Was the view fitted last, and not moved by hand since? */
+let fitted = false;
+
+export const movedByHand = () => {
+  fitted = false;
+};
+
+/** The canvas has another size: what was fitted is fitted again, else the middle stays the middle. */
+export function watchCanvasSize(canvas: HTMLElement): () => void {
+  let { width, height } = canvas.getBoundingClientRect();
+  const observer = new ResizeObserver(([entry]) => {
+    const next = entry!.contentRect;
+    const [dx, dy] = [(next.width - width) / 2, (next.height - height) / 2];
+    [width, height] = [next.width, next.height];
+    if (!instance || (dx === 0 && dy === 0)) return;
+    const { x, y, zoom } = instance.getViewport();
+    if (fitted) void instance.fitView(fitting());
+    else void instance.setViewport({ x: x + dx, y: y + dy, zoom });
+  });
+  observer.observe(canvas);
+  return () => observer.disconnect();
 }
 
 /** From the screen to the plane of the nodes. */

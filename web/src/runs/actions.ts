@@ -12,7 +12,8 @@ import { forgetRun } from "./history";
 import { log } from "./log";
 import { meaning } from "./meaning";
 import { plannedNodes, planState, refuse } from "./plan";
-import { runStarted, runState, showRun } from "./state";
+import { forgetShown, runStarted, runState, showRun } from "./state";
+import { forgetSteps } from "./steps";
 
 export interface RunOptions {
   /** Only this node and what it needs. */
@@ -146,5 +147,11 @@ export async function reopenRun(id: string): Promise<void> {
 export const captionOf = (run: Run) => runTitle(run).replace(/^[^:]*: /, "");
 
 export async function removeRun(id: string): Promise<void> {
-  await forgetRun(id).catch((reason: unknown) => report("Not removed", reason));
+  try {
+    await forgetRun(id);
+    forgetSteps(id);
+    forgetShown(id);
+  } catch (reason) {
+    report("Not removed", reason);
+  }
 }

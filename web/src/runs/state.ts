@@ -75,6 +75,13 @@ export function forgetDocumentRuns(): void {
   if (tracked) void adopt(tracked.tracker);
 }
 
+/** The run has left the history: nothing more is known of it. */
+export function forgetShown(promptId: string): void {
+  ours.delete(promptId);
+  if (previous?.promptId === promptId) previous = null;
+  if (shown()?.promptId === promptId) show(null);
+}
+
 /** A run was started from the document; `nodes` are those of its plan. */
 export function runStarted(promptId: string, nodes: Record<string, [string, string]>): void {
   ours.add(promptId);

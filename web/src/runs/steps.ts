@@ -83,6 +83,15 @@ export function holdSteps(on: boolean): void {
   if (!on) void load();
 }
 
+/** Of a run that has left the history: the server tells of it no more. */
+export function forgetSteps(id: string): void {
+  if (stored.get().id !== id) return;
+  asking?.abort();
+  clearTimeout(timer);
+  held = false;
+  stored.set({ id: null, steps: none });
+}
+
 /** Of every sampling node, in the order the run took them. */
 export function byScope(steps: readonly Step[]): Map<string, Step[]> {
   const scopes = new Map<string, Step[]>();
