@@ -5,6 +5,7 @@ import { PopupLayer } from "./canvas/PopupLayer";
 import { DialogLayer } from "./dialogs/DialogLayer";
 import { Inspector } from "./inspector/Inspector";
 import { watchFileDrops } from "./page/fileDrops";
+import { GraphTabs } from "./page/GraphTabs";
 import { Announcer } from "./page/Announcer";
 import { ConnectionBanner } from "./page/ConnectionBanner";
 import { watchKeys } from "./page/keys";
@@ -53,6 +54,7 @@ export function App() {
     <ReactFlowProvider>
       <div className="page">
         <TopBar />
+        <GraphTabs />
         <div className="notices">
           <ConnectionBanner />
           <NoticeBars />

@@ -10,6 +10,7 @@ import { loadCatalog } from "./catalog";
 import { showDialog } from "./dialogs/dialogs";
 import { newDocument, redoEdit, undoEdit } from "./document/actions";
 import { downloadApi, downloadLua, save } from "./document/files";
+import { closeTab, switchBy } from "./document/switch";
 import { announce } from "./page/announce";
 import { setUi, toggleTab, toggleTheme, ui } from "./page/ui";
 import { interrupt, runNow } from "./runs/actions";
@@ -51,9 +52,12 @@ export const commands: readonly Command[] = [
     if (id) void runNow({ until: id });
   }),
 
-  command("File", "page", "new", "New graph", [], newDocument),
+  command("File", "page", "new", "New graph", [], () => newDocument()),
   command("File", "page", "open", "Open…", ["Mod+O"], () => showDialog("open")),
   command("File", "everywhere", "save", "Save", ["Mod+S"], () => void save()),
+  command("File", "page", "next-graph", "Next open graph", ["Alt+PageDown"], () => switchBy(1)),
+  command("File", "page", "last-graph", "Open graph before", ["Alt+PageUp"], () => switchBy(-1)),
+  command("File", "page", "close", "Close the graph", ["Alt+W"], () => void closeTab()),
   command("File", "page", "download-lua", "Download as Lua", [], () => void downloadLua()),
   command("File", "page", "export-api", "Export (API)", [], downloadApi),
 

@@ -4,11 +4,13 @@ import { loadCatalog } from "./catalog";
 import { watchDrafts } from "./document/drafts";
 import { openFirst, watchAddress } from "./document/files";
 import { notify } from "./page/notices";
+import { offerOrphans } from "./document/switch";
 import { startRuns } from "./runs/start";
 
 async function start(): Promise<void> {
   await loadCatalog();
   await openFirst();
+  await offerOrphans();
 }
 
 function tellFailure(reason: Error): void {

@@ -4,10 +4,12 @@ import type { GraphDocument } from "../api";
 import { select } from "../canvas/selection";
 import { forgetDocumentRuns } from "../runs/state";
 import { fromApi, toApi } from "./convert";
+import { keepDraft } from "./drafts";
 import type { Edit } from "./edits";
 import { closeGesture, record, redo, startHistory, undo } from "./history";
 import { emptyDoc, type Doc } from "./model";
-import { currentDoc, session, untitled, type Origin } from "./session";
+import { currentDoc, freshOriginId, session, untitled, type Origin } from "./session";
+import { makePlace, tabs } from "./tabs";
 
 /** One undoable step. Changes that name the same gesture in a row are one step. */
 export function edit(change: Edit, gesture: string | null = null): void {
@@ -32,7 +34,17 @@ export function redoEdit(): void {
   session.set((now) => ({ ...now, history: redo(now.history) }));
 }
 
-function open(doc: Doc, origin: Origin): void {
+export interface Opening {
+  /** The graph that is open stays so, in a tab of its own, also when nothing was done to it. */
+  beside?: boolean;
+  /** It takes the place of the one that is open, whatever that holds. */
+  instead?: boolean;
+}
+
+function open(doc: Doc, wanted: Origin, { beside = false, instead = false }: Opening): void {
+  const origin = wanted.path || wanted.id ? wanted : { ...wanted, id: freshOriginId() };
+  keepDraft();
+  if (!instead) makePlace(origin, beside);
   session.set((now) => ({
     origin,
     history: startHistory(doc),
@@ -44,13 +56,20 @@ function open(doc: Doc, origin: Origin): void {
   forgetDocumentRuns();
 }
 
-/** Replace what is open; nothing of it is kept. Ask first: document/files.ts, `mayLeave`. */
-export function openDocument(document: GraphDocument, origin: Partial<Origin> = {}): void {
-  open(fromApi(document), { ...untitled, ...origin });
+/** Show another document. What was done to the one that is open stays in its tab. */
+export function openDocument(document: GraphDocument, origin: Partial<Origin> = {}, how: Opening = {}): void {
+  open(fromApi(document), { ...untitled, ...origin }, how);
 }
 
-export function newDocument(): void {
-  open(emptyDoc, untitled);
+export function newDocument(how: Opening = { beside: true }): void {
+  open(emptyDoc, untitled, how);
+}
+
+/** What was not saved of a graph that is no file, into its own tab when that is the shown one; it is still not saved. */
+export function restoreDraft(document: GraphDocument | undefined, origin: Origin): void {
+  const { list, current } = tabs.get();
+  open(emptyDoc, origin, { instead: list[current]!.origin.id === origin.id });
+  if (document) edit(() => fromApi(document));
 }
 
 let converted: { doc: Doc; document: GraphDocument } | undefined;

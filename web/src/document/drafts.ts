@@ -5,15 +5,17 @@ import { parseJson, writeJson } from "../json";
 import { dismiss, notify } from "../page/notices";
 import { clock } from "../runs/format";
 import { toApi } from "./convert";
-import { isDirty, session, type Origin, type Session } from "./session";
+import { isDirty, session, untitled, type Origin, type Session } from "./session";
 
 interface Draft {
   document: GraphDocument;
+  name?: string;
   savedMs: number;
 }
 
 const delayMs = 400;
-const placeOf = (origin: Origin) => `tubelet.draft:${origin.path ?? origin.name}`;
+const prefix = "tubelet.draft:";
+const placeOf = (origin: Origin) => prefix + (origin.path ?? origin.id);
 
 export function readDraft(origin: Origin): Draft | null {
   try {
@@ -25,8 +27,28 @@ export function readDraft(origin: Origin): Draft | null {
 
 export const dropDraft = (origin: Origin) => localStorage.removeItem(placeOf(origin));
 
+const held = new Set<string>();
+
+/** Other windows see by it that the draft is that of an open graph; the browser lets go of it with this window. */
+function hold(place: string): void {
+  if (held.has(place)) return;
+  held.add(place);
+  void navigator.locks?.request(place, () => new Promise(() => undefined));
+}
+
+/** Drafts of graphs that are no files, and are open nowhere as far as can be told. */
+export async function orphans(): Promise<{ id: string; name: string; savedMs: number }[]> {
+  const open = new Set((await navigator.locks?.query())?.held?.map((lock) => lock.name));
+  return Object.keys(localStorage).flatMap((place) => {
+    const id = place.slice(prefix.length);
+    const draft = place.startsWith(`${prefix}unsaved-`) && !open.has(place) ? readDraft({ ...untitled, id }) : null;
+    return draft ? [{ id, name: draft.name ?? untitled.name, savedMs: draft.savedMs }] : [];
+  });
+}
+
 function writeDraft({ origin, history }: Session): void {
-  const draft: Draft = { document: toApi(history.now), savedMs: Date.now() };
+  const draft: Draft = { document: toApi(history.now), name: origin.name, savedMs: Date.now() };
+  if (!origin.path) hold(placeOf(origin));
   try {
     localStorage.setItem(placeOf(origin), writeJson(draft));
   } catch {

@@ -8,11 +8,13 @@ import { announce, announceError } from "../page/announce";
 import { download } from "../page/download";
 import { dismiss, notify } from "../page/notices";
 import { log } from "../runs/log";
-import { currentDocument, edit, openDocument } from "./actions";
+import { currentDocument, edit, openDocument, type Opening } from "./actions";
 import { fromApi, toComfyApi } from "./convert";
 import { dropDraft, offerDraft } from "./drafts";
 import { rebase, settle } from "./rebase";
 import { currentDoc, isDirty, missingParams, session, type Origin } from "./session";
+import { resumeUnsaved, switchTo } from "./switch";
+import { noteChange, restoreTabs, tabOfPath, tabs } from "./tabs";
 
 export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
@@ -42,17 +44,25 @@ function tellOpened(origin: Origin, { document, errors = [] }: { document?: unkn
   if (!document && error) tell(`${origin.name} has no graph`, new Error(error));
 }
 
-function rememberOpen(path: string | undefined): void {
+export function rememberOpen(path: string | undefined): void {
   history.replaceState(null, "", path ? `#graphs/${path}` : location.pathname + location.search);
   if (path) localStorage.setItem("tubelet.last", path);
 }
 
-/** A graph below the graphs folder. */
+/** A graph below the graphs folder; one that is open already is only shown. */
 export async function openPath(path: string): Promise<boolean> {
+  const at = tabOfPath(path);
+  if (at < 0 || at === tabs.get().current) return loadPath(path);
+  await switchTo(at);
+  return true;
+}
+
+/** The file as it is on disk now. */
+export async function loadPath(path: string, how: Opening = {}): Promise<boolean> {
   try {
     const opened = await api.graph(path);
     const origin = originOf(opened);
-    openDocument(opened.document ?? nothing, origin);
+    openDocument(opened.document ?? nothing, origin, how);
     rememberOpen(path);
     dismiss("file");
     dismiss("changed");
@@ -106,10 +116,12 @@ export function watchAddress(): void {
   });
 }
 
-/** What to show first: the graph the address names, the last one, or the plainest one. */
+/** What to show first: the graph the address names, the one that was shown, the last one, or the plainest one. */
 export async function openFirst(): Promise<void> {
   const named = namedGraph();
-  if (named && (await openPath(named))) return;
+  const again = restoreTabs(named);
+  if (named && (await loadPath(named))) return;
+  if (again && resumeUnsaved()) return;
   const { graphs } = await api.graphs();
   const last = localStorage.getItem("tubelet.last");
   const found = [last, "text_to_video.lua"].find((path) => graphs.some((graph) => graph.path === path));
@@ -188,7 +200,7 @@ async function resolveConflict(path: string, exists: boolean): Promise<void> {
       ...(exists ? [] : [{ id: "reload", label: "Reload from disk" }]),
     ],
   });
-  if (answer?.choice === "reload") await openPath(path);
+  if (answer?.choice === "reload") await loadPath(path);
   if (answer?.choice === "overwrite") await put(path, (await api.graph(path)).etag);
 }
 
@@ -250,12 +262,18 @@ export async function build(values: Record<string, Json>): Promise<void> {
   }
 }
 
-/** A file in the graphs folder changed on disk. */
-export function fileChanged(path: string, etag: string): void {
+/** A file in the graphs folder changed on disk; etag null: it is gone. */
+export function fileChanged(path: string, etag: string | null): void {
   const { origin } = session.get();
+  if (origin.path !== path) noteChange(path, etag);
   if (origin.path !== path || origin.etag === etag) return;
+  if (etag === null) {
+    session.set((now) => ({ ...now, origin: { ...now.origin, etag: undefined, saved: true } }));
+    notify({ id: "changed", kind: "warning", text: `${path} is gone from the disk; saving writes it anew.` });
+    return;
+  }
   if (!isDirty()) {
-    void openPath(path).then((opened) => opened && log("info", `${path} changed on disk and was loaded again.`));
+    void loadPath(path).then((opened) => opened && log("info", `${path} changed on disk and was loaded again.`));
     return;
   }
   notify({
@@ -263,7 +281,7 @@ export function fileChanged(path: string, etag: string): void {
     kind: "warning",
     text: `${path} changed on disk, and here too.`,
     actions: [
-      { label: "Reload from disk", run: () => void openPath(path) },
+      { label: "Reload from disk", run: () => void loadPath(path) },
       { label: "Keep mine", run: () => dismiss("changed") },
     ],
   });

@@ -11,6 +11,8 @@ export interface Origin {
   name: string;
   /** Below the graphs folder; none: it was never saved there. */
   path?: string;
+  /** Without a path: what its draft is kept under. */
+  id?: string;
   /** Of the file when it was read or written last. */
   etag?: string;
   /** One sentence. */
@@ -37,8 +39,11 @@ export interface Session {
 
 export const untitled: Origin = { name: "untitled", params: [], values: {} };
 
+/** Of a graph that is no file. */
+export const freshOriginId = () => `unsaved-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
+
 export const session = createStore<Session>({
-  origin: untitled,
+  origin: { ...untitled, id: freshOriginId() },
   history: startHistory(emptyDoc),
   clean: emptyDoc,
   built: emptyDoc,

@@ -44,7 +44,7 @@ function FileName() {
       aria-haspopup="menu"
       onClick={(event) => {
         const box = event.currentTarget.getBoundingClientRect();
-        const commands = ["new", "open", null, "save", "download-lua", "export-api"];
+        const commands = ["new", "open", "close", null, "save", "download-lua", "export-api"];
         openPopup({ kind: "menu", at: { x: box.left, y: box.bottom + 4 }, label: "File", commands });
       }}
     >

@@ -16,13 +16,20 @@ export const keyName = (key: string) =>
 
 export const keyOf = (command: Command) => (command.keys[0] ? keyName(command.keys[0]) : undefined);
 
+/** With Alt, some keyboards write another character: what stands on the key is meant. */
+function unalted({ key, code }: KeyboardEvent): string {
+  if (code === "Equal") return "=";
+  if (code === "Minus") return "-";
+  return code.startsWith("Key") ? code.slice(3) : key;
+}
+
 /** A press as the table writes it; Shift is left out where it makes the character, as in "?". */
 function pressed(event: KeyboardEvent): string {
   const mod = isMac ? event.metaKey : event.ctrlKey;
   const letter = /^[a-z]$/i.test(event.key);
   const named = event.key.length > 1;
   const parts = [mod && "Mod", event.altKey && "Alt", event.shiftKey && (letter || named || mod) && "Shift"];
-  const key = event.altKey && event.code === "Equal" ? "=" : letter ? event.key.toUpperCase() : event.key;
+  const key = event.altKey ? unalted(event) : letter ? event.key.toUpperCase() : event.key;
   return [...parts.filter(Boolean), key].join("+");
 }
 

@@ -2,11 +2,9 @@
 
 import { api, ApiError, type GraphDocument, type Run } from "../api";
 import { nodeType } from "../catalog";
-import { ask } from "../dialogs/dialogs";
 import { currentDocument, openDocument } from "../document/actions";
-import { keepDraft } from "../document/drafts";
 import { advanceSeeds } from "../document/seeds";
-import { isDirty, session } from "../document/session";
+import { session } from "../document/session";
 import { createStore, useStore } from "../store";
 import { forgetRun } from "./history";
 import { log } from "./log";
@@ -119,23 +117,10 @@ export const runTitle = (run: Pick<Run, "title" | "number">) => run.title || `Ru
 /** The name of the graph that ran. */
 export const nameOf = (run: Run) => runTitle(run).replace(/: .*$/, "");
 
-/** A file's unsaved changes are kept as its draft; those of a graph that never was a file would be lost. */
-export async function mayReplace(): Promise<boolean> {
-  keepDraft();
-  if (!isDirty() || session.get().origin.path) return true;
-  const answer = await ask({
-    title: "Leave the changes behind?",
-    text: "The open graph is no file yet, and has changes that were not saved.",
-    choices: [{ id: "leave", label: "Open the other graph", kind: "danger" }],
-  });
-  return answer !== null;
-}
-
 /** The graph of a run, with the states it ended in. */
 export async function reopenRun(id: string): Promise<void> {
   try {
     const detail = await api.runDetail(id);
-    if (!(await mayReplace())) return;
     openDocument(detail.document, { name: nameOf(detail) });
     showRun(detail);
   } catch (reason) {

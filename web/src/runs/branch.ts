@@ -5,7 +5,7 @@ import { select } from "../canvas/selection";
 import { nodeType } from "../catalog";
 import { openDocument } from "../document/actions";
 import { isText, nodeSize } from "../document/geometry";
-import { mayReplace, report } from "./actions";
+import { report } from "./actions";
 
 const gap = 32;
 
@@ -58,7 +58,6 @@ function copyPrompts({ graph }: GraphDocument, first: string, second: string): v
 export async function branchFrom(run: { id: string; name: string }, scope: string, steps: number): Promise<boolean> {
   try {
     const { document, first, second } = await api.fork(run.id, scope, steps);
-    if (!(await mayReplace())) return false;
     makeRoom(document, first, second);
     copyPrompts(document, first, second);
     openDocument(document, { name: `${run.name}, from step ${steps}` });

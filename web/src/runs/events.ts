@@ -25,7 +25,7 @@ export type ServerEvent =
   | { type: "failed"; prompt_id: string; error: GraphError }
   | { type: "warning"; text: string }
   | { type: "ended"; prompt_id: string; run: Run }
-  | { type: "graph_changed"; path: string; etag: string }
+  | { type: "graph_changed"; path: string; etag: string | null }
   | { type: "log"; level: string; text: string; time_ms: number };
 
 export interface Preview {

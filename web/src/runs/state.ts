@@ -37,7 +37,7 @@ const queue = createStore<Run[]>([]);
 const running = createStore<RunningRun | null>(null);
 /** Bumped when a run has ended: lists of runs and results are out of date. */
 const endings = createStore<Run | null>(null);
-const graphChange = createStore<{ path: string; etag: string } | null>(null);
+const graphChange = createStore<{ path: string; etag: string | null } | null>(null);
 
 // ------------------------------------------------------------------------------------------------------- the document
 
@@ -343,7 +343,7 @@ export function useLastEnded(): Run | null {
 }
 
 /** The newest change of a file in the graphs folder. */
-export function useGraphChange(): { path: string; etag: string } | null {
+export function useGraphChange(): { path: string; etag: string | null } | null {
   return useStore(graphChange, whole);
 }
 
