@@ -11,7 +11,7 @@
 
 bool tbi_view_field(const char *name)
 {
-    static const char *const drawn[] = { "pos", "size", "collapsed", "pinned", "colour" };
+    static const char *const drawn[] = { "pos", "size", "collapsed", "pinned", "colour", "seeds" };
     for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++)
         if (strcmp(name, drawn[i]) == 0)
             return true;

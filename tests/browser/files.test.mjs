@@ -97,7 +97,7 @@ describe('files', () => {
     const _meta = (pos, more) => ({ pos, ...more });
     const document = {
       graph: {
-        'a/noise': { class_type: 'latent_noise', inputs: { latent: ['b', 0], seed: 1 }, _meta: _meta([0, 0], { title: 'say "noise"', colour: '#5273b5' }) },
+        'a/noise': { class_type: 'latent_noise', inputs: { latent: ['b', 0], seed: 1 }, _meta: _meta([0, 0], { title: 'say "noise"', colour: '#5273b5', seeds: { seed: 'increment' } }) },
         b: { class_type: 'empty_latent', inputs: { frames: 5 }, _meta: _meta([-300, 40], { pinned: true, size: [256, 200] }) },
         c: { class_type: 'latent_slice', inputs: { latent: ['a/noise', 0], start: 0, count: 0 }, _meta: _meta([300, 0], { mode: 'bypass' }) },
         d: { class_type: 'save_tensor', inputs: { value: ['c', 0], path: 'd.safetensors' }, _meta: _meta([600, 0], { mode: 'mute', collapsed: true }) },
@@ -114,7 +114,7 @@ describe('files', () => {
     await editor.press('ArrowUp', 'Tab');
     assert.equal(await seed.inputValue(), '9007199254740994');
     const before = await editor.lua();
-    for (const part of [/seed = 9007199254740994/, /mode = "bypass"/, /mode = "mute"/, /All \\"of\\" it/, /pinned = true/, /collapsed = true/, /#5273b5/]) {
+    for (const part of [/seed = 9007199254740994/, /mode = "bypass"/, /mode = "mute"/, /All \\"of\\" it/, /pinned = true/, /collapsed = true/, /seeds = \{ seed = "increment" \}/, /#5273b5/]) {
       assert.match(before, part);
     }
     bench.server.write('whole.lua', before);
@@ -123,6 +123,7 @@ describe('files', () => {
     await again.press('Control+s'); // no question: nothing would be lost
     await again.says('Saved whole.lua.');
     assert.equal(bench.server.read('whole.lua'), before);
+    await again.clear();
     await again.press('Control+a', 'Control+c', 'Delete', 'Control+v');
     await eventually(async () => assert.equal(await again.field('say "noise" seed').inputValue(), '9007199254740994'));
   });

@@ -78,6 +78,8 @@ export interface NodeInput {
   /** A path of a file. */
   file?: boolean;
   upload?: boolean;
+  /** Kind of model files it names. */
+  files?: string;
   seed?: boolean;
   /** Rarely changed: on the node only once it has a value of its own. */
   advanced?: boolean;
@@ -296,7 +298,7 @@ export interface ServerInfo {
   threads: number;
   memory: { limit: number; available: number };
   store: { path: string; bytes: number; cap: number; results: number };
-  roots: Record<"graphs" | "input" | "output" | "temp" | "models", string>;
+  roots: Record<"graphs" | "input" | "output" | "temp", string> & { models: string[] };
   upload_cap: number;
 }
 
@@ -389,14 +391,18 @@ async function call(method: string, url: string, body: BodyInit | undefined, opt
   return answer;
 }
 
-/** One call below /api/tubelet/: a JSON body (or a Blob as it is), a JSON answer. Rejects with ApiError, or with the
- *  signal's reason when the caller gave up. */
-async function request<T>(method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<T> {
+/** One call: a JSON body (or a Blob as it is), a JSON answer. Rejects with ApiError, or with the signal's reason when the
+ *  caller gave up. */
+async function comfy<T>(method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<T> {
   const content = body === undefined || body instanceof Blob ? body : writeJson(body);
-  const answer = await call(method, root + path, content as BodyInit | undefined, options);
+  const answer = await call(method, path, content as BodyInit | undefined, options);
   const text = await answer.text();
   return (text ? parseJson(text) : undefined) as T;
 }
+
+/** The same below /api/tubelet/. */
+const request = <T>(method: string, path: string, body?: unknown, options?: CallOptions) =>
+  comfy<T>(method, root + path, body, options);
 
 function query(values: Record<string, string | number | undefined>): string {
   const pairs = Object.entries(values).filter((pair): pair is [string, string | number] => pair[1] !== undefined);
@@ -445,6 +451,14 @@ export const api = {
   evict: (key: string) => request<void>("DELETE", `results/${key}`),
   /** Down to so many bytes; without, to the cap; 0 leaves only what is pinned or in use. */
   gc: (bytes?: number) => request<{ freed: number }>("POST", "gc", { bytes }),
+  /** ComfyUI's routes: ours has none for these. */
+  modelKinds: () => comfy<string[]>("GET", "/models"),
+  modelFiles: (kind: string) => comfy<ModelFile[]>("GET", `/experiment/models/${encodeURIComponent(kind)}`),
+  modelMetadata: (kind: string, filename: string) =>
+    comfy<Json>("GET", `/view_metadata/${encodeURIComponent(kind)}${query({ filename })}`),
+  systemStats: () => comfy<SystemStats>("GET", "/system_stats"),
+  free: () => comfy<void>("POST", "/free", { unload_models: true, free_memory: true }),
+
   /** The bytes of a `previewUrl`. */
   picture: async (url: string) => (await call("GET", url, undefined, {})).blob(),
 };
@@ -464,6 +478,16 @@ export type PreviewOptions = {
 /** A picture of a stored result. */
 export function previewUrl(key: string, options: PreviewOptions = {}): string {
   return `${root}results/${key}/preview${query(options)}`;
+}
+
+/** A model file of one kind, below one of its folders. */
+export interface ModelFile {
+  name: string;
+  size: number;
+}
+
+export interface SystemStats {
+  system: { ram_total: number; ram_free: number };
 }
 
 /** Puts a file into the input folder, under the name the answer gives. ComfyUI's route: ours has none. */

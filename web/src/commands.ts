@@ -13,7 +13,7 @@ import { downloadApi, downloadLua, save } from "./document/files";
 import { closeTab, switchBy } from "./document/switch";
 import { announce } from "./page/announce";
 import { setUi, toggleTab, toggleTheme, ui } from "./page/ui";
-import { interrupt, runNow } from "./runs/actions";
+import { freeMemory, interrupt, runNow } from "./runs/actions";
 
 export interface Command {
   id: string;
@@ -47,6 +47,7 @@ export const commands: readonly Command[] = [
     () => void runNow({ front: true }),
   ),
   command("Run", "everywhere", "interrupt", "Interrupt", ["Mod+Alt+Enter"], () => void interrupt()),
+  command("Run", "page", "free-memory", "Free memory", [], () => void freeMemory()),
   command("Run", "canvas", "run-to", "Run to this node", ["Shift+Enter"], () => {
     const [id] = canvas.targetNodes();
     if (id) void runNow({ until: id });
@@ -104,12 +105,17 @@ export const commands: readonly Command[] = [
   command("View", "canvas", "panel-queue", "Queue and history", ["Q"], () => toggleTab("queue")),
   command("View", "canvas", "panel-gallery", "Gallery", ["G"], () => toggleTab("gallery")),
   command("View", "canvas", "panel-store", "Stored results", ["C"], () => toggleTab("store")),
+  command("View", "canvas", "panel-models", "Models", ["M"], () => toggleTab("models")),
   command("View", "canvas", "panel-inspector", "Inspector", ["I"], () => setUi({ right: !ui.get().right })),
   command("View", "page", "minimap", "Minimap", ["Alt+M"], () => setUi({ minimap: !ui.get().minimap })),
+  command("View", "page", "links", "Hide or show links", ["Alt+L"], () => {
+    setUi({ links: !ui.get().links });
+    announce(ui.get().links ? "Links are shown." : "Links are hidden, but for those of what is selected.");
+  }),
   command("View", "page", "log", "Log", ["Mod+`"], () => setUi({ log: !ui.get().log })),
   command("View", "page", "theme", "Dark or light", ["Mod+,"], toggleTheme),
   command("View", "canvas", "keys", "List of keys", ["?"], () => showDialog("keys")),
-  command("View", "page", "keys-anywhere", "List of keys", ["Mod+Shift+K"], () => showDialog("keys")),
+  command("View", "page", "keys-anywhere", "List of keys, anywhere", ["Mod+Shift+K"], () => showDialog("keys")),
 ];
 
 const byId = new Map(commands.map((entry) => [entry.id, entry]));

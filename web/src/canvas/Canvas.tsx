@@ -82,7 +82,7 @@ const isValid = (connection: Connection | FlowLink) =>
 export function Canvas() {
   const flow = useFlow();
   const snap = useKeyPress("Shift");
-  const { minimap } = useUi();
+  const { minimap, links } = useUi();
   const empty = useDoc().nodes.size === 0;
   const far = useStore((now) => now.transform[2] < farZoom);
   const moving = useRef(false);
@@ -145,7 +145,7 @@ export function Canvas() {
   return (
     <main
       ref={canvas}
-      className={far ? "canvas far" : "canvas"}
+      className={["canvas", far && "far", !links && "links-hidden"].filter(Boolean).join(" ")}
       aria-label="Graph"
       onDoubleClick={onDoubleClick}
       onDragOver={(event) => event.preventDefault()}

@@ -7,6 +7,7 @@ import type { DocNode } from "../document/model";
 import { nodeTitle } from "../document/names";
 import { useDoc, useScripted } from "../document/session";
 import { Icon, IconButton } from "../icons";
+import { keyOf } from "../page/keys";
 import { runNow } from "../runs/actions";
 import { toggleSteps } from "../scopes/unfold";
 import { domId } from "./flow";
@@ -77,7 +78,7 @@ export const NodeHeader = memo(function NodeHeader({ node, type }: HeaderProps) 
         <IconButton
           icon="play"
           label={`Run to ${title}`}
-          hint={commandById("run-to").keys[0]}
+          hint={keyOf(commandById("run-to"))}
           onClick={() => void runNow({ until: node.id })}
         />
       )}

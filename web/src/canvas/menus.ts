@@ -6,7 +6,7 @@ import type { FlowLink, FlowNode } from "./flow";
 import type { Popup } from "./popups";
 import { select, selection } from "./selection";
 
-const onCanvas = ["add", "paste", null, "select-all", "group", "arrange", null, "fit", "open", "save", "keys"];
+const onCanvas = ["add", "paste", null, "select-all", "group", "arrange", null, "fit", "links", "open", "save", "keys"];
 const onLink = ["delete"];
 const onGroup = ["mute", "bypass", null, "delete"];
 const onScope = ["fold", null, "mute", "bypass", "arrange", null, "delete"];

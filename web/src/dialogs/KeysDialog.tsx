@@ -1,5 +1,7 @@
+import { useState, type KeyboardEvent } from "react";
 import { commands, type Command } from "../commands";
-import { keyName } from "../page/keys";
+import { bind, keysOf, resetKeys, useBindings, whyNotKey } from "../page/bindings";
+import { keyName, pressed } from "../page/keys";
 import { Modal } from "./DialogLayer";
 
 const gestures: [string, string][] = [
@@ -17,34 +19,77 @@ const gestures: [string, string][] = [
 ];
 
 const groups = ["Run", "File", "Edit", "Nodes", "View"] as const;
-const withKeys = commands.filter((command) => command.keys.length > 0 && command.id !== "keys-anywhere");
+const modifiers = new Set(["Control", "Shift", "Alt", "Meta", "AltGraph"]);
 
-function Row({ command }: { command: Command }) {
-  const keys = command.id === "keys" ? [...command.keys, "Mod+Shift+K"] : command.keys;
+/** A command with its keys: pressed, it waits for the key that is to be its own. */
+function Row({ command, onNews }: { command: Command; onNews: (text: string) => void }) {
+  const [waiting, setWaiting] = useState(false);
+  const keys = keysOf(command);
+
+  const take = (event: KeyboardEvent) => {
+    if (!waiting || event.key === "Tab" || modifiers.has(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setWaiting(false);
+    if (event.key === "Escape") return;
+    const key = pressed(event);
+    const problem = whyNotKey(key);
+    const before = problem ? undefined : bind(command, key);
+    const robbed = before ? ` ${before.label} has lost it.` : "";
+    onNews(problem ?? `${command.label}: ${keyName(key)}.${robbed}`);
+  };
+
   return (
     <tr>
       <th scope="row">{command.label}</th>
       <td>
-        {keys.map((key) => (
-          <kbd key={key}>{keyName(key)}</kbd>
-        ))}
+        <button
+          type="button"
+          className="key-button"
+          aria-label={`Key of ${command.label}: ${keys.map(keyName).join(" or ") || "none"}`}
+          aria-pressed={waiting}
+          data-takes-keys={waiting || undefined}
+          onClick={() => setWaiting(!waiting)}
+          onKeyDown={take}
+          onBlur={() => setWaiting(false)}
+        >
+          {waiting ? <em>press a key</em> : keys.map((key) => <kbd key={key}>{keyName(key)}</kbd>)}
+          {!waiting && keys.length === 0 && <span className="dim">none</span>}
+        </button>
       </td>
     </tr>
   );
 }
 
 export function KeysDialog() {
+  const [news, setNews] = useState("");
+  const changed = Object.keys(useBindings()).length > 0;
   return (
     <Modal title="Keys">
+      <p role="status" className="dim">
+        {news || "Press a key's name to give the command another one."}
+        {changed && (
+          <button
+            type="button"
+            className="link-button"
+            onClick={() => {
+              resetKeys();
+              setNews("All keys are as they were.");
+            }}
+          >
+            Reset all keys
+          </button>
+        )}
+      </p>
       <div className="keys">
         {groups.map((group) => (
           <table key={group}>
             <caption>{group}</caption>
             <tbody>
-              {withKeys
+              {commands
                 .filter((command) => command.group === group)
                 .map((command) => (
-                  <Row key={command.id} command={command} />
+                  <Row key={command.id} command={command} onNews={setNews} />
                 ))}
             </tbody>
           </table>
@@ -62,7 +107,7 @@ export function KeysDialog() {
         </table>
       </div>
       <p className="dim">
-        Keys without Ctrl act while the canvas has the focus. The editor is drawn with React Flow;{" "}
+        Letters alone act while the canvas has the focus. The editor is drawn with React Flow;{" "}
         <a href="/licenses.txt">licences</a>.
       </p>
     </Modal>

@@ -5,10 +5,11 @@ import { openExample, openFile, openPath } from "../document/files";
 import { age, bytes } from "../runs/format";
 import { closeDialog } from "./dialogs";
 import { Modal } from "./DialogLayer";
+import { Outline } from "./Outline";
 
 export function OpenDialog() {
   const [graphs, setGraphs] = useState<GraphFile[] | null>(null);
-  const [examples, setExamples] = useState<string[]>([]);
+  const [examples, setExamples] = useState<{ name: string; source: string }[]>([]);
   const [problem, setProblem] = useState("");
   const chooser = useRef<HTMLInputElement>(null);
 
@@ -17,7 +18,7 @@ export function OpenDialog() {
       ([there, shipped]) => {
         const paths = new Set(there.graphs.map(({ path }) => path));
         setGraphs(there.graphs);
-        setExamples(shipped.examples.map(({ name }) => name).filter((name) => !paths.has(name)));
+        setExamples(shipped.examples.filter(({ name }) => !paths.has(name)));
       },
       (reason: Error) => setProblem(reason.message),
     );
@@ -38,6 +39,11 @@ export function OpenDialog() {
                 void openPath(path);
               }}
             >
+              <Outline
+                name={path}
+                version={String(modified_ms)}
+                read={async () => (await api.graph(path)).document}
+              />
               <span>{path}</span>
               <span className="dim">
                 {bytes(size)}, {age(modified_ms)}
@@ -48,7 +54,7 @@ export function OpenDialog() {
       </ul>
       {examples.length > 0 && (
         <ul className="file-list" aria-label="Examples">
-          {examples.map((name) => (
+          {examples.map(({ name, source }) => (
             <li key={name}>
               <button
                 type="button"
@@ -57,6 +63,11 @@ export function OpenDialog() {
                   void openExample(name);
                 }}
               >
+                <Outline
+                  name={name}
+                  version="example"
+                  read={async () => (await api.open(new File([source], name), name)).document}
+                />
                 <span>{name}</span>
                 <span className="dim">example</span>
               </button>

@@ -1,7 +1,9 @@
 // files.ts - opening, saving and exporting graphs.
 
 import { api, ApiError, type GraphDocument, type GraphError, type Json, type OpenedGraph } from "../api";
+import { select } from "../canvas/selection";
 import { fitDrawn } from "../canvas/viewport";
+import { nodeType } from "../catalog";
 import { ask } from "../dialogs/dialogs";
 import { writeJson } from "../json";
 import { announce, announceError } from "../page/announce";
@@ -14,7 +16,7 @@ import { dropDraft, offerDraft } from "./drafts";
 import { rebase, settle } from "./rebase";
 import { currentDoc, isDirty, missingParams, session, type Origin } from "./session";
 import { resumeUnsaved, switchTo } from "./switch";
-import { noteChange, restoreTabs, tabOfPath, tabs } from "./tabs";
+import { noteChange, patchOpened, restoreTabs, tabOfPath, tabs } from "./tabs";
 
 export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
@@ -31,6 +33,24 @@ function tell(what: string, reason: unknown): void {
 function originOf(opened: OpenedGraph): Origin {
   const { path, etag, doc, params, values, source, saved } = opened;
   return { name: baseName(path), path, etag, doc, params: params ?? [], values: values ?? {}, source, saved };
+}
+
+/** Nodes that cannot run here are named as soon as the graph is open. */
+function tellUnknown(): void {
+  dismiss("unknown");
+  const doc = currentDoc();
+  if (doc.script != null) return;
+  const unknown = [...doc.nodes.values()].filter((node) => !nodeType(node.type));
+  const types = [...new Set(unknown.map((node) => node.type))];
+  if (types.length === 0) return;
+  notify({
+    id: "unknown",
+    kind: "warning",
+    text:
+      `This server has no ${types.length === 1 ? "node type" : "node types"} ${types.join(", ")}: what is of that kind ` +
+      "is kept and saved as it is, but does not run.",
+    actions: [{ label: "Show", run: () => select(unknown.map((node) => node.id)) }],
+  });
 }
 
 const nothing: GraphDocument = { graph: {} };
@@ -57,17 +77,21 @@ export async function openPath(path: string): Promise<boolean> {
   return true;
 }
 
+function showOpened(opened: OpenedGraph, how: Opening): void {
+  const origin = originOf(opened);
+  openDocument(opened.document ?? nothing, origin, how);
+  rememberOpen(opened.path);
+  dismiss("file");
+  dismiss("changed");
+  tellUnknown();
+  offerDraft(origin, (draft) => edit(() => fromApi(draft)));
+  tellOpened(origin, opened);
+}
+
 /** The file as it is on disk now. */
 export async function loadPath(path: string, how: Opening = {}): Promise<boolean> {
   try {
-    const opened = await api.graph(path);
-    const origin = originOf(opened);
-    openDocument(opened.document ?? nothing, origin, how);
-    rememberOpen(path);
-    dismiss("file");
-    dismiss("changed");
-    offerDraft(origin, (draft) => edit(() => fromApi(draft)));
-    tellOpened(origin, opened);
+    showOpened(await api.graph(path), how);
     return true;
   } catch (reason) {
     tell(`${path} was not opened`, reason);
@@ -91,6 +115,7 @@ export async function openFile(file: File): Promise<void> {
     dismiss("file");
     for (const warning of warnings) log("warning", warning);
     if (warnings.length > 0) notify({ id: "file", kind: "warning", text: warnings.join(" ") });
+    tellUnknown();
     tellOpened(session.get().origin, opened);
   } catch (reason) {
     tell(`${file.name} was not opened`, reason);
@@ -163,18 +188,23 @@ async function saveTarget(origin: Origin): Promise<{ path: string; etag?: string
   return path ? { path, etag: path === origin.path ? origin.etag : undefined } : null;
 }
 
+/** The write under way. */
+let writing: Promise<unknown> = Promise.resolve();
+
 async function put(path: string, etag: string | undefined): Promise<void> {
   const doc = currentDoc();
-  const { origin } = session.get();
-  const saved = await api.saveGraph(path, { document: currentDocument(), doc: origin.doc, etag });
+  const { origin, opened } = session.get();
+  const asked = api.saveGraph(path, { document: currentDocument(), doc: origin.doc, etag });
+  writing = asked.catch(() => undefined);
+  const saved = await asked;
   dropDraft(origin);
-  session.set((now) => ({
+  patchOpened(opened, (now) => ({
     ...now,
     clean: doc,
     built: doc,
     origin: { ...untangled(origin), name: baseName(saved.path), path: saved.path, etag: saved.etag },
   }));
-  rememberOpen(saved.path);
+  if (session.get().opened === opened) rememberOpen(saved.path);
   dismiss("changed");
   dismiss("file");
   announce(`Saved ${saved.path}.`);
@@ -262,20 +292,7 @@ export async function build(values: Record<string, Json>): Promise<void> {
   }
 }
 
-/** A file in the graphs folder changed on disk; etag null: it is gone. */
-export function fileChanged(path: string, etag: string | null): void {
-  const { origin } = session.get();
-  if (origin.path !== path) noteChange(path, etag);
-  if (origin.path !== path || origin.etag === etag) return;
-  if (etag === null) {
-    session.set((now) => ({ ...now, origin: { ...now.origin, etag: undefined, saved: true } }));
-    notify({ id: "changed", kind: "warning", text: `${path} is gone from the disk; saving writes it anew.` });
-    return;
-  }
-  if (!isDirty()) {
-    void loadPath(path).then((opened) => opened && log("info", `${path} changed on disk and was loaded again.`));
-    return;
-  }
+function tellChanged(path: string): void {
   notify({
     id: "changed",
     kind: "warning",
@@ -285,4 +302,35 @@ export function fileChanged(path: string, etag: string | null): void {
       { label: "Keep mine", run: () => dismiss("changed") },
     ],
   });
+}
+
+/** What is untouched follows its file. What a hand does until the file is read is not thrown away. */
+async function reload(path: string): Promise<void> {
+  const before = currentDoc();
+  try {
+    const opened = await api.graph(path);
+    const { origin } = session.get();
+    if (origin.path !== path || origin.etag === opened.etag) return;
+    if (currentDoc() !== before) {
+      tellChanged(path);
+      return;
+    }
+    showOpened(opened, {});
+    log("info", `${path} changed on disk and was loaded again.`);
+  } catch (reason) {
+    tell(`${path} changed on disk and was not opened`, reason);
+  }
+}
+
+/** A file in the graphs folder changed on disk; etag null: it is gone. */
+export async function fileChanged(path: string, etag: string | null): Promise<void> {
+  await writing; // news of our own write may come before its answer
+  const { origin } = session.get();
+  if (origin.path !== path) noteChange(path, etag);
+  if (origin.path !== path || origin.etag === etag) return;
+  if (etag === null) {
+    session.set((now) => ({ ...now, origin: { ...now.origin, etag: undefined, saved: true } }));
+    notify({ id: "changed", kind: "warning", text: `${path} is gone from the disk; saving writes it anew.` });
+  } else if (isDirty()) tellChanged(path);
+  else await reload(path);
 }

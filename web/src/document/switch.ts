@@ -21,11 +21,11 @@ function resume(waiting: Session): void {
 
 /** What the tab that is current now stands for. */
 async function read({ origin, waiting, changed }: Tab): Promise<void> {
-  for (const notice of ["file", "changed", "draft", "build"]) dismiss(notice);
+  for (const notice of ["file", "changed", "draft", "build", "unknown"]) dismiss(notice);
   if (waiting) resume(waiting);
   else if (origin.path) await loadPath(origin.path, { instead: true });
   else restoreDraft(readDraft(origin)?.document, origin);
-  if (origin.path && changed !== undefined) fileChanged(origin.path, changed);
+  if (origin.path && changed !== undefined) await fileChanged(origin.path, changed);
 }
 
 export async function switchTo(i: number): Promise<void> {

@@ -55,6 +55,20 @@ export function makePlace(origin: Origin, beside: boolean): void {
   });
 }
 
+/** Of the graph that was shown as number `opened`, which may wait in its tab by now. */
+export function patchOpened(opened: number, patch: (state: Session) => Session): void {
+  if (session.get().opened === opened) {
+    session.set(patch);
+    return;
+  }
+  const patched = (tab: Tab): Tab => {
+    if (tab.waiting?.opened !== opened) return tab;
+    const waiting = patch(tab.waiting);
+    return { ...tab, origin: waiting.origin, waiting };
+  };
+  tabs.set((now) => ({ ...now, list: now.list.map(patched) }));
+}
+
 /** Of a file that is open, but not shown. */
 export function noteChange(path: string, etag: string | null): void {
   tabs.set((now) => ({

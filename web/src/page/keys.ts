@@ -1,6 +1,7 @@
 // keys.ts - from key presses to commands.
 
-import { commands, type Command } from "../commands";
+import type { Command } from "../commands";
+import { commandOfKey, keysOf } from "./bindings";
 
 const isMac = navigator.platform.startsWith("Mac");
 const signs: Record<string, string> = { Mod: isMac ? "⌘" : "Ctrl", ArrowLeft: "←", ArrowRight: "→", Delete: "Del" };
@@ -14,17 +15,20 @@ export const keyName = (key: string) =>
         .map((part) => signs[part] ?? part)
         .join("+");
 
-export const keyOf = (command: Command) => (command.keys[0] ? keyName(command.keys[0]) : undefined);
+export function keyOf(command: Command): string | undefined {
+  const [key] = keysOf(command);
+  return key && keyName(key);
+}
 
 /** With Alt, some keyboards write another character: what stands on the key is meant. */
-function unalted({ key, code }: KeyboardEvent): string {
+function unalted({ key, code }: Pick<KeyboardEvent, "key" | "code">): string {
   if (code === "Equal") return "=";
   if (code === "Minus") return "-";
   return code.startsWith("Key") ? code.slice(3) : key;
 }
 
 /** A press as the table writes it; Shift is left out where it makes the character, as in "?". */
-function pressed(event: KeyboardEvent): string {
+export function pressed(event: Pick<KeyboardEvent, "key" | "code" | "altKey" | "ctrlKey" | "metaKey" | "shiftKey">): string {
   const mod = isMac ? event.metaKey : event.ctrlKey;
   const letter = /^[a-z]$/i.test(event.key);
   const named = event.key.length > 1;
@@ -32,8 +36,6 @@ function pressed(event: KeyboardEvent): string {
   const key = event.altKey ? unalted(event) : letter ? event.key.toUpperCase() : event.key;
   return [...parts.filter(Boolean), key].join("+");
 }
-
-const byKey = new Map(commands.flatMap((command) => command.keys.map((key) => [key, command] as const)));
 
 function isField(element: Element | null): boolean {
   return (
@@ -65,7 +67,8 @@ const presses = (event: KeyboardEvent) =>
 /** Before React Flow, which takes the arrow keys with Ctrl, too. */
 export function watchKeys(): () => void {
   const onKey = (event: KeyboardEvent) => {
-    const command = byKey.get(pressed(event));
+    if (document.activeElement?.matches("[data-takes-keys]")) return;
+    const command = commandOfKey(pressed(event));
     if (!command || event.defaultPrevented || event.isComposing || presses(event)) return;
     if (!acts(command, document.activeElement)) return;
     if (command.id === "copy" && hasSelectedText()) return;

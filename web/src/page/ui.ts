@@ -2,7 +2,7 @@
 
 import { createStore, useStore } from "../store";
 
-export type LeftTab = "nodes" | "queue" | "gallery" | "store";
+export type LeftTab = "nodes" | "queue" | "gallery" | "store" | "models";
 export type Theme = "system" | "dark" | "light";
 
 export interface Ui {
@@ -11,6 +11,8 @@ export interface Ui {
   right: boolean;
   log: boolean;
   minimap: boolean;
+  /** false: links are drawn only where they are looked at. */
+  links: boolean;
   theme: Theme;
 }
 
@@ -19,7 +21,7 @@ const isNarrow = () => matchMedia("(max-width: 899px)").matches;
 const isWide = () => matchMedia("(min-width: 1440px)").matches;
 
 function remembered(): Ui {
-  const roomy: Ui = { left: isWide() ? "nodes" : null, right: true, log: false, minimap: true, theme: "system" };
+  const roomy: Ui = { left: isWide() ? "nodes" : null, right: true, log: false, minimap: true, links: true, theme: "system" };
   const initial = isNarrow() ? { ...roomy, left: null, right: false, minimap: false } : roomy;
   try {
     const kept = JSON.parse(localStorage.getItem(place) ?? "{}") as Partial<Ui>;

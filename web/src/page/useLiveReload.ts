@@ -6,6 +6,6 @@ import { useGraphChange } from "../runs/state";
 export function useLiveReload(): void {
   const change = useGraphChange();
   useEffect(() => {
-    if (change) fileChanged(change.path, change.etag);
+    if (change) void fileChanged(change.path, change.etag);
   }, [change]);
 }

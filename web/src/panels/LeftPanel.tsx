@@ -5,6 +5,7 @@ import { NodeLibrary } from "../canvas/NodeLibrary";
 import { setUi, useUi, type LeftTab } from "../page/ui";
 import { useQueue } from "../runs/state";
 import { Gallery } from "./Gallery";
+import { ModelsPanel } from "./ModelsPanel";
 import { QueuePanel } from "./QueuePanel";
 import { StorePanel } from "./StorePanel";
 
@@ -13,6 +14,7 @@ const tabs: { id: LeftTab; label: string }[] = [
   { id: "queue", label: "Queue" },
   { id: "gallery", label: "Gallery" },
   { id: "store", label: "Store" },
+  { id: "models", label: "Models" },
 ];
 
 const keySteps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1 };
@@ -59,6 +61,8 @@ function Content({ tab }: { tab: LeftTab }) {
       return <Gallery />;
     case "store":
       return <StorePanel />;
+    case "models":
+      return <ModelsPanel />;
   }
 }
 

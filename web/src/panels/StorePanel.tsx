@@ -8,6 +8,7 @@ import { report } from "../runs/actions";
 import { bytes, count } from "../runs/format";
 import { planAgain } from "../runs/plan";
 import { useConnection, useLastEnded } from "../runs/state";
+import { Memory } from "./Memory";
 import { groupResults } from "./resultGroups";
 import { ResultGroup, ResultRow } from "./ResultRow";
 import { Reasons } from "./Reasons";
@@ -105,6 +106,7 @@ export function StorePanel() {
 
   return (
     <section aria-label="Store">
+      <Memory />
       {stats && <Room stats={stats} />}
       {message && <p className="hint">{message}</p>}
       <Reasons />

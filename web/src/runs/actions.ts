@@ -4,6 +4,7 @@ import { api, ApiError, type GraphDocument, type Run } from "../api";
 import { nodeType } from "../catalog";
 import { currentDocument, openDocument } from "../document/actions";
 import { advanceSeeds } from "../document/seeds";
+import { announce } from "../page/announce";
 import { session } from "../document/session";
 import { createStore, useStore } from "../store";
 import { forgetRun } from "./history";
@@ -74,6 +75,14 @@ export async function runNow({ until, front }: RunOptions = {}): Promise<boolean
     refuse(reason);
     return false;
   }
+}
+
+/** Lets go of models and results that are kept in memory; those on disk stay. */
+export async function freeMemory(): Promise<void> {
+  await api.free().then(
+    () => announce("Memory is freed as soon as nothing needs it."),
+    (reason: unknown) => report("Not freed", reason),
+  );
 }
 
 /** Stops what runs; finished nodes are kept. */
