@@ -11,7 +11,8 @@
 
 bool tbi_view_field(const char *name)
 {
-    static const char *const drawn[] = { "pos", "size", "collapsed", "pinned", "colour", "seeds" };
+    static const char *const drawn[] = { "pos",    "size",  "collapsed", "pinned",
+                                         "colour", "seeds", "bends" };
     for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++)
         if (strcmp(name, drawn[i]) == 0)
             return true;

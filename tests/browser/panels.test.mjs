@@ -1,7 +1,7 @@
 // panels.test.mjs - models, memory, keys that a person changes, hidden links, graphs to choose from, nodes nobody knows.
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { eventually } from './editor.mjs';
+import { center, eventually } from './editor.mjs';
 import { latents, textToVideo } from './graphs.mjs';
 import { workbench } from './harness.mjs';
 
@@ -69,6 +69,38 @@ describe('panels', () => {
     await eventually(async () => assert.equal(await shown(), 1));
     await editor.press('Alt+l');
     await eventually(async () => assert.equal(await shown(), 4));
+  });
+
+  bench.test('a link is led around something, and the way is saved', async () => {
+    const editor = await bench.open('latents.lua');
+    const [from, to] = [await center(editor.socket('Slice latent output latent')), await center(editor.socket('Save tensor input value'))];
+    const middle = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
+    await editor.page.mouse.dblclick(middle.x, middle.y);
+    const bends = editor.canvas.locator('circle[cx].bend');
+    await bends.waitFor();
+    const drawn = await center(bends);
+    assert.ok(Math.hypot(drawn.x - middle.x, drawn.y - middle.y) < 4, 'it is where the link was pressed');
+    await editor.drag(bends, { x: middle.x + 10, y: middle.y + 80 });
+    await eventually(async () => assert.ok((await center(bends)).y > middle.y + 60));
+    const lua = await editor.lua();
+    assert.match(lua, /bends = \{ value = \{ \{ -?\d+, -?\d+ \} \} \}/);
+    await editor.shot('bend');
+    bench.server.write('bent.lua', lua);
+    const again = await bench.open('bent.lua');
+    assert.equal(await again.lua(), lua);
+    await editor.canvas.locator('circle[cx].bend').dblclick();
+    await bends.waitFor({ state: 'detached' });
+    await editor.clear();
+    await editor.press('Control+z', 'Control+z', 'Control+z');
+    await eventually(async () => assert.ok(await editor.button('Undo').isDisabled()));
+  });
+
+  bench.test('a group stands for what is in it', async () => {
+    const editor = await bench.open('latents.lua');
+    await editor.select('Text');
+    await editor.press('Control+g');
+    await editor.menu(editor.canvas.getByLabel('Group title').locator('..'), 'Mute');
+    await editor.reaches('Text', 'muted');
   });
 
   bench.test('graphs to open show their outline', async () => {

@@ -20,6 +20,8 @@ export interface NodeMeta {
   collapsed?: boolean;
   pinned?: boolean;
   colour?: string;
+  /** By input: where its link is led through, from the source on. */
+  bends?: Record<string, [number, number][]>;
 }
 
 export interface GraphNode {
@@ -391,8 +393,8 @@ async function call(method: string, url: string, body: BodyInit | undefined, opt
   return answer;
 }
 
-/** One call: a JSON body (or a Blob as it is), a JSON answer. Rejects with ApiError, or with the signal's reason when the
- *  caller gave up. */
+/** One call: a JSON body (or a Blob as it is), a JSON answer. Rejects with ApiError, or with the signal's reason when
+ *  the caller gave up. */
 async function comfy<T>(method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<T> {
   const content = body === undefined || body instanceof Blob ? body : writeJson(body);
   const answer = await call(method, path, content as BodyInit | undefined, options);

@@ -13,8 +13,11 @@ import {
   type EdgeTypes,
 } from "@xyflow/react";
 import { useCallback, useEffect, useRef, type DragEvent, type MouseEvent as ReactMouseEvent } from "react";
+import { boxOf } from "../document/layout";
+import type { Point } from "../document/model";
 import { currentDoc, useDoc } from "../document/session";
 import { useUi } from "../page/ui";
+import { addBend } from "./Bends";
 import { dropLink, inputAt, linkOf, makeLink, moveLink, outputAt, whyNot, type LooseEnd } from "./connect";
 import { dragType } from "./dragType";
 import { EmptyHint } from "./EmptyHint";
@@ -42,6 +45,17 @@ const snapGrid: [number, number] = [16, 16];
 const farZoom = 0.33;
 const minimapSize = { width: 150, height: 96 };
 const minimapClass = (node: FlowNode) => `map-${node.type}`;
+
+/** A bend where the link was pressed twice; a link of a folded scope stands for several. */
+function bendLink(event: ReactMouseEvent, link: FlowLink): void {
+  const { x, y } = toPlane({ x: event.clientX, y: event.clientY });
+  const doc = currentDoc();
+  const [source, target] = [doc.nodes.get(link.source), doc.nodes.get(link.target)];
+  if (!source || !target) return;
+  const begin = boxOf(source);
+  const ends: [Point, Point] = [[begin.x + begin.width, begin.y], target.meta.pos];
+  addBend(link.target, link.targetHandle ?? "", [Math.round(x), Math.round(y)], ends);
+}
 
 /** By hand; without an event the view was fitted. */
 function onMoveStart(event: MouseEvent | TouchEvent | null): void {
@@ -171,6 +185,7 @@ export function Canvas() {
         onMoveStart={onMoveStart}
         onNodeContextMenu={onMenu}
         onEdgeContextMenu={onMenu}
+        onEdgeDoubleClick={bendLink}
         onPaneContextMenu={(event) => onMenu(event)}
         onSelectionContextMenu={(event) => onMenu(event)}
         selectionMode={SelectionMode.Partial}

@@ -1,5 +1,5 @@
-// fingers.ts - a finger is 24 pixels wide at any zoom: what it puts down beside a socket, no further than that, is meant
-// for the nearest one, however small the sockets are drawn.
+// fingers.ts - a finger is 24 pixels wide at any zoom: what it puts down beside a socket, no further than that, is
+// meant for the nearest one, however small the sockets are drawn.
 
 const reach = 12;
 
@@ -39,7 +39,6 @@ export function redirectTouch(event: TouchEvent): void {
   if (!socket) return;
   event.stopPropagation();
   const touches = [touch!];
-  socket.dispatchEvent(
-    new TouchEvent("touchstart", { bubbles: true, cancelable: true, touches, targetTouches: touches, changedTouches: touches }),
-  );
+  const hands = { touches, targetTouches: touches, changedTouches: touches };
+  socket.dispatchEvent(new TouchEvent("touchstart", { bubbles: true, cancelable: true, ...hands }));
 }

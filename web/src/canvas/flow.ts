@@ -16,7 +16,7 @@ import {
   type Box,
 } from "../document/geometry";
 import { boxOf } from "../document/layout";
-import { allLinks, linkId, type Doc, type DocLink, type DocNode } from "../document/model";
+import { allLinks, linkId, type Doc, type DocLink, type DocNode, type Point } from "../document/model";
 import { nodeTitle } from "../document/names";
 import { groupCanvasId, hiddenIn, isFolded, nodesInside, scopeCanvasId, scopesOf } from "../document/scopes";
 import type { Selection } from "./selection";
@@ -34,7 +34,7 @@ export type FrameFlowNode = Node<FrameData, "frame">;
 export type ScopeFlowNode = Node<ScopeData, "scope">;
 export type FlowNode = GraphFlowNode | GroupFlowNode | FrameFlowNode | ScopeFlowNode;
 
-export type LinkData = { type: string; faded: boolean };
+export type LinkData = { type: string; faded: boolean; bends?: readonly Point[] };
 export type FlowLink = Edge<LinkData, "link">;
 
 export const domId = (id: string) => `node-${encodeURIComponent(id)}`;
@@ -185,7 +185,11 @@ function flowLink(doc: Doc, link: DocLink): FlowLink | null {
     reconnectable: into === null ? "target" : false,
     domAttributes: { "aria-hidden": true }, // it is told of where it has the focus: LinkStops.tsx
     ariaLabel: `${title} output ${name} to ${nodeTitle(target)} input ${link.input}`,
-    data: { type, faded: Boolean(source.meta.mode || target.meta.mode) },
+    data: {
+      type,
+      faded: Boolean(source.meta.mode || target.meta.mode),
+      bends: from === null && into === null ? target.meta.bends?.[link.input] : undefined,
+    },
   };
 }
 
@@ -198,7 +202,8 @@ function sameLink(a: FlowLink, b: FlowLink): boolean {
     a.selected === b.selected &&
     a.ariaLabel === b.ariaLabel &&
     a.data?.type === b.data?.type &&
-    a.data?.faded === b.data?.faded
+    a.data?.faded === b.data?.faded &&
+    a.data?.bends === b.data?.bends
   );
 }
 

@@ -8,7 +8,7 @@ import { select, selection } from "./selection";
 
 const onCanvas = ["add", "paste", null, "select-all", "group", "arrange", null, "fit", "links", "open", "save", "keys"];
 const onLink = ["delete"];
-const onGroup = ["mute", "bypass", null, "delete"];
+const onGroup = ["mute", "bypass", "collapse", "pin", null, "delete"];
 const onScope = ["fold", null, "mute", "bypass", "arrange", null, "delete"];
 
 const places = ["group", "arrange", "align-left", "align-top"];

@@ -29,6 +29,7 @@ import {
   groupCanvasId,
   groupOfCanvasId,
   hiddenIn,
+  nodesInGroup,
   scopeCanvasId,
   scopeOfCanvasId,
 } from "../document/scopes";
@@ -177,8 +178,16 @@ export function selectAll(): void {
 
 // -------------------------------------------------------------------------------------------------------------- looks
 
+/** A group stands for what is in it. */
+function membersToo(): string[] {
+  const doc = currentDoc();
+  const groups = selectedNodes().map(groupOfCanvasId).filter((id) => id !== null);
+  const inside = groups.flatMap((id) => nodesInGroup(doc, id));
+  return inside.length > 0 ? [...new Set([...documentIds(doc, selectedNodes()), ...inside])] : targetNodes();
+}
+
 export function setMode(mode: "mute" | "bypass"): void {
-  const ids = targetNodes();
+  const ids = membersToo();
   if (ids.length === 0) return;
   edit(toggleMode(ids, mode));
   const on = currentDoc().nodes.get(ids[0]!)?.meta.mode === mode;
@@ -187,7 +196,7 @@ export function setMode(mode: "mute" | "bypass"): void {
 }
 
 export function setFlag(flag: "collapsed" | "pinned"): void {
-  const ids = targetNodes();
+  const ids = membersToo();
   if (ids.length === 0) return;
   edit(toggleFlag(ids, flag));
   const on = currentDoc().nodes.get(ids[0]!)?.meta[flag];
@@ -241,7 +250,8 @@ export function arrange(): void {
   const alone = layOut({ ...doc, nodes: new Map([...doc.nodes].filter(([id]) => chosen.has(id))) }, chosen);
   const places = new Map<string, Point>();
   for (const { id, meta } of alone.nodes.values()) places.set(id, [meta.pos[0] + before.x, meta.pos[1] + before.y]);
-  edit(moveNodes(places));
+  const bent = [...chosen].filter((id) => doc.nodes.get(id)?.meta.bends);
+  edit(sequence([patchMeta(bent, { bends: undefined }), moveNodes(places)]));
   announce(`Arranged ${nodeCount(chosen.size)}.`);
 }
 

@@ -10,7 +10,7 @@ import type { Doc, Point } from "../document/model";
 import { currentDoc, session, useDoc } from "../document/session";
 import { nodeTitle } from "../document/names";
 import { announce } from "../page/announce";
-import { isInside, nodesInside, groupOfCanvasId, scopeOfCanvasId } from "../document/scopes";
+import { isInside, nodesInGroup, nodesInside, groupOfCanvasId, scopeOfCanvasId } from "../document/scopes";
 import { useStore } from "../store";
 import { flowLinks, flowNodes, type FlowLink, type FlowNode } from "./flow";
 import { selection, useSelection } from "./selection";
@@ -18,20 +18,10 @@ import { carry, fitDrawn } from "./viewport";
 
 type PositionChange = Extract<NodeChange<FlowNode>, { type: "position" }>;
 
-/** Document nodes that lie in a group's box. */
-function inGroup(doc: Doc, id: string): string[] {
-  const group = doc.groups.find((other) => other.id === id);
-  if (!group) return [];
-  const [x, y, width, height] = group.box;
-  return [...doc.nodes.values()]
-    .filter(({ meta: { pos } }) => pos[0] >= x && pos[1] >= y && pos[0] <= x + width && pos[1] <= y + height)
-    .map((node) => node.id);
-}
-
 /** What moves along with a box. */
 function carriedBy(doc: Doc, canvasId: string): string[] {
   const group = groupOfCanvasId(canvasId);
-  if (group !== null) return inGroup(doc, group);
+  if (group !== null) return nodesInGroup(doc, group);
   const scope = scopeOfCanvasId(canvasId);
   return scope === null ? [] : nodesInside(doc, scope).map((node) => node.id);
 }

@@ -60,8 +60,8 @@ export function zoomBy(direction: 1 | -1): void {
   else void instance?.zoomOut({ duration: duration() });
 }
 
-/** Everything is shown so far from where it is drawn, on the plane; of 300 nodes that takes a third of drawing each at its
- *  new place. null: where it is. */
+/** Everything is shown so far from where it is drawn, on the plane; of 300 nodes that takes a third of drawing each at
+ *  its new place. null: where it is. */
 export function carry(by: Point | null): void {
   const plane = document.querySelector<HTMLElement>(".react-flow__viewport");
   plane?.classList.toggle("carried", by !== null);

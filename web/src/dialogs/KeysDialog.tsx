@@ -8,6 +8,7 @@ const gestures: [string, string][] = [
   ["Double-click the canvas", "Add a node"],
   ["Drag from a socket, let go on the canvas", "Add a node that fits, connected"],
   ["Drag from a linked input", "Take its link away, or to another socket"],
+  ["Double-click a link", "Bend it there; drag the bend, double-click takes it out"],
   ["Tab, behind the nodes", "Go from link to link; Delete takes one away"],
   ["Tap one socket, then another", "Connect them"],
   ["Drag the canvas, Space+drag, middle drag", "Move the view"],

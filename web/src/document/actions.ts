@@ -65,7 +65,7 @@ export function newDocument(how: Opening = { beside: true }): void {
   open(emptyDoc, untitled, how);
 }
 
-/** What was not saved of a graph that is no file, into its own tab when that is the shown one; it is still not saved. */
+/** What was not saved of a graph that is no file, into its own tab when that is shown; it is still not saved. */
 export function restoreDraft(document: GraphDocument | undefined, origin: Origin): void {
   const { list, current } = tabs.get();
   open(emptyDoc, origin, { instead: list[current]!.origin.id === origin.id });

@@ -51,6 +51,6 @@ export function pasteNodes(doc: Doc, copied: Doc, at: Point | null, keepLinks: b
       if (pasted !== undefined) inputs[name] = pasted;
     }
     const pos: Point = [node.meta.pos[0] + dx, node.meta.pos[1] + dy];
-    return { ...node, id: names.get(node.id)!, inputs, meta: { ...node.meta, pos } };
+    return { ...node, id: names.get(node.id)!, inputs, meta: { ...node.meta, pos, bends: undefined } };
   });
 }

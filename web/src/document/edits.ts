@@ -56,8 +56,39 @@ export const setInput =
     const inputs = { ...node.inputs };
     if (value === undefined) delete inputs[name];
     else inputs[name] = value;
-    return withNode(doc, { ...node, inputs });
+    return withNode(doc, withBends({ ...node, inputs }, name, [])); // another link goes its own way
   };
+
+function withBends(node: DocNode, input: string, points: readonly Point[]): DocNode {
+  if (points.length === 0 && !node.meta.bends?.[input]) return node;
+  const bends = { ...node.meta.bends, [input]: [...points] };
+  if (points.length === 0) delete bends[input];
+  return { ...node, meta: { ...node.meta, bends: Object.keys(bends).length > 0 ? bends : undefined } };
+}
+
+/** Where the link of an input is led through. */
+export const setBends =
+  (id: string, input: string, points: readonly Point[]): Edit =>
+  (doc) => {
+    const node = doc.nodes.get(id);
+    return node ? withNode(doc, withBends(node, input, points)) : doc;
+  };
+
+/** Bends of links whose both ends moved as far as each other go with them. */
+function carryBends(before: Doc, nodes: Map<string, DocNode>): void {
+  const shift = (id: string): Point => {
+    const [from, to] = [before.nodes.get(id)?.meta.pos, nodes.get(id)?.meta.pos];
+    return from && to ? [to[0] - from[0], to[1] - from[1]] : [0, 0];
+  };
+  for (const node of [...nodes.values()]) {
+    for (const { source, target, input } of node.meta.bends ? linksOf(node) : []) {
+      const points = node.meta.bends![input];
+      const [[dx, dy], [sx, sy]] = [shift(target), shift(source)];
+      if (!points || (dx === 0 && dy === 0) || dx !== sx || dy !== sy) continue;
+      nodes.set(target, withBends(nodes.get(target)!, input, points.map(([x, y]) => [x + dx, y + dy])));
+    }
+  }
+}
 
 export const connect = (link: DocLink): Edit => setInput(link.target, link.input, [link.source, link.slot]);
 
@@ -86,6 +117,7 @@ export const moveNodes =
       nodes ??= new Map(doc.nodes);
       nodes.set(id, { ...node, meta: { ...node.meta, pos } });
     }
+    if (nodes) carryBends(doc, nodes);
     return nodes ? { ...doc, nodes } : doc;
   };
 

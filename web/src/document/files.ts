@@ -47,8 +47,8 @@ function tellUnknown(): void {
     id: "unknown",
     kind: "warning",
     text:
-      `This server has no ${types.length === 1 ? "node type" : "node types"} ${types.join(", ")}: what is of that kind ` +
-      "is kept and saved as it is, but does not run.",
+      `This server has no ${types.length === 1 ? "node type" : "node types"} ${types.join(", ")}: ` +
+      "what is of that kind is kept and saved as it is, but does not run.",
     actions: [{ label: "Show", run: () => select(unknown.map((node) => node.id)) }],
   });
 }

@@ -29,6 +29,16 @@ export const isInside = (id: string, scope: string) => id.startsWith(`${scope}/`
 export const nodesInside = (doc: Doc, scope: string): DocNode[] =>
   [...doc.nodes.values()].filter((node) => isInside(node.id, scope));
 
+/** Those that begin in a group's box. */
+export function nodesInGroup(doc: Doc, id: string): string[] {
+  const group = doc.groups.find((other) => other.id === id);
+  if (!group) return [];
+  const [x, y, width, height] = group.box;
+  return [...doc.nodes.values()]
+    .filter(({ meta: { pos } }) => pos[0] >= x && pos[1] >= y && pos[0] <= x + width && pos[1] <= y + height)
+    .map((node) => node.id);
+}
+
 /** The outermost folded scope a node is in, or null: it is drawn itself. */
 export function hiddenIn(doc: Doc, id: string): string | null {
   let outer: string | null = null;

@@ -33,7 +33,10 @@ export const isTabDirty = ({ list, current }: Tabs, i: number): boolean => {
   return state ? isDirty(state) : readDraft(list[i]!.origin) !== null;
 };
 
-export const tabOfPath = (path: string): number => tabs.get().list.findIndex((_, i) => originOfTab(tabs.get(), i).path === path);
+export function tabOfPath(path: string): number {
+  const now = tabs.get();
+  return now.list.findIndex((_, i) => originOfTab(now, i).path === path);
+}
 
 /** Was something done to it that would be missed? */
 function isTouched({ history }: Session): boolean {

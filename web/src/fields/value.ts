@@ -60,7 +60,8 @@ export function parseNumber(text: string, spec: FieldSpec): number | bigint | { 
   const written = text.trim().replace(",", ".");
   const value = /^[-+]?\d+$/.test(written) ? exact(BigInt(written.replace("+", ""))) : Number(written);
   const whole = fieldKind(spec) === "integer";
-  if (written === "" || (typeof value === "number" && !Number.isFinite(value))) return { problem: `${spec.name} is a number` };
+  const isNumber = written !== "" && (typeof value === "bigint" || Number.isFinite(value));
+  if (!isNumber) return { problem: `${spec.name} is a number` };
   if (!whole) return limited(Number(value), spec);
   if (typeof value === "number" && !Number.isInteger(value)) return { problem: `${spec.name} is a whole number` };
   return limited(value, { ...spec, min: spec.min ?? int64.min, max: spec.max ?? int64.max });
@@ -73,7 +74,11 @@ function limited<T extends number | bigint>(value: T, spec: FieldSpec): T | { pr
 }
 
 /** A whole number so much higher or lower, within the limits. */
-export function wholeStep(value: number | bigint, by: number, { min, max }: Pick<FieldSpec, "min" | "max">): number | bigint {
+export function wholeStep(
+  value: number | bigint,
+  by: number,
+  { min, max }: Pick<FieldSpec, "min" | "max">,
+): number | bigint {
   const next = BigInt(value) + BigInt(by);
   const [low, high] = [BigInt(min ?? int64.min), BigInt(max ?? int64.max)];
   return exact(next < low ? low : next > high ? high : next);

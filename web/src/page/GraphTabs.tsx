@@ -26,13 +26,14 @@ export function GraphTabs() {
       {list.length > 1 &&
         list.map((_, i) => {
           const { name, path, id } = originOfTab(tabs, i);
+          const shown = i === current;
           return (
-            <span key={path ?? id ?? i} className="graph-tab" role="presentation" data-current={i === current || undefined}>
+            <span key={path ?? id ?? i} className="graph-tab" role="presentation" data-current={shown || undefined}>
               <button
                 type="button"
                 role="tab"
-                aria-selected={i === current}
-                tabIndex={i === current ? 0 : -1}
+                aria-selected={shown}
+                tabIndex={shown ? 0 : -1}
                 title={path}
                 onClick={() => void switchTo(i)}
               >

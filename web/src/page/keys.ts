@@ -21,14 +21,16 @@ export function keyOf(command: Command): string | undefined {
 }
 
 /** With Alt, some keyboards write another character: what stands on the key is meant. */
-function unalted({ key, code }: Pick<KeyboardEvent, "key" | "code">): string {
+function unalted({ key, code }: { key: string; code: string }): string {
   if (code === "Equal") return "=";
   if (code === "Minus") return "-";
   return code.startsWith("Key") ? code.slice(3) : key;
 }
 
+type Press = Pick<KeyboardEvent, "key" | "code" | "altKey" | "ctrlKey" | "metaKey" | "shiftKey">;
+
 /** A press as the table writes it; Shift is left out where it makes the character, as in "?". */
-export function pressed(event: Pick<KeyboardEvent, "key" | "code" | "altKey" | "ctrlKey" | "metaKey" | "shiftKey">): string {
+export function pressed(event: Press): string {
   const mod = isMac ? event.metaKey : event.ctrlKey;
   const letter = /^[a-z]$/i.test(event.key);
   const named = event.key.length > 1;

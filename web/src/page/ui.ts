@@ -21,7 +21,8 @@ const isNarrow = () => matchMedia("(max-width: 899px)").matches;
 const isWide = () => matchMedia("(min-width: 1440px)").matches;
 
 function remembered(): Ui {
-  const roomy: Ui = { left: isWide() ? "nodes" : null, right: true, log: false, minimap: true, links: true, theme: "system" };
+  const left = isWide() ? "nodes" : null;
+  const roomy: Ui = { left, right: true, log: false, minimap: true, links: true, theme: "system" };
   const initial = isNarrow() ? { ...roomy, left: null, right: false, minimap: false } : roomy;
   try {
     const kept = JSON.parse(localStorage.getItem(place) ?? "{}") as Partial<Ui>;

@@ -75,7 +75,9 @@ function ModelRow({ kind, file }: { kind: string; file: ModelFile }) {
             onClick={() => setOpen(!open)}
           />
         )}
-        {loaderOf(kind) && <IconButton icon="add" label={`Add ${name} to the graph`} onClick={() => addLoader(kind, name)} />}
+        {loaderOf(kind) && (
+          <IconButton icon="add" label={`Add ${name} to the graph`} onClick={() => addLoader(kind, name)} />
+        )}
       </span>
       {open && <Metadata kind={kind} file={name} />}
     </li>
