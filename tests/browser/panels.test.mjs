@@ -95,6 +95,32 @@ describe('panels', () => {
     await eventually(async () => assert.ok(await editor.button('Undo').isDisabled()));
   });
 
+  bench.test('Run runs several times, and by itself on a change', async () => {
+    const editor = await bench.open('latents.lua');
+    const queue = await editor.tab(/^Queue/);
+    const runs = async () => (await (await fetch(new URL('/api/tubelet/runs', editor.page.url()))).json()).runs.filter((run) => run.state === 'done').length;
+    await queue.getByRole('spinbutton', { name: /times/ }).fill('3');
+    await editor.run();
+    await eventually(async () => assert.equal(await runs(), 3));
+    await queue.getByRole('spinbutton', { name: /times/ }).fill('1');
+    await queue.getByRole('checkbox', { name: 'on change' }).check();
+    await editor.field('Save tensor name').fill('other');
+    await editor.press('Tab');
+    await eventually(async () => assert.equal(await runs(), 4));
+    await queue.getByRole('checkbox', { name: 'on change' }).uncheck();
+  });
+
+  bench.test('the minimap comes and goes', async () => {
+    const editor = await bench.open('latents.lua');
+    const map = editor.canvas.getByRole('img', { name: 'Minimap' });
+    await map.waitFor();
+    await editor.clear();
+    await editor.press('Alt+m');
+    await map.waitFor({ state: 'detached' });
+    await editor.press('Alt+m');
+    await map.waitFor();
+  });
+
   bench.test('a group stands for what is in it', async () => {
     const editor = await bench.open('latents.lua');
     await editor.select('Text');

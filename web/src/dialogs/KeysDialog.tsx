@@ -67,7 +67,7 @@ export function KeysDialog() {
   const changed = Object.keys(useBindings()).length > 0;
   return (
     <Modal title="Keys">
-      <p role="status" className="dim">
+      <p role="status" className="keys-news dim">
         {news || "Press a key's name to give the command another one."}
         {changed && (
           <button

@@ -7,7 +7,7 @@ import { handPosition, toPlane } from "../canvas/viewport";
 import { catalog, isForeign, isRefused } from "../catalog";
 import { edit } from "../document/actions";
 import { setInput } from "../document/edits";
-import { Icon, IconButton } from "../icons";
+import { IconButton } from "../icons";
 import { bytes } from "../runs/format";
 
 interface Kind {
@@ -97,7 +97,7 @@ export function ModelsPanel() {
       <header className="panel-heading">
         <h3>Models</h3>
         <button type="button" className="link-button" onClick={() => void load()}>
-          <Icon name="again" /> Look again
+          Look again
         </button>
       </header>
       {found?.message && <p className="hint">{found.message}</p>}
