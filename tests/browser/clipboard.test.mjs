@@ -6,7 +6,7 @@ import { latents } from './graphs.mjs';
 import { workbench } from './harness.mjs';
 
 const copies = (editor, title) => editor.canvas.getByRole('group', { name: new RegExp(`^${title}( \\d+)?( ?,|$)`) });
-const fed = (editor) => editor.canvas.getByRole('img', { name: /^Empty latent output latent to Slice latent( \d+)? input latent$/ });
+const fed = (editor) => editor.canvas.getByRole('button', { name: /^Empty latent output latent to Slice latent( \d+)? input latent$/ });
 
 async function count(locator, wanted) {
   await eventually(async () => assert.equal(await locator.count(), wanted));
@@ -26,7 +26,7 @@ describe('copies', () => {
     await count(copies(editor, 'Slice latent'), 2);
     await count(copies(editor, 'Save tensor'), 2);
     await count(fed(editor), 1);
-    await count(editor.canvas.getByRole('img', { name: /^Slice latent 2 output latent to Save tensor 2 input value$/ }), 1);
+    await count(editor.canvas.getByRole('button', { name: /^Slice latent 2 output latent to Save tensor 2 input value$/ }), 1);
   });
 
   bench.test('incoming links are kept on demand', async () => {

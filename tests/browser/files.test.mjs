@@ -112,7 +112,7 @@ describe('files', () => {
     assert.equal(await seed.inputValue(), '9007199254740993', 'not rounded');
     await seed.focus();
     await editor.press('ArrowUp', 'Tab');
-    assert.equal(await seed.inputValue(), '9007199254740994');
+    await eventually(async () => assert.equal(await seed.inputValue(), '9007199254740994'));
     const before = await editor.lua();
     for (const part of [/seed = 9007199254740994/, /mode = "bypass"/, /mode = "mute"/, /All \\"of\\" it/, /pinned = true/, /collapsed = true/, /seeds = \{ seed = "increment" \}/, /#5273b5/]) {
       assert.match(before, part);

@@ -24,8 +24,8 @@ function fitting(): FitViewOptions<FlowNode> {
 
 /** Everything, or these nodes. An empty canvas keeps its view: React Flow would fit the first node that is added. */
 export function fitView(ids?: readonly string[], lasting = duration()): void {
+  fitted = ids === undefined && instance?.getNodes().length !== 0;
   if (instance?.getNodes().length === 0) return;
-  fitted = ids === undefined;
   void instance?.fitView({ ...fitting(), duration: lasting, nodes: ids?.map((id) => ({ id })) });
 }
 
@@ -87,7 +87,7 @@ export function watchCanvasSize(canvas: HTMLElement): () => void {
     [width, height] = [next.width, next.height];
     if (!instance || (dx === 0 && dy === 0)) return;
     const { x, y, zoom } = instance.getViewport();
-    if (fitted) void instance.fitView(fitting());
+    if (fitted && instance.getNodes().length > 0) void instance.fitView(fitting());
     else void instance.setViewport({ x: x + dx, y: y + dy, zoom });
   });
   observer.observe(canvas);
