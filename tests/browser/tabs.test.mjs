@@ -82,6 +82,15 @@ describe('open graphs', () => {
     await editor.dialog('Close untitled?').getByRole('button', { name: 'Close without saving' }).click();
     await editor.opened('latents.lua');
     await tab(editor, /./).waitFor({ state: 'detached' });
+
+    await editor.field('Integer value').fill('9');
+    await editor.press('Tab', 'Alt+w');
+    await editor.dialog('Close latents.lua?').getByRole('button', { name: 'Close without saving' }).click();
+    await editor.page.getByRole('region', { name: 'Start' }).waitFor();
+    await editor.page.reload();
+    await editor.opened('latents.lua'); // the last file
+    assert.equal(await editor.field('Integer value').inputValue(), '1');
+    assert.equal(await editor.page.getByRole('status').filter({ hasText: 'unsaved' }).count(), 0, 'no draft of what was discarded');
   });
 
   bench.test('a file that goes leaves its graph, which is saved anew', async () => {

@@ -72,8 +72,7 @@ async function mayClose(i: number): Promise<boolean> {
 export async function closeTab(i: number = tabs.get().current): Promise<void> {
   if (!(await mayClose(i))) return;
   const before = tabs.get();
-  const { name } = originOfTab(before, i);
-  dropDraft(originOfTab(before, i));
+  const closed = originOfTab(before, i);
   if (before.list.length === 1) {
     newDocument({ instead: true });
     rememberOpen(undefined);
@@ -84,7 +83,8 @@ export async function closeTab(i: number = tabs.get().current): Promise<void> {
     tabs.set({ list: list.map((tab, at) => (at === shown ? { ...tab, waiting: null } : tab)), current: shown });
     if (i === before.current) await read(next);
   }
-  announce(`Closed ${name}.`);
+  dropDraft(closed); // last: what leaves the screen is kept as a draft
+  announce(`Closed ${closed.name}.`);
 }
 
 /** The shown tab of a page that was loaded again: true when there is a draft of a graph that is no file. */
