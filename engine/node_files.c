@@ -11,6 +11,7 @@
 #include "base/numbered.h"
 #include "base/str.h"
 #include "formats/media.h"
+#include "formats/safetensors.h"
 #include "graph/records.h"
 #include "node.h"
 
@@ -129,15 +130,24 @@ static tb_status write_to(const char *path, const tb_tensor *bytes, long *number
     return st;
 }
 
+/* The bytes with the graph inside, where their format has a place for it. New reference. */
+static tb_tensor *with_graph(const char *name, const tb_tensor *bytes, const json_t *texts,
+                             tb_err *err)
+{
+    const char *format = name ? tb_media_format_of(name) : NULL;
+    if (texts && format)
+        return tb_media_embed(bytes, format, texts, err);
+    if (texts && name && strcmp(tb_fs_extension(name), "latent") == 0)
+        return tb_safetensors_embed(bytes, texts, err);
+    return tb_tensor_ref(bytes);
+}
+
 static tb_status write_file(tb_job *job, const tb_value *file, const char *path, long *number,
                             const char *kind, tb_err *err)
 {
     const tb_value *name = tb_record_get(file, "name");
-    const char *format = name ? tb_media_format_of(tb_value_as_string(name)) : NULL;
-    const json_t *texts = tb_job_metadata(job);
-    const tb_tensor *bytes = tb_record_tensor(file, "bytes");
-    tb_tensor *with =
-        format && texts ? tb_media_embed(bytes, format, texts, err) : tb_tensor_ref(bytes);
+    tb_tensor *with = with_graph(name ? tb_value_as_string(name) : NULL,
+                                 tb_record_tensor(file, "bytes"), tb_job_metadata(job), err);
     if (!with)
         return err->status;
     char *full = tb_job_target_path(job, path, err), *written = NULL;

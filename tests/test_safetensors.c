@@ -237,6 +237,46 @@ TEST(headers_are_checked)
     remove_dir();
 }
 
+TEST(texts_are_put_into_a_file_and_its_tensors_stay)
+{
+    tb_err err = TB_ERR_INIT;
+    tb_tensor *t = tb_tensor_new(TB_F32, &TB_SHAPE(3), &err);
+    memcpy(tb_tensor_data_mut(t), (float[]){ 1, 2, 3 }, 12);
+    char *data = NULL;
+    size_t n = 0;
+    json_t *own = json_pack("{ssss}", "state", "noise", "prompt", "old");
+    CHECK_INT(tb_safetensors_encode(1, (const char *[]){ "x" }, (const tb_tensor *[]){ t }, own,
+                                    &data, &n, &err),
+              TB_OK);
+    tb_tensor *file = tb_tensor_new(TB_U8, &TB_SHAPE((int64_t)n), &err);
+    memcpy(tb_tensor_data_mut(file), data, n);
+    json_t *texts = json_pack("{ssss}", "prompt", "{\"1\": {}}", "workflow", "\xc3\xa9");
+    tb_tensor *with = tb_safetensors_embed(file, texts, &err);
+    char *path = in_dir("texts.safetensors");
+    CHECK(with);
+    CHECK_INT(tb_fs_write(path, tb_tensor_data(with), tb_tensor_bytes(with), false, &err), TB_OK);
+    tb_safetensors *f = tb_safetensors_open(path, &err);
+    const json_t *read = f ? tb_safetensors_metadata(f) : NULL;
+    CHECK_STR(json_string_value(json_object_get(read, "state")), "noise");
+    CHECK_STR(json_string_value(json_object_get(read, "prompt")), "{\"1\": {}}");
+    CHECK_STR(json_string_value(json_object_get(read, "workflow")), "\xc3\xa9");
+    tb_tensor *x = f ? tb_safetensors_get(f, "x", &err) : NULL;
+    CHECK(x && memcmp(tb_tensor_data(x), tb_tensor_data(t), 12) == 0);
+    tb_tensor_unref(&x);
+    tb_safetensors_close(&f);
+    tb_tensor_unref(&with);
+    memset(tb_tensor_data_mut(file), 0xff, 8);
+    CHECK(!tb_safetensors_embed(file, texts, &err));
+    CHECK_STR(err.message, "the file is no safetensors file");
+    tb_tensor_unref(&file);
+    tb_tensor_unref(&t);
+    free(data);
+    json_decref(texts);
+    json_decref(own);
+    free(path);
+    remove_dir();
+}
+
 TEST(two_tensors_of_one_name_are_not_written)
 {
     tb_err err = TB_ERR_INIT;
@@ -473,6 +513,7 @@ int main(int argc, char **argv)
         TEST_CASE(files_that_are_not_there_or_no_files),
         TEST_CASE(preambles_are_checked),
         TEST_CASE(headers_are_checked),
+        TEST_CASE(texts_are_put_into_a_file_and_its_tensors_stay),
         TEST_CASE(two_tensors_of_one_name_are_not_written),
         TEST_CASE(damaged_files_never_crash),
         TEST_CASE(weights_drop_known_prefixes_and_check_shapes),

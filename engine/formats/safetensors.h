@@ -28,6 +28,10 @@ tb_tensor *tb_safetensors_get(const tb_safetensors *f, const char *name, tb_err 
 /* The __metadata__ object, borrowed, or NULL. */
 const json_t *tb_safetensors_metadata(const tb_safetensors *f);
 
+/* The bytes of a whole file with texts (an object of strings) among its __metadata__, in place of
+ * those of the same name; the tensors stay as they are. New tensor. */
+tb_tensor *tb_safetensors_embed(const tb_tensor *file, const json_t *texts, tb_err *err);
+
 /* Write beside, then rename. metadata: object of strings or NULL. */
 tb_status tb_safetensors_write(const char *path, int count, const char *const *names,
                                const tb_tensor *const *tensors, const json_t *metadata,

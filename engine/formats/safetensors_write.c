@@ -49,6 +49,59 @@ static tb_status make_header(int count, const char *const *names, const tb_tenso
     return st;
 }
 
+/* Length, text and padding: *size bytes, data follows. Freed by free(). */
+static char *make_head(const char *text, size_t *size)
+{
+    const size_t used = strlen(text);
+    *size = (8 + used + ALIGN - 1) / ALIGN * ALIGN;
+    char *head = tb_xcalloc(*size, 1);
+    for (int i = 0; i < 8; i++)
+        head[i] = (char)((uint64_t)(*size - 8) >> (8 * i) & 0xff);
+    memcpy(head + 8, text, used);
+    memset(head + 8 + used, ' ', *size - 8 - used);
+    return head;
+}
+
+/* The header of a file in memory, and where its data begins. New reference; NULL: it is none. */
+static json_t *read_head(const char *data, size_t n, size_t *data_at)
+{
+    uint64_t length = 0;
+    for (int i = 7; i >= 0 && n >= 8; i--)
+        length = length << 8 | (unsigned char)data[i];
+    if (n < 8 || length > n - 8)
+        return NULL;
+    *data_at = 8 + (size_t)length;
+    return tb_json_parse(data + 8, (size_t)length, "the header", NULL);
+}
+
+tb_tensor *tb_safetensors_embed(const tb_tensor *file, const json_t *texts, tb_err *err)
+{
+    const char *bytes = tb_tensor_data(file);
+    size_t data_at = 0, head_size;
+    json_t *header = read_head(bytes, tb_tensor_bytes(file), &data_at);
+    if (!header) {
+        tb_err_set(err, TB_EFORMAT, "the file is no safetensors file");
+        return NULL;
+    }
+    json_t *metadata = json_object(), *all = json_object();
+    json_object_update(metadata, json_object_get(header, "__metadata__"));
+    json_object_update(metadata, (json_t *)(uintptr_t)texts);
+    json_object_set_new(all, "__metadata__", metadata);
+    json_object_update_missing(all, header);
+    char *text = json_dumps(all, JSON_COMPACT), *head = make_head(text, &head_size);
+    const size_t rest = tb_tensor_bytes(file) - data_at;
+    tb_tensor *t = tb_tensor_new(TB_U8, &TB_SHAPE((int64_t)(head_size + rest)), err);
+    if (t) {
+        memcpy(tb_tensor_data_mut(t), head, head_size);
+        memcpy((char *)tb_tensor_data_mut(t) + head_size, bytes + data_at, rest);
+    }
+    free(head);
+    free(text);
+    json_decref(all);
+    json_decref(header);
+    return t;
+}
+
 tb_status tb_safetensors_encode(int count, const char *const *names,
                                 const tb_tensor *const *tensors, const json_t *metadata,
                                 char **data, size_t *size, tb_err *err)
@@ -56,17 +109,15 @@ tb_status tb_safetensors_encode(int count, const char *const *names,
     char *text = NULL;
     size_t bytes = 0;
     TB_TRY(make_header(count, names, tensors, metadata, &text, &bytes, err));
-    const size_t used = strlen(text), head = (8 + used + ALIGN - 1) / ALIGN * ALIGN;
-    char *out = malloc(head + bytes);
+    size_t head;
+    char *begin = make_head(text, &head), *out = malloc(head + bytes);
+    free(text);
     if (!out) {
-        free(text);
+        free(begin);
         return tb_err_set(err, TB_ENOMEM, "no memory to write %zu bytes of tensors", head + bytes);
     }
-    for (int i = 0; i < 8; i++)
-        out[i] = (char)((uint64_t)(head - 8) >> (8 * i) & 0xff);
-    memcpy(out + 8, text, used);
-    memset(out + 8 + used, ' ', head - 8 - used);
-    free(text);
+    memcpy(out, begin, head);
+    free(begin);
     char *p = out + head;
     for (int i = 0; i < count; i++) {
         memcpy(p, tb_tensor_data(tensors[i]), tb_tensor_bytes(tensors[i]));
