@@ -128,6 +128,7 @@ enum {
     TB_NODE_FORGET = 1 << 6,  /* never stored: cheaper to make than to read; run while planning if
                                  its  inputs are known */
     TB_NODE_LINEARS = 1 << 7, /* bytes depend on --compute as well, which enters the key */
+    TB_NODE_BLOCKED = 1 << 8, /* runs with blocked values too: it passes elements of lists on */
 };
 
 enum { TB_PACK_CALLS = 16 };

@@ -75,6 +75,7 @@ typedef enum tb_event_kind {
     TB_EV_DELIVERED, /* node: a file was written: path, file_kind */
     TB_EV_FAILED,    /* node: err; dependents are dropped */
     TB_EV_STORED,    /* node: committed to the store */
+    TB_EV_BLOCKED,   /* node: an input was blocked, so it did not run for it; text: why */
     TB_EV_WARNING,   /* text: e.g. the store is full, the run goes on uncached */
     TB_EV_END,       /* the run is over: status and err; the tb_run is freed after this call */
 } tb_event_kind;

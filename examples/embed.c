@@ -33,6 +33,7 @@ static void on_event(void *ctx, tb_run *run, const tb_event *ev)
     case TB_EV_PROGRESS:
     case TB_EV_FAILED:
     case TB_EV_STORED:
+    case TB_EV_BLOCKED:
     case TB_EV_WARNING: break;
     }
 }

@@ -112,6 +112,38 @@ TEST(json_keeps_integers_and_reals_apart)
     CHECK(strstr(err.message, "the input is not valid JSON"));
 }
 
+TEST(integers_beyond_63_bits_come_and_go_whole)
+{
+    static const char in[] = "{\"a\":18446744073709551615,\"b\":[-9223372036854775809,7],"
+                             "\"t\":\"18446744073709551616 \\\"$int\\\":\",\"r\":1e300}";
+    tb_err err = TB_ERR_INIT;
+    json_t *v = tb_json_parse(in, strlen(in), "test", &err);
+    CHECK_STR(tb_json_long_int(json_object_get(v, "a")), "18446744073709551615");
+    CHECK(!tb_json_long_int(json_object_get(v, "r")));
+    CHECK(!tb_json_long_int(json_object_get(v, "t")));
+    char *text = tb_json_long_ints_take(json_dumps(v, JSON_COMPACT), TB_JSON_LONG_NUMBER);
+    CHECK(strstr(text, "\"a\":18446744073709551615,\"b\":[-9223372036854775809,7]"));
+    CHECK(strstr(text, "\"t\":\"18446744073709551616 \\\"$int\\\":\""));
+    free(text);
+    text = tb_json_long_ints_take(json_dumps(v, JSON_COMPACT), TB_JSON_LONG_TEXT);
+    CHECK(strstr(text, "\"a\":\"18446744073709551615\""));
+    free(text);
+    text = tb_json_pretty(v);
+    CHECK(strstr(text, "\"a\": 18446744073709551615,"));
+    free(text);
+    json_decref(v);
+    v = tb_json_of_uint64(UINT64_MAX);
+    tb_value *u = tb_value_from_json(v, NULL, NULL, &err);
+    CHECK(u && tb_value_is_unsigned(u) && tb_value_as_int(u) == -1);
+    json_t *back = tb_value_to_json(u, NULL, NULL, &err);
+    CHECK(json_equal(back, v));
+    json_decref(back);
+    json_decref(v);
+    tb_value_unref(&u);
+    v = tb_json_parse("[1e999]", 7, "test", &err);
+    CHECK(!v && err.status == TB_EFORMAT);
+}
+
 TEST(a_failed_write_leaves_the_old_file)
 {
     tb_err err = TB_ERR_INIT;
@@ -214,6 +246,7 @@ int main(int argc, char **argv)
         TEST_CASE(distance_counts_edits),
         TEST_CASE(sizes_are_width_x_height_and_nothing_else),
         TEST_CASE(json_keeps_integers_and_reals_apart),
+        TEST_CASE(integers_beyond_63_bits_come_and_go_whole),
         TEST_CASE(a_failed_write_leaves_the_old_file),
         TEST_CASE(tensors_convert_and_count),
         TEST_CASE(refused_memory_is_an_error_with_its_size),

@@ -1,7 +1,14 @@
-/* json.h - what we add to jansson: errors as sentences, and one canonical text per value. */
+/* json.h - what we add to jansson: errors as sentences, one canonical text per value, integers of
+ * more than 63 bits.
+ *
+ * jansson's integers are signed. One beyond them is the object {"$int": "18446744073709551615"}
+ * once it is read: nothing of it is lost, and it is no text. Where it leaves, it is a number again,
+ * or for readers that keep 53 bits a text.
+ */
 #pragma once
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -18,3 +25,17 @@ char *tb_json_canonical(const json_t *v);
 
 /* For people: two spaces of indent, keys in their own order. Freed by free(). */
 char *tb_json_pretty(const json_t *v);
+
+/* The digits of an integer beyond 63 bits, with their sign; borrowed. NULL: v is something else. */
+const char *tb_json_long_int(const json_t *v);
+/* The same of an unsigned one. New reference. */
+json_t *tb_json_of_uint64(uint64_t v);
+
+typedef enum tb_json_long {
+    TB_JSON_LONG_NUMBER, /* 18446744073709551615: for programs that keep it */
+    TB_JSON_LONG_TEXT,   /* "18446744073709551615": for JavaScript */
+} tb_json_long;
+
+/* A text made by jansson with these integers as the reader takes them. Consumes text, which may be
+ * NULL. Freed by free(). */
+char *tb_json_long_ints_take(char *text, tb_json_long as);

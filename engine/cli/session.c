@@ -77,7 +77,8 @@ static const char *event_name(tb_event_kind k)
         [TB_EV_STARTED] = "started",   [TB_EV_PROGRESS] = "progress",
         [TB_EV_FINISHED] = "finished", [TB_EV_DELIVERED] = "delivered",
         [TB_EV_FAILED] = "failed",     [TB_EV_STORED] = "stored",
-        [TB_EV_WARNING] = "warning",   [TB_EV_END] = "end",
+        [TB_EV_BLOCKED] = "blocked",   [TB_EV_WARNING] = "warning",
+        [TB_EV_END] = "end",
     };
     return names[k];
 }
@@ -275,6 +276,8 @@ static void show_text(session *s, const tb_event *ev)
         cli_fail(ev->err);
     else if (ev->kind == TB_EV_DELIVERED)
         puts(ev->path);
+    else if (ev->kind == TB_EV_BLOCKED)
+        fprintf(stderr, "node '%s' (%s) did not run: %s\n", ev->node, ev->type, ev->text);
     else if (ev->kind == TB_EV_WARNING)
         fprintf(stderr, "warning: %s\n", ev->text);
     else if (ev->err)
@@ -298,7 +301,8 @@ static void on_event(void *ctx, tb_run *run, const tb_event *ev)
         on_end(s, run, ev);
     if (s->json && !s->o->plan_only)
         print_event(s, ev);
-    else if (ev->kind == TB_EV_DELIVERED || ev->kind == TB_EV_WARNING || ev->kind == TB_EV_FAILED)
+    else if (ev->kind == TB_EV_DELIVERED || ev->kind == TB_EV_BLOCKED ||
+             ev->kind == TB_EV_WARNING || ev->kind == TB_EV_FAILED)
         show_text(s, ev);
     if (s->progress && ev->kind != TB_EV_END)
         cli_progress_event(s->progress, ev);

@@ -41,7 +41,9 @@ static const char *show(const tb_value *v, char *buf, size_t n)
 {
     switch (tb_value_kind(v)) {
     case TB_BOOLEAN: snprintf(buf, n, "%s", tb_value_as_bool(v) ? "true" : "false"); break;
-    case TB_INT: snprintf(buf, n, "%lld", (long long)tb_value_as_int(v)); break;
+    case TB_INT:
+        snprintf(buf, n, tb_value_is_unsigned(v) ? "%llu" : "%lld", (long long)tb_value_as_int(v));
+        break;
     case TB_FLOAT: snprintf(buf, n, "%.17g", tb_value_as_float(v)); break;
     case TB_STRING: snprintf(buf, n, "'%.60s'", tb_value_as_string(v)); break;
     case TB_TENSOR: snprintf(buf, n, "a tensor"); break;
@@ -72,7 +74,7 @@ static bool integer_of(const tb_value *v, int64_t *out)
     double d = 0;
     if (k == TB_INT) {
         *out = tb_value_as_int(v);
-        return true;
+        return !tb_value_is_unsigned(v);
     }
     if (k == TB_STRING) {
         char *end = NULL;
@@ -101,9 +103,43 @@ static void out_of_range(bool below, tb_err *err)
     tb_err_reason(err, below ? "value_smaller_than_min" : "value_bigger_than_max");
 }
 
+bool tb_input_is_seed(const tb_input_def *in)
+{
+    return is(in, "INT") && (in->flags & TB_IN_SEED || strcmp(in->name, "seed") == 0 ||
+                             strcmp(in->name, "noise_seed") == 0);
+}
+
+/* A number above INT64_MAX, perhaps as text. NULL: it is none. */
+static tb_value *unsigned_of(const tb_value *v)
+{
+    if (tb_value_kind(v) == TB_INT && tb_value_is_unsigned(v))
+        return tb_value_ref(v);
+    const char *s = tb_value_kind(v) == TB_STRING ? tb_value_as_string(v) : "";
+    char *end = NULL;
+    errno = 0;
+    const unsigned long long u = *s >= '0' && *s <= '9' ? strtoull(s, &end, 10) : 0;
+    return u > INT64_MAX && *end == 0 && errno == 0 ? tb_value_uint(u) : NULL;
+}
+
+/* Seeds have 64 bits; for others it is too much. Consumes u. */
+static tb_value *to_seed(const tb_input_def *in, tb_value *u, tb_err *err)
+{
+    char buf[40];
+    if (tb_input_is_seed(in) && in->i_max == INT64_MAX)
+        return u;
+    tb_err_set(err, TB_EINVAL, "%s must be %lld..%lld, got %s", in->name, (long long)in->i_min,
+               (long long)in->i_max, show(u, buf, sizeof buf));
+    out_of_range(false, err);
+    tb_value_unref(&u);
+    return NULL;
+}
+
 static tb_value *to_int(const tb_input_def *in, const tb_value *v, tb_err *err)
 {
     int64_t i = 0;
+    tb_value *u = unsigned_of(v);
+    if (u)
+        return to_seed(in, u, err);
     if (!integer_of(v, &i))
         return wrong_type(in, "an integer", v, err);
     if (i >= in->i_min && i <= in->i_max)
@@ -248,6 +284,15 @@ static tb_value *soften(const tb_input_def *in, const tb_value *v)
     if (is(in, "STRING") && k == TB_BOOLEAN)
         return text_of_bool(tb_value_as_bool(v));
     return tb_value_ref(v);
+}
+
+tb_value *tb_input_convert_computed(const tb_input_def *in, const tb_value *v, bool lenient,
+                                    tb_err *err)
+{
+    const bool bits = tb_value_kind(v) == TB_INT && tb_value_as_int(v) < 0 && in->i_min == 0 &&
+                      tb_input_is_seed(in);
+    return bits ? tb_value_uint((uint64_t)tb_value_as_int(v))
+                : tb_input_convert(in, v, lenient, err);
 }
 
 tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, bool lenient, tb_err *err)

@@ -175,6 +175,7 @@ static tb_status read_node(tb_graph *g, const char *id, const json_t *node, tb_e
     const int i = tb_graph_add(g, id, type, origin, meta, err);
     if (i < 0)
         return err->status;
+    g->nodes[i].no_cache = json_is_true(json_object_get(node, "no_cache"));
     const char *name;
     json_t *v;
     json_object_foreach((json_t *)(uintptr_t)inputs, name, v)
@@ -213,6 +214,8 @@ json_t *tb_graph_to_json(const tb_graph *g)
         json_t *node = json_pack("{ssso}", "class_type", n->type, "inputs", inputs);
         if (n->meta)
             json_object_set(node, "_meta", n->meta);
+        if (n->no_cache)
+            json_object_set_new(node, "no_cache", json_true());
         json_object_set_new(document, n->id, node);
     }
     return document;

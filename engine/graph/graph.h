@@ -2,7 +2,7 @@
  *
  * The JSON is the API format of ComfyUI (specs: comfyui-api.md 1):
  *   { "<id>": { "class_type": type, "inputs": { name: literal | ["<id>", slot] },
- *               "_meta": { "title", "origin", "mode", ... } } }
+ *               "_meta": { "title", "origin", "mode", ... }, "no_cache": true } }
  * A literal list is wrapped: { "__value__": [...] }. `mode` "mute" takes a node and all that hangs
  * on it out; "bypass" replaces its outputs by its inputs of the same type (resolved when the graph
  * is compiled).
@@ -30,8 +30,9 @@ typedef struct tb_link {
 
 typedef struct tb_graph_node {
     char *id, *type;
-    char *origin; /* "file:line", or NULL */
-    json_t *meta; /* the whole _meta object, or NULL */
+    char *origin;  /* "file:line", or NULL */
+    json_t *meta;  /* the whole _meta object, or NULL */
+    bool no_cache; /* its result is not kept for later runs */
     tb_link *inputs;
     int input_count;
     size_t input_cap;

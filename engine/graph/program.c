@@ -178,7 +178,7 @@ static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_
         return;
     }
     const tb_output_def *out = &t->def->outputs[l->slot];
-    if (!tb_port_fits(out->type, in->type)) {
+    if (!(c->p->exact ? tb_port_meets : tb_port_fits)(out->type, in->type)) {
         report(c, "return_type_mismatch", in->name,
                "%s must be %s, got %s from output '%s' of node '%s' (%s)", in->name, in->type,
                out->type, out->name, l->src, from->type);

@@ -36,6 +36,7 @@ typedef struct tb_program {
     uint64_t nonce;       /* enters the keys of impure nodes */
     tb_variant *variants; /* types of nodes with inputs that are not declared */
     bool lenient;         /* set before check(): as ComfyUI takes graphs (tubelet.h) */
+    bool exact;           /* set before check(): links as ComfyUI takes them: an INT is no FLOAT */
 } tb_program;
 
 /* Takes the graph. Check() has to follow. */
@@ -71,7 +72,13 @@ void tb_variants_free(tb_variant **first);
  * range and choices. lenient: conversions may lose something, as Python's do. NULL with one
  * sentence and its reason on error. New reference. */
 tb_value *tb_input_convert(const tb_input_def *in, const tb_value *v, bool lenient, tb_err *err);
+/* The same for a value that was computed. A seed that went through Lua or a link of int64_t may
+ * have become negative: then it stands for 2^64 more, its own bits. */
+tb_value *tb_input_convert_computed(const tb_input_def *in, const tb_value *v, bool lenient,
+                                    tb_err *err);
 bool tb_input_is_scalar(const tb_input_def *in);
+/* An INT of all 64 bits: 0 to 2^64-1 unless its range says otherwise. */
+bool tb_input_is_seed(const tb_input_def *in);
 /* May a literal stand there: a scalar, a list of them, a union with one of them, or anything? */
 bool tb_input_takes_literal(const tb_input_def *in);
 /* The default as a value; NULL for ports. New reference. */

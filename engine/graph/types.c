@@ -178,6 +178,16 @@ static unsigned flags_of(const json_t *j)
     return flags;
 }
 
+static int64_t bound_of(const json_t *j, int64_t otherwise)
+{
+    const double d = json_number_value(j);
+    return json_is_integer(j) ? json_integer_value(j)
+           : !json_is_real(j) ? otherwise
+           : d <= -9.2e18     ? INT64_MIN
+           : d >= 9.2e18      ? INT64_MAX
+                              : (int64_t)d;
+}
+
 static void input_from_json(entry *e, tb_input_def *in, const json_t *j)
 {
     const json_t *def = json_object_get(j, "default"), *lo = json_object_get(j, "min"),
@@ -187,8 +197,8 @@ static void input_from_json(entry *e, tb_input_def *in, const json_t *j)
         .type = text_of(e, j, "type"),
         .flags = flags_of(j),
         .i_default = json_is_boolean(def) ? json_is_true(def) : json_integer_value(def),
-        .i_min = json_is_number(lo) ? (int64_t)json_number_value(lo) : INT64_MIN,
-        .i_max = json_is_number(hi) ? (int64_t)json_number_value(hi) : INT64_MAX,
+        .i_min = bound_of(lo, INT64_MIN),
+        .i_max = bound_of(hi, INT64_MAX),
         .f_default = json_number_value(def),
         .f_min = json_is_number(lo) ? json_number_value(lo) : -DBL_MAX,
         .f_max = json_is_number(hi) ? json_number_value(hi) : DBL_MAX,
@@ -380,16 +390,28 @@ static bool in_set(const char *name, size_t n, const char *set)
     return false;
 }
 
+bool tb_port_meets(const char *from, const char *into)
+{
+    if (strcmp(from, "*") == 0 || strcmp(into, "*") == 0)
+        return true;
+    for (const char *p = from; *p;) {
+        const size_t k = strcspn(p, ",");
+        if (in_set(p, k, into))
+            return true;
+        p += k + (p[k] == ',');
+    }
+    return false;
+}
+
 bool tb_port_fits(const char *from, const char *into)
 {
-    if (strcmp(from, "*") == 0 || strcmp(into, "*") == 0 || strcmp(from, into) == 0)
+    if (tb_port_meets(from, into))
         return true;
     for (const char *p = from; *p;) {
         const size_t k = strcspn(p, ",");
         const bool is_int = k == 3 && memcmp(p, "INT", 3) == 0;
         const bool is_text = k == 6 && memcmp(p, "STRING", 6) == 0;
-        if (in_set(p, k, into) || (is_int && in_set("FLOAT", 5, into)) ||
-            (is_text && in_set("COMBO", 5, into)))
+        if ((is_int && in_set("FLOAT", 5, into)) || (is_text && in_set("COMBO", 5, into)))
             return true;
         p += k + (p[k] == ',');
     }

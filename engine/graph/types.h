@@ -66,5 +66,7 @@ int tb_type_output(const tb_type *t, const char *name); /* index or -1 */
 const char *tb_type_nearest_input(const tb_type *t, const char *name);
 char *tb_type_input_names(const tb_type *t);
 json_t *tb_type_to_json(const tb_type *t);
-/* Do two port types fit ("A,B" unions, "*" anything, INT into FLOAT)? */
+/* Do two port types have one in common ("A,B" unions, "*" anything), as ComfyUI asks? */
+bool tb_port_meets(const char *from, const char *into);
+/* Do two port types fit (they meet, or INT into FLOAT, STRING into COMBO)? */
 bool tb_port_fits(const char *from, const char *into);

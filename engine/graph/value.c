@@ -2,6 +2,7 @@
 #include "graph/value.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 struct tb_value {
     atomic_int refs;
     tb_kind kind;
+    bool is_unsigned; /* an INT above INT64_MAX: u.i has its bits */
     union {
         bool b;
         int64_t i;
@@ -50,6 +52,18 @@ tb_value *tb_value_int(int64_t i)
     tb_value *v = make(TB_INT);
     v->u.i = i;
     return v;
+}
+
+tb_value *tb_value_uint(uint64_t u)
+{
+    tb_value *v = tb_value_int((int64_t)u);
+    v->is_unsigned = u > INT64_MAX;
+    return v;
+}
+
+bool tb_value_is_unsigned(const tb_value *v)
+{
+    return v->is_unsigned;
 }
 
 tb_value *tb_value_float(double f)
@@ -131,6 +145,8 @@ int64_t tb_value_as_int(const tb_value *v)
 double tb_value_as_float(const tb_value *v)
 {
     assert(v->kind == TB_INT || v->kind == TB_FLOAT);
+    if (v->is_unsigned)
+        return (double)(uint64_t)v->u.i;
     return v->kind == TB_INT ? (double)v->u.i : v->u.f;
 }
 
@@ -144,6 +160,27 @@ const tb_tensor *tb_value_as_tensor(const tb_value *v)
 {
     assert(v->kind == TB_TENSOR);
     return v->u.t;
+}
+
+#define BLOCKED "$blocked"
+
+tb_value *tb_value_blocked(const char *message)
+{
+    tb_value *v = tb_value_record();
+    tb_record_set_take(v, BLOCKED, tb_value_string(message ? message : ""));
+    return v;
+}
+
+bool tb_value_is_blocked(const tb_value *v)
+{
+    return v->kind == TB_RECORD && v->count == 1 && strcmp(v->names[0], BLOCKED) == 0 &&
+           v->items[0]->kind == TB_STRING;
+}
+
+const char *tb_value_blocked_message(const tb_value *v)
+{
+    const char *message = v->items[0]->u.s;
+    return *message ? message : NULL;
 }
 
 static int find(const tb_value *record, const char *name)
@@ -257,7 +294,7 @@ json_t *tb_value_to_json(const tb_value *v, tb_tensor_put put, void *ctx, tb_err
     switch (v->kind) {
     case TB_NONE: return json_null();
     case TB_BOOLEAN: return json_boolean(v->u.b);
-    case TB_INT: return json_integer(v->u.i);
+    case TB_INT: return v->is_unsigned ? tb_json_of_uint64((uint64_t)v->u.i) : json_integer(v->u.i);
     case TB_FLOAT: {
         json_t *j = json_real(v->u.f); /* JSON has no NaN and no infinity */
         return j ? j
@@ -303,6 +340,18 @@ static tb_value *record_from_json(const json_t *rows, tb_tensor_get get, void *c
     return r;
 }
 
+static tb_value *long_int_from_json(const char *digits, tb_err *err)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long u = strtoull(digits, &end, 10);
+    if (*digits != '-' && errno == 0)
+        return tb_value_uint(u);
+    tb_err_set(err, TB_EINVAL, "%.60s has more than 64 bits", digits);
+    tb_err_reason(err, *digits == '-' ? "value_smaller_than_min" : "value_bigger_than_max");
+    return NULL;
+}
+
 static tb_value *object_from_json(const json_t *j, tb_tensor_get get, void *ctx, tb_err *err)
 {
     const json_t *ref = json_object_get(j, "$tensor"), *rows = json_object_get(j, "$record");
@@ -315,6 +364,8 @@ static tb_value *object_from_json(const json_t *j, tb_tensor_get get, void *ctx,
         return record_from_json(rows, get, ctx, err);
     if (f)
         return tb_value_float(strtod(f, NULL));
+    if (tb_json_long_int(j))
+        return long_int_from_json(tb_json_long_int(j), err);
     tb_err_set(err, TB_EFORMAT, "a stored value is malformed");
     return NULL;
 }

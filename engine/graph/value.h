@@ -31,11 +31,22 @@ typedef struct tb_value tb_value;
 tb_value *tb_value_none(void);
 tb_value *tb_value_bool(bool b);
 tb_value *tb_value_int(int64_t i);
+/* An INT up to 2^64-1, as seeds may be. Whoever reads it as int64_t has its bits: 2^64-1 is -1. */
+tb_value *tb_value_uint(uint64_t u);
+/* Is it above INT64_MAX? */
+bool tb_value_is_unsigned(const tb_value *v);
 tb_value *tb_value_float(double f);
 tb_value *tb_value_string(const char *s);
 tb_value *tb_value_tensor_take(tb_tensor *t);
 /* An empty record; filled with tb_record_set before it is shared. */
 tb_value *tb_value_record(void);
+/* What stands for a value that must not be used: a node that would read it does not run, and gives
+ * the same in its turn. message: why, for the user; NULL: nothing is said. A record of one field.
+ */
+tb_value *tb_value_blocked(const char *message);
+bool tb_value_is_blocked(const tb_value *v);
+/* NULL: nothing is to be said. Borrowed. */
+const char *tb_value_blocked_message(const tb_value *v);
 /* A list as one value (an input marked TB_IN_LIST receives one). */
 tb_value *tb_value_list(void);
 

@@ -22,12 +22,6 @@ static bool is_control(const json_t *v)
     return false;
 }
 
-static bool is_seed(const tb_input_def *in)
-{
-    return in->flags & TB_IN_SEED || strcmp(in->name, "seed") == 0 ||
-           strcmp(in->name, "noise_seed") == 0;
-}
-
 /* A literal list would be read as a link. */
 void tbi_set_literal(json_t *inputs, const char *name, const json_t *value)
 {
@@ -65,7 +59,7 @@ static size_t by_place(const tb_type *type, const json_t *values, json_t *inputs
         widgets--;
         const bool spare = n - at > widgets;
         const json_t *next = json_array_get(values, at);
-        if (is_control(next) ? is_seed(in) || spare : spare && in->flags & TB_IN_UPLOAD)
+        if (is_control(next) ? tb_input_is_seed(in) || spare : spare && in->flags & TB_IN_UPLOAD)
             at++;
     }
     return n - at;

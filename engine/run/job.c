@@ -49,6 +49,7 @@ void tbi_job_free(tb_job *j)
     json_decref(j->expand_outputs);
     json_decref(j->request);
     json_decref(j->answer);
+    free(j->blocked);
     free(j->id);
     free(j->inputs);
     free(j->params);
@@ -93,8 +94,10 @@ tb_status tbi_job_bind(tb_job *j, int64_t c, tb_err *err)
         if (n == 0)
             continue;
         const tb_value *v = tb_list_at(list, c < n ? (int)c : n - 1);
+        if (tb_value_is_blocked(v))
+            continue;
         if (tb_input_is_scalar(in)) {
-            v = j->converted[k] = tb_input_convert(in, v, j->run->o.lenient, err);
+            v = j->converted[k] = tb_input_convert_computed(in, v, j->run->o.lenient, err);
             if (!v) {
                 tb_err_where(err, NULL, in->name, NULL);
                 return TB_EINVAL;
@@ -127,13 +130,50 @@ static int call_count(const tb_job *j)
     return calls;
 }
 
+static const tb_value *first_blocked(const tb_value *list)
+{
+    for (int i = 0; i < tb_list_count(list); i++)
+        if (tb_value_is_blocked(tb_list_at(list, i)))
+            return tb_list_at(list, i);
+    return NULL;
+}
+
+/* The value that keeps call c from being made; NULL: none does. A node that takes whole lists is
+ * kept by any element. */
+static const tb_value *blocker_of(const tb_job *j, int c)
+{
+    const tb_value *found = NULL;
+    const bool any = j->type->def->flags & TB_NODE_BLOCKED;
+    for (int k = 0; !any && !found && k < j->type->input_count; k++) {
+        const tb_value *list = j->inputs[k];
+        const int n = list ? tb_list_count(list) : 0;
+        if (!n)
+            continue;
+        if (j->type->def->inputs[k].flags & TB_IN_LIST)
+            found = first_blocked(list);
+        else if (tb_value_is_blocked(tb_list_at(list, c < n ? c : n - 1)))
+            found = tb_list_at(list, c < n ? c : n - 1);
+    }
+    return found;
+}
+
+/* What such a call gives. The message is told by the first node that meets it. */
+static void give_blocked(tb_job *j, const tb_value *blocker)
+{
+    const char *message = tb_value_blocked_message(blocker);
+    if (message && !j->blocked)
+        j->blocked = tb_xstrdup(message);
+    for (int k = 0; k < j->type->output_count; k++)
+        tb_list_append_take(j->out[k], tb_value_blocked(NULL));
+}
+
 /* An output of a call: one element, or, of a list output, all that are in the list. */
 static tb_status take_output(tb_job *j, int slot, tb_value *v, tb_err *err)
 {
     const tb_output_def *out = &j->type->def->outputs[slot];
     const bool list = tb_value_kind(v) == TB_LIST;
     const bool empty = tb_value_kind(v) == TB_RECORD && tb_record_count(v) == 0; /* {} in Lua */
-    if (!out->is_list) {
+    if (!out->is_list || tb_value_is_blocked(v)) {
         tb_list_append_take(j->out[slot], v);
         return TB_OK;
     }
@@ -193,6 +233,8 @@ static tb_status ask_need(tb_job *j, tb_err *err)
 static tb_status need_of_call(tb_job *j, int c, tb_err *err)
 {
     TB_TRY(tb_job_check(j, err));
+    if (blocker_of(j, c))
+        return TB_OK;
     TB_TRY(tbi_job_bind(j, c, err));
     return ask_need(j, err);
 }
@@ -210,6 +252,11 @@ static tb_status check_outputs(const tb_job *j, int c, tb_err *err)
 static tb_status run_call(tb_job *j, int c, tb_err *err)
 {
     TB_TRY(tb_job_check(j, err));
+    const tb_value *blocker = blocker_of(j, c);
+    if (blocker) {
+        give_blocked(j, blocker);
+        return TB_OK;
+    }
     TB_TRY(tbi_job_bind(j, c, err));
     TB_TRY(j->type->kind == TB_LUA ? run_lua(j, err) : j->type->def->run(j, j->params, err));
     return check_outputs(j, c, err);
@@ -270,13 +317,18 @@ static void run_bound(tb_job *const *jobs, int count)
     }
 }
 
+static bool joins_pack(const tb_job *j)
+{
+    return call_count(j) == 1 && !blocker_of(j, 0);
+}
+
 void tbi_job_execute_pack(tb_job *const *jobs, int count)
 {
     tb_job *bound[TB_PACK_CALLS];
     int n = 0;
     for (int i = 0; i < count; i++) {
         tb_job *j = jobs[i];
-        if (call_count(j) != 1)
+        if (!joins_pack(j))
             continue;
         j->status = tb_job_check(j, &j->err);
         if (j->status == TB_OK)
@@ -287,7 +339,7 @@ void tbi_job_execute_pack(tb_job *const *jobs, int count)
     if (n)
         run_bound(bound, n);
     for (int i = 0; i < count; i++)
-        if (call_count(jobs[i]) == 1)
+        if (joins_pack(jobs[i]))
             tbi_job_unbind(jobs[i]);
         else
             tbi_job_execute(jobs[i]);
@@ -295,7 +347,13 @@ void tbi_job_execute_pack(tb_job *const *jobs, int count)
 
 void tbi_job_deliver(tb_job *j)
 {
-    j->status = tbi_job_bind(j, 0, &j->err);
+    const int calls = call_count(j);
+    int c = 0;
+    while (c < calls && blocker_of(j, c))
+        c++;
+    if (calls && c == calls)
+        return;
+    j->status = tbi_job_bind(j, c, &j->err);
     if (j->status == TB_OK)
         j->status = j->type->def->deliver(j, j->params, &j->err);
     tbi_job_unbind(j);

@@ -105,6 +105,8 @@ void tbi_run_keep(tb_run *r, const tb_job *j)
     tb_store *s = r->engine->store;
     const tb_node_def *def = j->type->def;
     const tbi_node *n = &r->nodes[j->node];
+    if (tb_graph_at(r->program->graph, j->node)->no_cache)
+        return;
     if (!s || def->flags & (TB_NODE_INLINE | TB_NODE_FORGET | TB_NODE_IMPURE) ||
         r->program->nodes[j->node].impure) {
         tbi_remember(r, j->node);

@@ -208,6 +208,16 @@ bool tbi_uses_same_models(const tb_run *r, const tb_run *others);
 /* Which inputs does the node want, from the values known? */
 uint64_t tbi_wanted_inputs(const tb_pnode *n, const tb_value *const *values);
 
+/* calls.c: composites over lists. Inputs are gathered. */
+/* How often it is expanded: as often as its longest literal has elements. */
+int tbi_expansion_count(const tb_job *j);
+/* Is its one expansion kept from being made by a literal that is blocked? */
+bool tbi_expansion_is_blocked(const tb_job *j);
+/* What the script will be asked, a list of expansions. Loop: the program belongs to it. */
+json_t *tbi_expansion_request(const tb_job *j);
+/* All that j->request asks for as one answer; NULL with j->err. Worker. */
+json_t *tbi_expand_all_calls(tb_job *j);
+
 /* demand.c: on the loop */
 int tbi_class_of(const tb_pnode *n);
 /* The values of inputs that are there already (literals, and of those in `of` what producers have
@@ -293,6 +303,7 @@ struct tb_job {
     char *id;                              /* composites: what the script is asked to expand, ... */
     json_t *request;                       /* with which inputs, */
     json_t *answer;                        /* and what it answers */
+    char *blocked;                         /* why a call was not made; NULL: none, or silently */
     tb_status status;
     tb_err err;
     bool cut_off; /* a file became shorter while it ran */

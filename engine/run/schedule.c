@@ -157,6 +157,11 @@ static void run_finished(tb_run *r, tb_job *j)
         return;
     }
     take_outputs(r, j);
+    if (j->blocked)
+        tbi_run_event(r, (tb_event){ .kind = TB_EV_BLOCKED,
+                                     .node = tb_program_id(r->program, j->node),
+                                     .type = j->type->def->name,
+                                     .text = j->blocked });
     if (j->content_hit) {
         r->found++;
         tb_store_alias(r->engine->store, &r->program->nodes[j->node].key, &j->found_key, r->id);
@@ -260,20 +265,8 @@ static void execute_on_worker(void *arg)
 static void expand_here(void *arg)
 {
     tb_job *j = arg;
-    j->answer = tbi_expansion(j->run, j->type->def->name, j->id, j->request, &j->err);
+    j->answer = tbi_expand_all_calls(j);
     j->status = j->answer ? TB_OK : j->err.status;
-}
-
-/* What the script will be asked; made here because the program belongs to the loop. */
-static void make_request(tb_run *r, tb_job *j)
-{
-    const tb_value *values[64];
-    for (int k = 0; k < j->type->input_count; k++) {
-        const bool literal = j->type->def->inputs[k].flags & TB_IN_LITERAL && j->inputs[k];
-        values[k] = literal && tb_list_count(j->inputs[k]) ? tb_list_at(j->inputs[k], 0) : NULL;
-    }
-    j->id = tb_xstrdup(tb_program_id(r->program, j->node));
-    j->request = tb_program_inputs(r->program, j->node, values);
 }
 
 static tb_job *new_job(tb_run *r, int node)
@@ -283,8 +276,12 @@ static tb_job *new_job(tb_run *r, int node)
     j->class = deferred ? TBI_IO : tbi_class_of(&r->program->nodes[node]);
     j->numbers = tbi_main_numbers(r, node);
     tbi_job_gather(j);
-    if (deferred)
-        make_request(r, j);
+    if (deferred && (tbi_expansion_count(j) == 0 || tbi_expansion_is_blocked(j))) {
+        j->kind = TBI_JOB_RUN; /* there is nothing to make; as of a node, its outputs say so */
+    } else if (deferred) {
+        j->id = tb_xstrdup(tb_program_id(r->program, node));
+        j->request = tbi_expansion_request(j);
+    }
     r->nodes[node].state = TBI_RUNNING;
     link_job(r, j);
     return j;

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "graph/graph.h"
+#include "graph/program.h"
 #include "script/host.h"
 
 #define LINK  "link"
@@ -29,6 +30,7 @@ void tbi_build_begin(tbi_host *h, const char *prefix)
     h->id_counts = tb_map_new();
     h->serial++;
     snprintf(h->prefix, sizeof h->prefix, "%s", prefix);
+    h->expanding = *prefix != 0;
 }
 
 void tbi_build_end(tbi_host *h)
@@ -257,6 +259,16 @@ static void check_keys(lua_State *L, const tb_type *t)
     }
 }
 
+/* A seed above 2^63-1 that a composite was given is negative in Lua: it goes on with its bits. */
+static void restore_seed(const tbi_host *h, const tb_type *t, const char *name, json_t *inputs)
+{
+    const json_t *v = json_object_get(inputs, name);
+    const int at = tb_type_input(t, name);
+    const tb_input_def *in = at < 0 ? NULL : &t->def->inputs[at];
+    if (h->expanding && in && in->i_min == 0 && tb_input_is_seed(in) && json_integer_value(v) < 0)
+        json_object_set_new(inputs, name, tb_json_of_uint64((uint64_t)json_integer_value(v)));
+}
+
 /* The value on top, which it pops. */
 static void set_input(lua_State *L, const tb_type *t, const char *name, json_t *inputs)
 {
@@ -267,6 +279,7 @@ static void set_input(lua_State *L, const tb_type *t, const char *name, json_t *
         json_object_set_new(inputs, name, l);
     else if (!lua_isnil(L, -1))
         tbi_literal_set(L, -1, inputs, name, what);
+    restore_seed(tbi_host_of(L), t, name, inputs);
     lua_pop(L, 1);
 }
 

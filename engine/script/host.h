@@ -59,6 +59,7 @@ typedef struct tbi_host {
     unsigned serial; /* of that document: links of another one are refused */
     tb_map *id_counts;
     char prefix[TBI_ID_BYTES]; /* scope of new ids: "sample/step_07/" */
+    bool expanding;            /* a composite makes its nodes; else the graph of the user */
     json_t *scratch;           /* the JSON being built; borrowed pointers into it are safe */
 } tbi_host;
 

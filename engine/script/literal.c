@@ -1,5 +1,6 @@
 /* literal.c - literals between Lua and JSON. 5 and 5.0 stay apart in both directions. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "script/host.h"
@@ -129,6 +130,10 @@ void tbi_push_json(lua_State *L, const json_t *j)
     const char *name;
     json_t *item;
     luaL_checkstack(L, 4, "JSON");
+    if (tb_json_long_int(j)) { /* its bits, as an integer of Lua's wraps */
+        lua_pushinteger(L, (lua_Integer)strtoull(tb_json_long_int(j), NULL, 10));
+        return;
+    }
     switch (json_typeof(j)) {
     case JSON_TRUE:
     case JSON_FALSE: lua_pushboolean(L, json_is_true(j)); break;

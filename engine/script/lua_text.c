@@ -155,6 +155,10 @@ static tb_status put_literal(tb_str *b, const json_t *v, int depth, tb_err *err)
             return tb_err_set(err, TB_EINVAL, "a literal list is written { \"__value__\": [...] }");
         return put_list(b, v, depth, err);
     case JSON_OBJECT:
+        if (tb_json_long_int(v)) { /* Lua would take the number for a real */
+            tbi_lua_text(b, tb_json_long_int(v), strlen(tb_json_long_int(v)));
+            break;
+        }
         return wrapped ? put_list(b, wrapped, depth, err) : put_object(b, v, depth, err);
     case JSON_NULL:
     default: tb_str_add(b, "tb.null");

@@ -70,11 +70,22 @@ static int make_graph(lua_State *L)
     return 1;
 }
 
+/* tb.blocked(message): what a node gives in place of a value that must not be used. */
+static int make_blocked(lua_State *L)
+{
+    const char *message = luaL_optstring(L, 1, "");
+    lua_settop(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "$blocked");
+    return 1;
+}
+
 int tbi_open_module(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "graph", make_graph },
-                                          { "scope", tbi_scope },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "graph", make_graph }, { "scope", tbi_scope }, { "blocked", make_blocked }, { NULL, NULL }
+    };
     luaL_newmetatable(L, "tb.graph");
     lua_pushliteral(L, "graph");
     lua_setfield(L, -2, "__metatable");

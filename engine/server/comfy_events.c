@@ -75,6 +75,17 @@ static void tell_text(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
         delivered(c, p, ev->node);
 }
 
+/* An error to look at, but the prompt goes on and its history does not know of it. */
+static void tell_blocked(tbs_comfy *c, const tb_prompt *p, const tb_event *ev)
+{
+    json_t *message = json_sprintf("Execution Blocked: %s", ev->text);
+    tbs_comfy_send(c, p, TBS_OWNER_OR_ALL, "execution_error",
+                   json_pack("{sssssssOsosss[]s[]s[]}", "prompt_id", p->id, "node_id", ev->node,
+                             "node_type", ev->type, "executed", p->executed, "exception_message",
+                             message ? message : json_string("Execution Blocked"), "exception_type",
+                             "ExecutionBlocked", "traceback", "current_inputs", "current_outputs"));
+}
+
 static void on_run(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
 {
     if (ev->kind == TB_EV_DELIVERED) {
@@ -100,6 +111,7 @@ static void on_run(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
             tbs_progress_finish(c, p, ev->node);
         tell_text(c, p, ev);
         break;
+    case TB_EV_BLOCKED: tell_blocked(c, p, ev); break;
     case TB_EV_PROGRESS: tbs_progress_share(c, p, ev->node, ev->share); break;
     case TB_EV_DELIVERED:
     case TB_EV_FAILED:

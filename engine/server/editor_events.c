@@ -152,6 +152,7 @@ static void on_run(tb_server *s, tb_prompt *p, const tb_event *e)
     case TB_EV_FINISHED: set_node(s, p, e->node, "done", "ms", e->ms); break;
     case TB_EV_DELIVERED: delivered(s, p, e); break;
     case TB_EV_FAILED: failed(s, p, e); break;
+    case TB_EV_BLOCKED:
     case TB_EV_WARNING:
         tbs_events_send_take(s, "warning", json_pack("{so}", "text", tbs_text_json(e->text)));
         break;

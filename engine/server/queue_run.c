@@ -154,11 +154,11 @@ static void shown(tbs_entry *e, const tb_event *ev)
     const int slot = t && t->def->flags & TB_NODE_TARGET ? tb_type_output(t, "text") : -1;
     if (slot < 0 || slot >= ev->output_count || strcmp(t->def->outputs[slot].type, "STRING") != 0)
         return;
-    json_t *list = ui_list(&e->p, tb_prompt_display_node(&e->p, ev->node), "text");
+    const char *node = tb_prompt_display_node(&e->p, ev->node);
     for (int i = 0; i < tb_list_count(ev->outputs[slot]); i++) {
         const tb_value *v = tb_list_at(ev->outputs[slot], i);
         if (tb_value_kind(v) == TB_STRING)
-            json_array_append_new(list, json_string(tb_value_as_string(v)));
+            json_array_append_new(ui_list(&e->p, node, "text"), json_string(tb_value_as_string(v)));
     }
 }
 
@@ -179,6 +179,7 @@ static void note(tb_queue *q, tbs_entry *e, const tb_event *ev)
     case TB_EV_PROGRESS:
     case TB_EV_FAILED:
     case TB_EV_STORED:
+    case TB_EV_BLOCKED:
     case TB_EV_WARNING:
     case TB_EV_END: break;
     }
