@@ -222,7 +222,7 @@ static inline json_t *ask(client *c, int status, const char *method, const char 
     if (got != status)
         fprintf(stderr, "%s %s: %s\n", method, path, c->body.s ? c->body.s : "");
     CHECK_INT(got, status);
-    json_t *j = json_loads(c->body.s ? c->body.s : "", JSON_DECODE_ANY, NULL);
+    json_t *j = tb_json_parse(c->body.s ? c->body.s : "", c->body.len, "the answer", NULL);
     free(sent);
     return j ? j : json_null();
 }

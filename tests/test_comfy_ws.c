@@ -173,7 +173,7 @@ TEST(errors_are_told_with_node_and_inputs)
     CHECK_STR(at(failed, "data.node_id"), "1");
     CHECK_STR(at(failed, "data.node_type"), "t_num");
     CHECK_STR(at(failed, "data.exception_message"), "broken\n");
-    CHECK_STR(at(failed, "data.current_inputs"), "{\"fail\":[\"broken\"],\"value\":[\"5\"]}");
+    CHECK_STR(at(failed, "data.current_inputs"), "{\"fail\":[\"broken\"],\"value\":[5]}");
     CHECK_STR(at(failed, "data.executed"), "[]");
     json_decref(failed);
     client_close(&w);

@@ -7,4 +7,4 @@ bin=${TUBELET_BIN:-$root/build/debug/tubelet}
 dir=$(dirname "$bin")/clients
 
 "$root/tests/clients/install.sh" "$dir" || exit 1
-cd "$dir" && TUBELET_BIN=$bin TUBELET_NODES=$root/tests/lua/conformance_nodes.lua exec node --test conformance.test.js
+cd "$dir" && TUBELET_BIN=$bin TUBELET_NODES=$root/tests/lua/conformance_nodes.lua exec node --test conformance.test.js semantics.test.js

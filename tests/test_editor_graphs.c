@@ -435,8 +435,9 @@ TEST(pictures_give_the_graph_that_made_them)
     json_decref(j);
     j = open_picture_take(json_object());
     CHECK_STATUS(&v, 404);
-    CHECK_STR(text_at(j, "error.message"),
-              "p.png carries no graph; only videos and pictures made by tubelet or ComfyUI do");
+    CHECK_STR(
+        text_at(j, "error.message"),
+        "p.png carries no graph; only videos, pictures and latents made by tubelet or ComfyUI do");
     json_decref(j);
 }
 

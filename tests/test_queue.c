@@ -562,7 +562,7 @@ TEST(a_failed_prompt_says_where_and_why)
     CHECK_STR(json_string_value(json_object_get(data, "node_type")), "t_step");
     CHECK_STR(json_string_value(json_object_get(data, "exception_message")), "no luck\n");
     CHECK_STR(json_string_value(json_object_get(data, "exception_type")), "ValueError");
-    json_t *inputs = json("{'fail':['no luck'],'value':['3']}");
+    json_t *inputs = json("{'fail':['no luck'],'value':[3]}");
     CHECK(json_equal(json_object_get(data, "current_inputs"), inputs));
     json_decref(inputs);
     json_decref(status);

@@ -65,6 +65,7 @@ static tb_status read_options(serve *s, tb_err *err)
         .models_dirs = s->models,
         .node_files = s->nodes,
         .no_metadata = cli_flag(a, "disable-metadata"),
+        .no_cache = cli_flag(a, "no-cache"),
         .upload_cap = s->o.upload_cap,
     };
     return TB_OK;
@@ -172,7 +173,8 @@ static const cli_option options[] = {
     { "cors", "ORIGIN", "A site whose pages may use the API; * for all." },
     { "token", "TEXT", "Ask everybody for this token (default: made when others can connect)." },
     { "web-dir", "DIR", "Serve the editor from this folder instead of the built-in one." },
-    { "disable-metadata", NULL, "Write no graphs into pictures and videos." },
+    { "disable-metadata", NULL, "Write no graphs into pictures, videos and latents." },
+    { "no-cache", NULL, "Compute all anew for each prompt; results are still stored." },
     { "max-upload-size", "SIZE", "Refuse larger uploads (default: 100M)." },
     { "open", NULL, "Open the editor in the browser." },
     { "threads", "N", "Compute threads (default: all cores)." },

@@ -31,6 +31,7 @@ const tb_route tbs_comfy_routes[] = {
     { TB_GET, "/models/*", API, 0, tbs_get_models_of },
     { TB_GET, "/embeddings", API, 0, tbs_get_embeddings },
     { TB_GET, "/experiment/models", API, 0, tbs_get_model_folders },
+    { TB_GET, "/experiment/models/preview/*", API, 0, tbs_get_model_preview },
     { TB_GET, "/experiment/models/*", API, 0, tbs_get_model_folder },
     { TB_GET, "/view_metadata/*", API, 0, tbs_get_view_metadata },
     { TB_POST, "/free", NO_BODY_IS_FINE, SMALL, tbs_post_free },

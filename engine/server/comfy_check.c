@@ -111,17 +111,16 @@ typedef struct check {
     tbs_verdict *v;
 } check;
 
-static void add_error(check *c, const tb_err *err)
+/* What is told of a node with errors. Borrowed. */
+static json_t *entry_of(check *c, const char *id)
 {
-    json_t *entry = json_object_get(c->v->node_errors, err->node);
+    json_t *entry = json_object_get(c->v->node_errors, id);
     if (!entry) {
-        const json_t *node = json_object_get(c->graph, err->node);
         entry = json_pack("{s[]s[]sO}", "errors", "dependent_outputs", "class_type",
-                          json_object_get(node, "class_type"));
-        json_object_set_new(c->v->node_errors, err->node, entry);
+                          json_object_get(json_object_get(c->graph, id), "class_type"));
+        json_object_set_new(c->v->node_errors, id, entry);
     }
-    json_array_append_new(json_object_get(entry, "errors"),
-                          tbs_node_error(c->types, c->graph, c->needs, err));
+    return entry;
 }
 
 /* Each node with errors is told which outputs it spoils. */
@@ -133,6 +132,31 @@ static void tell_dependents(check *c, const char *node)
         return; /* by an earlier error of the same node */
     json_object_set_new(entry, "dependent_outputs",
                         tbs_needs_affected(c->needs, &node, 1, c->outputs));
+}
+
+/* A cycle is an error of each of its nodes. */
+static void add_cycle(check *c, const json_t *error)
+{
+    const json_t *ids = json_object_get(json_object_get(error, "extra_info"), "cycle_nodes");
+    size_t i;
+    json_t *id;
+    json_array_foreach(ids, i, id)
+    {
+        json_t *own = json_deep_copy(error), *entry = entry_of(c, json_string_value(id));
+        json_object_set(json_object_get(own, "extra_info"), "node_id", id);
+        json_array_append_new(json_object_get(entry, "errors"), own);
+        tell_dependents(c, json_string_value(id));
+    }
+}
+
+static void add_error(check *c, const tb_err *err)
+{
+    json_t *error = tbs_node_error(c->types, c->graph, c->needs, err);
+    if (err->reason && strcmp(err->reason, "dependency_cycle") == 0)
+        add_cycle(c, error);
+    else
+        json_array_append(json_object_get(entry_of(c, err->node), "errors"), error);
+    json_decref(error);
 }
 
 /* Outputs that need one of the nodes with errors leave. */
@@ -166,7 +190,7 @@ static tb_status check_part(check *c, json_t *part, tb_err_list *errors, tb_err 
     tb_graph *g = tb_graph_new();
     tb_status st = tb_graph_read(g, part, err);
     tb_program *program = tb_program_new(g, c->types);
-    program->lenient = true;
+    program->lenient = program->exact = true;
     if (st == TB_OK && tb_program_check(program, errors))
         st = errors->items[0].status;
     tb_program_free(&program);

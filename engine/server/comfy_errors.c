@@ -34,6 +34,8 @@ static char *shown(const json_t *v)
         return tb_xstrdup(json_is_true(v) ? "True" : "False");
     if (!v || json_is_null(v))
         return tb_xstrdup("None");
+    if (tb_json_long_int(v))
+        return tb_xstrdup(tb_json_long_int(v));
     if (!json_is_real(v))
         return json_dumps(v, JSON_ENCODE_ANY);
     for (int digits = 15; digits <= 17; digits++) {
@@ -47,8 +49,9 @@ static char *shown(const json_t *v)
 /* The value as it was compared: converted to the declared type. Freed by free(). */
 static char *converted(const subject *s)
 {
-    const double d = json_is_string(s->value) ? strtod(json_string_value(s->value), NULL)
-                                              : json_number_value(s->value);
+    const char *text_value =
+        tb_json_long_int(s->value) ? tb_json_long_int(s->value) : json_string_value(s->value);
+    const double d = text_value ? strtod(text_value, NULL) : json_number_value(s->value);
     json_t *v = NULL;
     if (strcmp(s->in->type, "FLOAT") == 0)
         v = json_real(d);
@@ -66,8 +69,9 @@ static char *converted(const subject *s)
 static char *limit(const tb_input_def *in, bool low)
 {
     const bool real = strcmp(in->type, "FLOAT") == 0;
-    json_t *v =
-        real ? json_real(low ? in->f_min : in->f_max) : json_integer(low ? in->i_min : in->i_max);
+    json_t *v = real  ? json_real(low ? in->f_min : in->f_max)
+                : low ? json_integer(in->i_min)
+                      : tbs_highest(in);
     char *text = shown(v);
     json_decref(v);
     return text;
@@ -195,6 +199,8 @@ static json_t *cycle(const subject *s)
         tb_str_addf(&details, "%s%s (%s)", i ? " -> " : "", json_string_value(id),
                     class_of(s, json_string_value(id)));
     }
+    if (json_array_size(ids) > 1) /* the way ends where it begins */
+        json_array_remove(ids, json_array_size(ids) - 1);
     json_t *e = error(s, "dependency_cycle", "Dependency cycle detected",
                       details.s ? details.s : s->err->message);
     json_t *info = json_object_get(e, "extra_info");
@@ -214,10 +220,51 @@ static json_t *refused(const subject *s)
     return e;
 }
 
+/* The first node that reads this one: its id, with the input's name. NULL: none does. */
+static const char *reader_of(const subject *s, const char **input)
+{
+    const char *id;
+    json_t *node, *v;
+    json_object_foreach((json_t *)(uintptr_t)s->graph, id, node)
+    {
+        json_object_foreach(json_object_get(node, "inputs"), *input, v)
+        {
+            if (tb_json_is_link(v) &&
+                strcmp(json_string_value(json_array_get(v, 0)), s->err->node) == 0)
+                return id;
+        }
+    }
+    return NULL;
+}
+
+/* ComfyUI comes to a node by the link of another, which the error names; but to outputs itself. */
+static json_t *unsound_inside(const subject *s, const char *reader, const char *name)
+{
+    const json_t *node = json_object_get(s->graph, reader);
+    const char *class = json_string_value(json_object_get(node, "class_type"));
+    const tb_type *t = class ? tb_types_find(s->types, class) : NULL;
+    const int at = t ? tb_type_input(t, name) : -1;
+    json_t *e = tbs_prompt_error("exception_during_inner_validation",
+                                 "Exception when validating inner node", s->err->message);
+    json_t *info = json_object_get(e, "extra_info");
+    json_object_set_new(info, "input_name", json_string(name));
+    json_object_set_new(info, "input_config",
+                        at >= 0 ? tbs_input_config(s->types, &t->def->inputs[at]) : json_null());
+    json_object_set_new(info, "exception_message", json_string(s->err->message));
+    json_object_set(info, "linked_node", json_object_get(json_object_get(node, "inputs"), name));
+    return e;
+}
+
 static json_t *unsound(const subject *s)
 {
-    json_t *e =
-        error(s, "exception_during_validation", "Exception when validating node", s->err->message);
+    const char *input = NULL;
+    const char *class = json_string_value(json_object_get(s->node, "class_type"));
+    const tb_type *t = class ? tb_types_find(s->types, class) : NULL;
+    const bool target = t && t->def->flags & TB_NODE_TARGET;
+    const char *reader = target ? NULL : reader_of(s, &input);
+    json_t *e = reader ? unsound_inside(s, reader, input)
+                       : error(s, "exception_during_validation", "Exception when validating node",
+                               s->err->message);
     json_t *info = json_object_get(e, "extra_info");
     json_object_set_new(info, "exception_type", json_string("ValueError"));
     json_object_set_new(info, "traceback", json_array());

@@ -33,6 +33,12 @@ static json_t *choices_of(const tb_types *types, const tb_input_def *in)
     return list;
 }
 
+json_t *tbs_highest(const tb_input_def *in)
+{
+    return in->i_max == INT64_MAX && tb_input_is_seed(in) ? tb_json_of_uint64(UINT64_MAX)
+                                                          : json_integer(in->i_max);
+}
+
 static void set_number(json_t *o, const tb_input_def *in)
 {
     if (is(in, "INT")) {
@@ -40,7 +46,7 @@ static void set_number(json_t *o, const tb_input_def *in)
             json_object_set_new(o, "default", json_integer(in->i_default));
         if (in->i_min != INT64_MIN)
             json_object_set_new(o, "min", json_integer(in->i_min));
-        json_object_set_new(o, "max", json_integer(in->i_max));
+        json_object_set_new(o, "max", tbs_highest(in));
     } else if (is(in, "FLOAT")) {
         if (!in->required)
             json_object_set_new(o, "default", json_real(in->f_default));

@@ -66,8 +66,13 @@ void tbs_progress_finish_all(tbs_comfy *c, tb_prompt *p);
 /* Send what waits. */
 void tbs_progress_flush(tbs_comfy *c, tb_prompt *p);
 
-/* comfy_rest.c: memory is given back between prompts. */
+/* comfy_rest.c */
+/* Memory is given back between prompts. */
 void tbs_comfy_free_asked(tb_server *s);
+/* What Python's `if` makes of it. NULL: false. */
+bool tbs_is_truthy(const json_t *v);
+/* What Python's int() makes of a text; false: it is none. */
+bool tbs_query_integer(const char *text, int64_t *v);
 
 /* comfy_preview.c */
 void tbs_preview_node(tbs_comfy *c, tb_prompt *p, const tb_event *ev);
@@ -113,14 +118,16 @@ json_t *tbs_node_error(const tb_types *types, const json_t *graph, tbs_needs *ne
 /* comfy_info.c */
 /* [type, options]; a COMBO has its choices in place of the type. New references. */
 json_t *tbs_input_config(const tb_types *types, const tb_input_def *in);
+/* The largest number an INT takes: 2^64-1 for a seed. New reference. */
+json_t *tbs_highest(const tb_input_def *in);
 json_t *tbs_object_info(const tb_types *types, const tb_type *t);
 
 /* comfy_upload.c: answers an upload with the file at `path` in place of the form's; it may be
  * renamed away. */
 void tbs_upload_reply(const tb_server *s, tb_request *q, const char *path);
-/* comfy_view.c: "name.png [output]" names its folder itself. Takes the suffix off; NULL: there is
+/* comfy_view.c */
+/* The picture at `path`, which is consumed, in another format: "webp", "png" or "jpg". */
+void tbs_reply_picture(tb_request *q, char *path_take, const char *format, int quality);
+/* "name.png [output]" names its folder itself. Takes the suffix off; NULL: there is
  * none. Static string. */
 const char *tbs_type_in_name(char *name);
-
-/* comfy_number.c: integers up to 2^64-1, which JSON of clients has and the engine's has not */
-json_t *tbs_parse_unsigned(const char *text, size_t n, tb_err *err);

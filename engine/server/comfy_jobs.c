@@ -1,4 +1,5 @@
 /* comfy_jobs.c - /api/jobs: prompts of any state in one list. 2.13. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,16 +28,44 @@ static void set_time(json_t *job, const char *name, int64_t ms)
         json_object_set_new(job, name, json_integer(ms));
 }
 
-/* How many files, and the one to show: of the output folder before others. */
+/* A text of an output node, cut for a list. New reference. */
+static json_t *shown_text(const json_t *text)
+{
+    enum { MOST = 1024 }; /* characters */
+    const char *s = json_string_value(text), *end = s;
+    for (int n = 0; *end && n < MOST; n++)
+        do
+            end++;
+        while ((*end & 0xc0) == 0x80);
+    json_t *shown = json_pack("{so}", "content", json_stringn(s, (size_t)(end - s)));
+    if (*end)
+        json_object_set_new(shown, "truncated", json_true());
+    return shown;
+}
+
+static void set_preview(json_t *job, json_t *shown_take, const char *node, const char *kind)
+{
+    json_object_set_new(shown_take, "nodeId", json_string(node));
+    json_object_set_new(shown_take, "mediaType", json_string(kind));
+    json_object_set_new(job, "preview_output", shown_take);
+}
+
+/* How many files, and the one to show: of the output folder before others; a text when there is
+ * none. */
 static void set_outputs(json_t *job, const tb_prompt *p)
 {
-    const char *node, *best_node = NULL;
+    const char *node, *best_node = NULL, *text_node = NULL;
     json_t *ui, *file, *best = NULL;
+    const json_t *text = NULL;
     size_t i;
     int count = 0;
     bool saved = false;
     json_object_foreach(p->ui, node, ui)
     {
+        if (!text && json_is_string(json_array_get(json_object_get(ui, "text"), 0))) {
+            text = json_array_get(json_object_get(ui, "text"), 0);
+            text_node = node;
+        }
         json_array_foreach(json_object_get(ui, "images"), i, file)
         {
             const char *type = json_string_value(json_object_get(file, "type"));
@@ -51,12 +80,10 @@ static void set_outputs(json_t *job, const tb_prompt *p)
     }
     json_object_set_new(job, "outputs_count", json_integer(count));
     json_object_set_new(job, "previewable_outputs_count", json_integer(count));
-    if (!best)
-        return;
-    json_t *shown = json_copy(best);
-    json_object_set_new(shown, "nodeId", json_string(best_node));
-    json_object_set_new(shown, "mediaType", json_string("images"));
-    json_object_set_new(job, "preview_output", shown);
+    if (best)
+        set_preview(job, json_copy(best), best_node, "images");
+    else if (text)
+        set_preview(job, shown_text(text), text_node, "text");
 }
 
 static const json_t *workflow_id(const tb_prompt *p)
@@ -203,21 +230,40 @@ static json_t *page_of(const json_t *jobs, bool duration, bool descending, int64
     return page;
 }
 
-/* The first word of a list that is no status; NULL: all are. */
-static bool statuses_are_known(const char *words)
+/* The words of a comma-separated list, trimmed and in small letters, that are no status, as "a, b".
+ * New; NULL: all are. */
+static char *unknown_statuses(const char *words)
 {
+    tb_str unknown = TB_STR_INIT;
     for (const char *p = words; p && *p;) {
-        char word[24];
         const size_t k = strcspn(p, ",");
-        bool known = false;
-        snprintf(word, sizeof word, "%.*s", (int)(k < sizeof word ? k : sizeof word - 1), p);
+        bool known = k == 0;
         for (size_t i = 0; i < sizeof status_names / sizeof *status_names; i++)
-            known |= strcmp(word, status_names[i]) == 0;
+            known |= strlen(status_names[i]) == k && memcmp(status_names[i], p, k) == 0;
         if (!known)
-            return false;
+            tb_str_addf(&unknown, "%s%.*s", unknown.len ? ", " : "", (int)k, p);
         p += k + (p[k] == ',');
     }
-    return true;
+    return unknown.len ? tb_str_take(&unknown) : NULL;
+}
+
+/* A word of the query in small letters, without the spaces around the parts of a list. Owned; NULL:
+ * it is not there, or empty. */
+static char *query_word(tb_request *q, const char *name)
+{
+    const char *text = tb_request_query(q, name);
+    tb_str word = TB_STR_INIT;
+    for (const char *p = text; p && *p; p++) {
+        const char small = (char)tolower((unsigned char)*p);
+        const size_t blanks = strspn(p, " \t");
+        const bool outer = blanks && (word.len == 0 || word.s[word.len - 1] == ',' ||
+                                      p[blanks] == ',' || !p[blanks]);
+        if (outer)
+            p += blanks - 1;
+        else
+            tb_str_addn(&word, &small, 1);
+    }
+    return word.len ? tb_str_take(&word) : NULL;
 }
 
 static bool is_one_of(const char *s, const char *a, const char *b)
@@ -225,21 +271,49 @@ static bool is_one_of(const char *s, const char *a, const char *b)
     return !s || strcmp(s, a) == 0 || strcmp(s, b) == 0;
 }
 
-/* What is wrong with the query; NULL: nothing. */
-static const char *query_error(tb_request *q)
+/* Limit and offset; false: one is wrong, and the client has been told. */
+static bool read_part(list *l, tb_request *q)
 {
     const char *limit = tb_request_query(q, "limit"), *offset = tb_request_query(q, "offset");
-    if (!statuses_are_known(tb_request_query(q, "status")))
-        return "status must be of pending, in_progress, completed, failed, cancelled";
-    if (!is_one_of(tb_request_query(q, "sort_by"), "created_at", "execution_duration"))
-        return "sort_by must be created_at or execution_duration";
-    if (!is_one_of(tb_request_query(q, "sort_order"), "asc", "desc"))
-        return "sort_order must be asc or desc";
-    if (limit && tb_request_query_int(q, "limit", -1) < 1)
-        return "limit must be a positive integer";
-    if (offset && tb_request_query_int(q, "offset", -1) < 0)
-        return "offset must be a non-negative integer";
-    return NULL;
+    const char *wrong = NULL;
+    if (limit && !tbs_query_integer(limit, &l->limit))
+        wrong = "limit must be an integer";
+    else if (limit && l->limit <= 0)
+        wrong = "limit must be a positive integer";
+    else if (offset && !tbs_query_integer(offset, &l->offset))
+        wrong = "offset must be an integer";
+    if (wrong)
+        refuse(q, 400, wrong);
+    l->offset = l->offset < 0 ? 0 : l->offset;
+    return !wrong;
+}
+
+/* What is asked for; false: it is wrong, and the client has been told. */
+static bool read_query(list *l, tb_request *q)
+{
+    char *by = query_word(q, "sort_by"), *order = query_word(q, "sort_order");
+    char *unknown = unknown_statuses(l->statuses);
+    bool sound = false;
+    if (unknown) {
+        char *text =
+            tb_xasprintf("Invalid status value(s): %s. Valid values: pending, in_progress, "
+                         "completed, failed, cancelled",
+                         unknown);
+        refuse(q, 400, text);
+        free(text);
+    } else if (!is_one_of(by, "created_at", "execution_duration")) {
+        refuse(q, 400, "sort_by must be 'created_at' or 'execution_duration'");
+    } else if (!is_one_of(order, "asc", "desc")) {
+        refuse(q, 400, "sort_order must be 'asc' or 'desc'");
+    } else {
+        l->duration = by && strcmp(by, "execution_duration") == 0;
+        l->descending = !order || strcmp(order, "desc") == 0;
+        sound = read_part(l, q);
+    }
+    free(by);
+    free(order);
+    free(unknown);
+    return sound;
 }
 
 static json_t *answer(const list *l)
@@ -252,43 +326,38 @@ static json_t *answer(const list *l)
                      (json_int_t)total, "has_more", more);
 }
 
-static json_t *make_list(void *arg, tb_err *err)
+static void free_list(list *l)
 {
-    list *l = arg;
-    json_t *j = add_past(l, err) == TB_OK ? answer(l) : NULL;
     json_decref(l->jobs);
     tb_map_free(&l->live);
     free(l->statuses);
     free(l->workflow);
     free(l);
-    return j;
 }
 
-static char *query_text(tb_request *q, const char *name)
+static json_t *make_list(void *arg, tb_err *err)
 {
-    const char *text = tb_request_query(q, name);
-    return text ? tb_xstrdup(text) : NULL;
+    list *l = arg;
+    json_t *j = add_past(l, err) == TB_OK ? answer(l) : NULL;
+    free_list(l);
+    return j;
 }
 
 void tbs_get_jobs(void *ctx, tb_request *q)
 {
     tb_server *s = ctx;
-    const char *wrong = query_error(q), *by = tb_request_query(q, "sort_by"),
-               *order = tb_request_query(q, "sort_order");
-    if (wrong) {
-        refuse(q, 400, wrong);
-        return;
-    }
+    const char *workflow = tb_request_query(q, "workflow_id");
     list *l = tb_xcalloc(1, sizeof *l);
     *l = (list){ .queue = s->queue,
                  .jobs = json_array(),
                  .live = tb_map_new(),
-                 .statuses = query_text(q, "status"),
-                 .workflow = query_text(q, "workflow_id"),
-                 .duration = by && strcmp(by, "execution_duration") == 0,
-                 .descending = !order || strcmp(order, "desc") == 0,
-                 .limit = tb_request_query_int(q, "limit", -1),
-                 .offset = tb_request_query_int(q, "offset", 0) };
+                 .statuses = query_word(q, "status"),
+                 .workflow = workflow && *workflow ? tb_xstrdup(workflow) : NULL,
+                 .limit = -1 };
+    if (!read_query(l, q)) {
+        free_list(l);
+        return;
+    }
     add_live(s, l);
     tb_reply_made(q, make_list, l);
 }
@@ -327,28 +396,63 @@ static void cancel_one(tb_server *s, tb_request *q, const char *rest)
     free(id);
 }
 
+/* Lowercase, with its hyphens. */
+static bool is_uuid(const char *id)
+{
+    for (int i = 0; i < 36; i++) {
+        const bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
+        if (hyphen ? id[i] != '-' : !id[i] || !strchr("0123456789abcdef", id[i]))
+            return false;
+    }
+    return !id[36];
+}
+
+/* Ids here may be any text: one that is no UUID has to be of a prompt there is. */
+static bool is_job_id(const tb_server *s, const json_t *id)
+{
+    const char *text = json_string_value(id);
+    if (!text || is_uuid(text) || tb_queue_find(s->queue, text))
+        return text != NULL;
+    tb_prompt *past = tb_queue_past(s->queue, text, NULL);
+    const bool known = past != NULL;
+    tb_prompt_free(&past);
+    return known;
+}
+
+/* The ids that are none; [] when all are. New reference. */
+static json_t *invalid_ids(const tb_server *s, const json_t *ids)
+{
+    json_t *invalid = json_array(), *id;
+    size_t i;
+    json_array_foreach(ids, i, id)
+    {
+        if (is_job_id(s, id))
+            continue;
+        char *text = json_is_string(id) ? tb_xstrdup(json_string_value(id))
+                                        : json_dumps(id, JSON_ENCODE_ANY);
+        json_array_append_new(invalid, json_string(text ? text : ""));
+        free(text);
+    }
+    return invalid;
+}
+
 /* /jobs/cancel with {"job_ids": [...]} */
 static void cancel_many(tb_server *s, tb_request *q)
 {
-    json_t *body = tb_request_json(q), *id;
+    size_t n, i;
+    const char *text = tb_request_body(q, &n);
+    json_t *body = tb_json_parse(text, n, "the body", NULL), *id;
     const json_t *ids = json_object_get(body, "job_ids");
-    json_t *invalid = json_array();
+    json_t *invalid = invalid_ids(s, ids);
     bool any = false;
-    size_t i;
     if (!body) {
-        json_decref(invalid);
-        return;
-    }
-    json_array_foreach(ids, i, id)
-    {
-        if (!json_is_string(id))
-            json_array_append(invalid, id);
-    }
-    if (!json_is_array(ids) || json_array_size(invalid)) {
-        json_t *e = json_pack("{ss}", "error", "job_ids must be a list of texts");
-        if (json_array_size(invalid))
-            json_object_set(e, "invalid_ids", invalid);
-        tb_reply_json_take(q, 400, e);
+        refuse(q, 400, "Request body must be valid JSON");
+    } else if (!json_is_array(ids)) {
+        refuse(q, 400, "job_ids must be a list");
+    } else if (json_array_size(invalid)) {
+        tb_reply_json_take(
+            q, 400,
+            json_pack("{sssO}", "error", "job_ids contains invalid id(s)", "invalid_ids", invalid));
     } else {
         json_array_foreach(ids, i, id)
         {

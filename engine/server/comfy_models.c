@@ -121,8 +121,56 @@ void tbs_get_model_folder(void *ctx, tb_request *q)
     tb_reply_json_take(q, 200, rows);
 }
 
-/* __metadata__ of a safetensors file: 8 bytes of length, little endian, then JSON. NULL: none. */
-static json_t *metadata_of(const char *path)
+/* The picture that lies beside a model: "wan.png" of "wan.safetensors", or "wan.preview.png".
+ * Owned; NULL: there is none. */
+static char *picture_beside(const char *root, const char *name)
+{
+    static const char *const middles[] = { "", ".preview" };
+    static const char *const formats[] = { "png", "jpg", "jpeg", "webp", "gif" };
+    const char *extension = tb_fs_extension(name);
+    const int stem = (int)(*extension ? (size_t)(extension - 1 - name) : strlen(name));
+    char *found = NULL;
+    for (size_t i = 0; !found && i < sizeof middles / sizeof *middles; i++)
+        for (size_t k = 0; !found && k < sizeof formats / sizeof *formats; k++) {
+            char *beside = tb_xasprintf("%.*s%s.%s", stem, name, middles[i], formats[k]);
+            found = tbs_path_below(root, beside, true, NULL);
+            free(beside);
+        }
+    return found;
+}
+
+/* KIND/INDEX/FILE: the folder of that index in the list of its kind. */
+void tbs_get_model_preview(void *ctx, tb_request *q)
+{
+    const char *rest = tb_request_rest(q), *slash = strchr(rest, '/');
+    const char *name = slash ? strchr(slash + 1, '/') : NULL;
+    char *first = tb_xstrndup(rest, slash ? (size_t)(slash - rest) : strlen(rest));
+    char *second = name ? tb_xstrndup(slash + 1, (size_t)(name - slash - 1)) : NULL;
+    const char *kind = kind_of(first);
+    json_t *paths = kind ? tb_folders_paths(folders_of(ctx), kind) : NULL;
+    int64_t index = -1;
+    tb_err err = TB_ERR_INIT;
+    int status = 404;
+    char *picture = NULL;
+    if (kind && second && (!name[1] || !tbs_query_integer(second, &index))) {
+        status = 400;
+    } else if (second && index >= 0 && index < (int64_t)json_array_size(paths)) {
+        const char *root = json_string_value(json_array_get(paths, (size_t)index));
+        char *inside = tbs_path_below(root, name + 1, false, &err);
+        picture = inside ? picture_beside(root, name + 1) : NULL;
+        status = inside || err.status == TB_ENOTFOUND ? 404 : 403;
+        free(inside);
+    }
+    if (picture)
+        tbs_reply_picture(q, picture, "webp", 80);
+    else
+        tb_reply_empty(q, status);
+    json_decref(paths);
+    free(first);
+    free(second);
+}
+
+json_t *tbs_file_metadata(const char *path)
 {
     char *data = NULL;
     size_t n = 0;
@@ -146,7 +194,7 @@ void tbs_get_view_metadata(void *ctx, tb_request *q)
     char *path = name && kind && tb_str_ends(name, ".safetensors")
                      ? tb_folders_find(folders_of(ctx), kind, name, NULL)
                      : NULL;
-    json_t *metadata = path ? metadata_of(path) : NULL;
+    json_t *metadata = path ? tbs_file_metadata(path) : NULL;
     free(path);
     if (metadata)
         tb_reply_json_take(q, 200, metadata);

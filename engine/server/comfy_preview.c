@@ -68,7 +68,7 @@ static tb_str named_frame(const tbs_preview_job *j)
     tb_str s = TB_STR_INIT;
     json_t *meta = json_pack("{ssssssssssss}", "node_id", j->node, "prompt_id", j->prompt_id,
                              "display_node_id", j->display, "parent_node_id", j->display,
-                             "real_node_id", j->node, "image_type", "image/jpeg");
+                             "real_node_id", j->display, "image_type", "image/jpeg");
     char *text = json_dumps(meta, JSON_COMPACT);
     add_u32(&s, PREVIEW_WITH_METADATA);
     add_u32(&s, strlen(text));
@@ -113,11 +113,19 @@ void tbs_preview_abandon(tbs_comfy *c)
     c->seen = NULL;
 }
 
+/* extra_data.preview_method: all but "none" are one here, the latents as colours. */
+static bool are_wanted(const tb_prompt *p)
+{
+    const char *method = json_string_value(json_object_get(p->extra_data, "preview_method"));
+    return !method || strcmp(method, "none") != 0;
+}
+
 /* Of inner nodes: those are the steps of something longer. */
 void tbs_preview_node(tbs_comfy *c, tb_prompt *p, const tb_event *ev)
 {
     const char *display = tb_prompt_display_node(p, ev->node);
-    if (c->seen || strcmp(display, ev->node) == 0 || !tbs_anyone_reached(c, p, TBS_OWNER_OR_ALL) ||
+    if (c->seen || !are_wanted(p) || strcmp(display, ev->node) == 0 ||
+        !tbs_anyone_reached(c, p, TBS_OWNER_OR_ALL) ||
         !tb_preview_possible(ev->outputs, ev->output_count))
         return;
     tbs_preview_job *j = tb_xcalloc(1, sizeof *j);

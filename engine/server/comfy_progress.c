@@ -93,7 +93,7 @@ static json_t *state_of(const tb_prompt *p, const item *it)
     return json_pack("{sfsfsssssssssoss}", "value", it->value, "max", it->max, "state",
                      it->over ? "finished" : "running", "node_id", it->id, "prompt_id", p->id,
                      "display_node_id", it->display, "parent_node_id",
-                     inner ? json_string(it->display) : json_null(), "real_node_id", it->id);
+                     inner ? json_string(it->display) : json_null(), "real_node_id", it->display);
 }
 
 /* Started nodes, or those of them that changed. */

@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "graph/program.h"
 #include "graph/workflow.h"
 #include "server/comfy_internal.h"
 #include "server/comfy_routes.h"
@@ -34,6 +36,7 @@ static json_t *extra_data_of(const json_t *body, const char *client_id)
     json_object_del(extra, "api_key_comfy_org");
     if (client_id)
         json_object_set_new(extra, "client_id", json_string(client_id));
+    json_object_set_new(extra, "create_time", json_integer(tb_clock_wall_ms()));
     return extra;
 }
 
@@ -90,6 +93,45 @@ static json_t *graph_of(const tb_types *types, json_t *body, json_t *prompt, tb_
     return graph;
 }
 
+static bool has_type(const json_t *v, const char *type)
+{
+    return strcmp(type, "INT") == 0       ? json_is_integer(v) || tb_json_long_int(v)
+           : strcmp(type, "FLOAT") == 0   ? json_is_real(v)
+           : strcmp(type, "STRING") == 0  ? json_is_string(v)
+           : strcmp(type, "BOOLEAN") == 0 ? json_is_boolean(v)
+                                          : true;
+}
+
+/* Literals become what the class declares, here as in the queue and the history. */
+static void settle_literals(const tb_type *type, json_t *inputs)
+{
+    for (int i = 0; i < type->input_count; i++) {
+        const tb_input_def *in = &type->def->inputs[i];
+        const json_t *v = json_object_get(inputs, in->name);
+        if (!v || json_is_array(v) || json_is_object(v) || has_type(v, in->type))
+            continue;
+        tb_value *given = tb_value_from_json(v, NULL, NULL, NULL);
+        tb_value *settled = given ? tb_input_convert(in, given, true, NULL) : NULL;
+        if (settled && tb_value_kind(settled) != TB_NONE)
+            json_object_set_new(inputs, in->name, tb_value_to_json(settled, NULL, NULL, NULL));
+        tb_value_unref(&settled);
+        tb_value_unref(&given);
+    }
+}
+
+static void settle(const tb_types *types, const json_t *graph)
+{
+    const char *id;
+    json_t *node;
+    json_object_foreach((json_t *)(uintptr_t)graph, id, node)
+    {
+        const char *class = json_string_value(json_object_get(node, "class_type"));
+        const tb_type *type = class ? tb_types_find(types, class) : NULL;
+        if (type)
+            settle_literals(type, json_object_get(node, "inputs"));
+    }
+}
+
 static void check(post *t, const tb_types *types)
 {
     const json_t *only = json_object_get(t->body, "partial_execution_targets");
@@ -107,6 +149,7 @@ static void check(post *t, const tb_types *types)
     t->refusal = json_incref(t->verdict.error);
     if (t->refusal || t->err.status != TB_OK)
         return;
+    settle(types, t->verdict.graph);
     t->client_id = text_of(json_object_get(t->body, "client_id"));
     t->extra = extra_data_of(t->body, t->client_id);
     t->document = document_of(&t->verdict);
@@ -116,7 +159,7 @@ static void look(void *arg)
 {
     post *t = arg;
     tb_err err = TB_ERR_INIT;
-    t->body = t->bytes ? tbs_parse_unsigned(t->text, t->bytes, &err) : json_object();
+    t->body = t->bytes ? tb_json_parse(t->text, t->bytes, "the body", &err) : json_object();
     json_t *prompt = json_object_get(t->body, "prompt");
     const tb_types *types;
     if (!t->body)
@@ -179,7 +222,8 @@ static tb_status enqueue(post *t)
         .outputs = t->verdict.outputs,
         .id = json_string_value(json_object_get(t->body, "prompt_id")),
         .client_id = t->client_id,
-        .front = json_is_true(json_object_get(t->body, "front")),
+        .no_cache = t->server->o.no_cache,
+        .front = tbs_is_truthy(json_object_get(t->body, "front")),
     };
     r.numbered = number_of(t->body, &r.number);
     return tb_queue_add(t->server->queue, &r, added, t, &t->err);
@@ -191,9 +235,9 @@ static void looked_at(tb_request *q, void *arg)
     if (!t->refusal && t->err.status == TB_OK) {
         if (enqueue(t) == TB_OK)
             return;
-        refuse(t, "invalid_prompt_id", t->err.message, "");
-        json_decref(t->verdict.node_errors);
-        t->verdict.node_errors = NULL;
+        tb_reply_json_take(q, 409, json_pack("{ss}", "error", "prompt_id already exists"));
+        clear(t);
+        return;
     }
     if (t->refusal)
         reply_refusal(t);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "server/comfy_internal.h"
 #include "server/comfy_routes.h"
 
@@ -40,7 +41,7 @@ static void clear_or_delete(tb_queue *queue, tb_request *q,
     size_t i;
     if (!body)
         return;
-    if (json_is_true(json_object_get(body, "clear")))
+    if (tbs_is_truthy(json_object_get(body, "clear")))
         leave(queue, NULL);
     json_array_foreach(json_object_get(body, "delete"), i, id)
     {
@@ -67,10 +68,12 @@ void tbs_post_queue(void *ctx, tb_request *q)
 void tbs_post_interrupt(void *ctx, tb_request *q)
 {
     tb_server *s = ctx;
-    json_t *body = tb_request_json(q);
-    if (!body)
-        return;
-    tb_queue_interrupt(s->queue, json_string_value(json_object_get(body, "prompt_id")));
+    size_t n;
+    const char *text = tb_request_body(q, &n);
+    /* what is no JSON asks for nothing in particular: all that run are stopped */
+    json_t *body = tb_json_parse(text, n, "the body", NULL);
+    const char *id = json_string_value(json_object_get(body, "prompt_id"));
+    tb_queue_interrupt(s->queue, id && *id ? id : NULL);
     json_decref(body);
     tb_reply_empty(q, 200);
 }
@@ -100,13 +103,31 @@ static void reply_history(tb_server *s, tb_request *q, part wanted)
     tb_reply_made(q, read_history, w);
 }
 
+/* An integer of the query as Python reads it, -1 when it is not there. false: it is something else,
+ * and the client has been told. */
+static bool read_integer(tb_request *q, const char *name, int64_t *v)
+{
+    const char *text = tb_request_query(q, name);
+    *v = -1;
+    if (!text || tbs_query_integer(text, v))
+        return true;
+    char *message = tb_xasprintf("%s must be an integer", name);
+    tb_reply_json_take(q, 400, json_pack("{ss}", "error", message));
+    free(message);
+    return false;
+}
+
 void tbs_get_history(void *ctx, tb_request *q)
 {
-    const int64_t limit = tb_request_query_int(q, "max_items", -1);
-    const int64_t offset = tb_request_query_int(q, "offset", -1);
-    /* an offset of 0 is none */
-    reply_history(ctx, q,
-                  (part){ .limit = limit < 0 ? -1 : limit, .offset = offset <= 0 ? -1 : offset });
+    int64_t limit, offset;
+    if (!read_integer(q, "max_items", &limit) || !read_integer(q, "offset", &offset))
+        return;
+    if (limit < 0 && tb_request_query(q, "max_items"))
+        limit = 0;
+    /* an offset of 0 counts from the oldest only where there is a limit */
+    if (offset < 0 || (offset == 0 && limit < 0))
+        offset = -1;
+    reply_history(ctx, q, (part){ .limit = limit, .offset = offset });
 }
 
 void tbs_get_history_of(void *ctx, tb_request *q)

@@ -1,6 +1,7 @@
 /* comfy_rest.c - small answers that clients and the original front end look for: 2.12, 2.15, 2.16.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +10,25 @@
 #include "base/mem.h"
 #include "server/comfy_internal.h"
 #include "server/comfy_routes.h"
+
+bool tbs_is_truthy(const json_t *v)
+{
+    if (json_is_number(v))
+        return json_number_value(v) != 0;
+    return json_is_true(v) || json_string_length(v) || json_array_size(v) || json_object_size(v);
+}
+
+bool tbs_query_integer(const char *text, int64_t *v)
+{
+    char *end;
+    errno = 0;
+    const long long n = strtoll(text, &end, 10);
+    end += strspn(end, " \t\r\n");
+    if (end == text || *end || errno)
+        return false;
+    *v = n;
+    return true;
+}
 
 void tbs_get_empty_list(void *ctx, tb_request *q)
 {
@@ -38,8 +58,8 @@ void tbs_post_free(void *ctx, tb_request *q)
     json_t *body = tb_request_json(q);
     if (!body)
         return;
-    s->comfy->free_results |= json_is_true(json_object_get(body, "free_memory"));
-    s->comfy->free_models |= json_is_true(json_object_get(body, "unload_models"));
+    s->comfy->free_results |= tbs_is_truthy(json_object_get(body, "free_memory"));
+    s->comfy->free_models |= tbs_is_truthy(json_object_get(body, "unload_models"));
     json_decref(body);
     tbs_comfy_free_asked(s);
     tb_reply_empty(q, 200);

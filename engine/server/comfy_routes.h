@@ -23,6 +23,7 @@ void tbs_get_models_of(void *ctx, tb_request *q);
 void tbs_get_embeddings(void *ctx, tb_request *q);
 void tbs_get_model_folders(void *ctx, tb_request *q);
 void tbs_get_model_folder(void *ctx, tb_request *q);
+void tbs_get_model_preview(void *ctx, tb_request *q);
 void tbs_get_view_metadata(void *ctx, tb_request *q);
 void tbs_get_jobs(void *ctx, tb_request *q); /* comfy_jobs.c */
 void tbs_get_job(void *ctx, tb_request *q);

@@ -109,6 +109,11 @@ static void reply_picture(tb_request *q, char *path_take, const char *channel, c
     tb_web_work(q, make_picture, picture_made, v);
 }
 
+void tbs_reply_picture(tb_request *q, char *path_take, const char *format, int quality)
+{
+    reply_picture(q, path_take, "", format, quality);
+}
+
 /* Replies; takes the path. */
 static void reply_view(tb_request *q, char *path, const char *name)
 {
@@ -116,12 +121,14 @@ static void reply_view(tb_request *q, char *path, const char *name)
     const char *channel = or_empty(tb_request_query(q, "channel"));
     const char *as_is = tb_media_format_of(path);
     int quality = 0;
-    if (as_is && preview && *preview) {
+    if (as_is && preview) {
         const char *format = preview_of(preview, strchr(channel, 'a') != NULL, &quality);
+        tb_reply_name(q, name);
         reply_picture(q, path, channel, format, quality);
         return;
     }
     if (as_is && (strcmp(channel, "rgb") == 0 || strcmp(channel, "a") == 0)) {
+        tb_reply_name(q, name);
         reply_picture(q, path, channel, "png", 0);
         return;
     }
@@ -148,7 +155,7 @@ void tbs_get_view(void *ctx, tb_request *q)
     const char *asked = tb_request_query(q, "filename");
     tb_err err = TB_ERR_INIT;
     if (!asked || !*asked) {
-        tb_reply_empty(q, 404);
+        tb_reply_empty(q, asked ? 400 : 404);
         return;
     }
     char *name = tb_xstrdup(asked);

@@ -29,7 +29,7 @@ static char *frame(const char *type, json_t *data_take)
     json_t *j = json_pack("{ssso}", "type", type, "data", data_take);
     char *text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(j);
-    return text;
+    return tb_json_long_ints_take(text, TB_JSON_LONG_NUMBER);
 }
 
 static void send_text(const tbs_client *c, const char *text)
@@ -98,14 +98,14 @@ static char *client_id_of(const char *query)
     return id;
 }
 
-/* The id belongs to the newer socket; the old one stays open and is told nothing more, for a tab
- * that is closed on reconnects at once. */
+/* The id belongs to the newer socket; the old one is closed. */
 static void take_over(tbs_comfy *c, const char *id)
 {
     for (tbs_client *k = c->clients; k; k = k->next)
         if (k->id && strcmp(k->id, id) == 0) {
             free(k->id);
             k->id = NULL;
+            tb_socket_end(k->socket);
         }
 }
 

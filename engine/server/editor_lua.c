@@ -282,16 +282,17 @@ static json_t *open_texts(const open_task *o, const json_t *texts, tb_err *err)
 
 static json_t *open_media(const open_task *o, tb_err *err)
 {
-    tb_media_info info = { 0 };
-    if (tb_media_probe(o->path, &info, err) != TB_OK)
+    tb_media_info info = { .texts = tbs_file_metadata(o->path) };
+    if (!info.texts && tb_media_probe(o->path, &info, err) != TB_OK)
         return NULL;
     json_t *answer = open_texts(o, info.texts, err);
     if (answer)
         json_object_set_new(answer, "from", json_string("media"));
     else
-        tb_err_set(err, TB_ENOTFOUND,
-                   "%s carries no graph; only videos and pictures made by tubelet or ComfyUI do",
-                   o->name);
+        tb_err_set(
+            err, TB_ENOTFOUND,
+            "%s carries no graph; only videos, pictures and latents made by tubelet or ComfyUI do",
+            o->name);
     json_decref(info.texts);
     return answer;
 }

@@ -372,7 +372,7 @@ static void add_prompt(tb_request *q, tbs_task *t)
         .client_id = json_string_value(json_object_get(r->extra_data, "client_id")),
         .title = r->title,
         .front = r->front,
-        .no_cache = r->no_cache,
+        .no_cache = r->no_cache || t->server->o.no_cache,
     };
     if (tb_queue_add(t->server->queue, &request, added, q, &t->err) != TB_OK)
         tb_reply_error(q, &t->err);

@@ -156,6 +156,12 @@ static void mark_displayed(const tb_prompt *p, const states *inner, states *own)
             mark(own, tb_prompt_display_node(p, inner->ids[i]), inner->state[i]);
 }
 
+/* Its result is not kept: nothing of it is in a cache, though nobody needs it now. */
+static bool is_forgotten(const json_t *graph, const char *id)
+{
+    return json_is_true(json_object_get(json_object_get(graph, id), "no_cache"));
+}
+
 /* New reference. */
 static json_t *cached_nodes(tb_queue *q, const tb_prompt *p, const tb_run *run, json_t *rows)
 {
@@ -176,7 +182,7 @@ static json_t *cached_nodes(tb_queue *q, const tb_prompt *p, const tb_run *run, 
     mark_displayed(p, &inner, &own);
     mark_all_behind(&own);
     for (int k = 0; k < own.count; k++)
-        if (own.state[k] == CACHED)
+        if (own.state[k] == CACHED && !is_forgotten(own.graph, own.ids[k]))
             json_array_append_new(list, json_string(own.ids[k]));
     states_free(&inner);
     states_free(&own);

@@ -63,7 +63,7 @@ static const char *exception_of(const tb_err *err)
     return "RuntimeError";
 }
 
-/* The literals of a node of the graph, each as a list of one text. */
+/* The literals of a node of the graph, each as a list of one: numbers and texts as they are. */
 static json_t *literals_of(const json_t *node)
 {
     json_t *texts = json_object(), *value;
@@ -72,9 +72,9 @@ static json_t *literals_of(const json_t *node)
     {
         if (tb_json_is_link(value))
             continue;
-        char *text = json_is_string(value) ? tb_xstrdup(json_string_value(value))
-                                           : json_dumps(value, JSON_ENCODE_ANY);
-        json_object_set_new(texts, name, json_pack("[s]", text ? text : ""));
+        const bool plain = !json_is_object(value) && !json_is_array(value);
+        char *text = plain || tb_json_long_int(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+        json_object_set_new(texts, name, text ? json_pack("[s]", text) : json_pack("[O]", value));
         free(text);
     }
     return texts;
@@ -93,10 +93,17 @@ static json_t *where(const tb_prompt *p, const char *node)
     const char *shown = node && *node ? tb_prompt_display_node(p, node) : NULL;
     const json_t *type =
         json_object_get(json_object_get(p->graph, shown ? shown : ""), "class_type");
-    json_t *o = json_object();
+    json_t *o = json_object(), *ran = json_array(), *id;
+    size_t i;
+    json_array_foreach(p->executed, i, id)
+    {
+        if (!shown ||
+            strcmp(json_string_value(id), shown) != 0) /* that one has not come to its end */
+            json_array_append(ran, id);
+    }
     json_object_set_new(o, "node_id", shown ? json_string(shown) : json_null());
     json_object_set_new(o, "node_type", type ? json_string(json_string_value(type)) : json_null());
-    json_object_set(o, "executed", p->executed);
+    json_object_set_new(o, "executed", ran);
     return o;
 }
 
@@ -111,7 +118,7 @@ static json_t *error_data(const tb_prompt *p)
     json_object_set_new(o, "traceback", traceback(&p->err, type));
     json_object_set_new(o, "current_inputs",
                         literals_of(json_object_get(p->graph, shown ? shown : "")));
-    json_object_set(o, "current_outputs", p->executed);
+    json_object_set(o, "current_outputs", p->cached);
     free(message);
     return o;
 }

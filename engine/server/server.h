@@ -21,6 +21,7 @@ typedef struct tb_server_options {
     const char *const *models_dirs; /* further model roots, ends with NULL; may be NULL */
     const char *const *node_files;  /* Lua files that define nodes, ends with NULL; may be NULL */
     bool no_metadata;               /* do not embed graphs in files */
+    bool no_cache;                  /* prompts use no earlier results */
     uint64_t upload_cap;            /* bytes; 0: 100 MiB */
 } tb_server_options;
 

@@ -36,6 +36,10 @@ void tbs_comfy_log(tb_server *s, const json_t *line);
 void tbs_editor_open(tb_server *s);
 void tbs_editor_close(tb_server *s);
 
+/* comfy_models.c: __metadata__ of a safetensors file: 8 bytes of length, little endian, then JSON.
+ * New reference; NULL: it is none, or has none. */
+json_t *tbs_file_metadata(const char *path);
+
 /* All node types a document may use here: the engine's, the library's and those of node files.
  * NULL on error. */
 const tb_types *tbs_types(const tb_server *s, tb_err *err);

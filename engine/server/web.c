@@ -199,6 +199,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_ESTABLISHED:
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_SERVER_WRITEABLE:
+    case LWS_CALLBACK_TIMER:
     case LWS_CALLBACK_CLOSED: return tbs_web_socket_callback(c, reason, in, n);
     case LWS_CALLBACK_CLOSED_HTTP: tbs_web_http_gone(c); return 0;
     case LWS_CALLBACK_WSI_DESTROY: forget(c); return 0;

@@ -99,6 +99,8 @@ const char *tb_request_file(const tb_request *q);
 
 /* One more header of the answer; before it is replied. Replaces our own Cache-Control. */
 void tb_reply_header(tb_request *q, const char *name, const char *value);
+/* Content-Disposition with a file's name; before it is replied. */
+void tb_reply_name(tb_request *q, const char *name);
 void tb_reply_json_take(tb_request *q, int status, json_t *j);
 void tb_reply_json_text_take(tb_request *q, char *text); /* 200, written already; malloc'ed */
 void tb_reply_text(tb_request *q, int status, const char *text); /* text/plain */
@@ -131,4 +133,7 @@ void tb_socket_json_take(tb_socket *s, json_t *j);
 /* Queue a binary frame; a frame of the same `slot` that was not sent yet is replaced, so that a
  * slow client sees the newest preview. */
 void tb_socket_binary(tb_socket *s, const char *slot, const void *data, size_t n);
+/* At once; what is queued is lost. */
 void tb_socket_close(tb_socket *s);
+/* With a close frame behind what is queued; nothing more is sent or heard. */
+void tb_socket_end(tb_socket *s);

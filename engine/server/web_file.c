@@ -108,7 +108,7 @@ static range_kind parse_range(const char *header, uint64_t size, uint64_t *first
 }
 
 /* filename="..." with what breaks a quoted string replaced; the exact name as RFC 8187 beside. */
-static void add_disposition(tb_request *q, const char *name)
+void tb_reply_name(tb_request *q, const char *name)
 {
     tb_str b = TB_STR_INIT;
     bool plain = true;
@@ -180,7 +180,7 @@ void tb_reply_fd_take(tb_request *q, int fd, const char *etag, const char *name)
         tb_reply_error(q, &err);
         return;
     }
-    add_disposition(q, name);
+    tb_reply_name(q, name);
     send_file(q, fd, (uint64_t)st.st_size, etag, tbs_web_mime(name));
 }
 
@@ -200,6 +200,6 @@ void tb_reply_file(tb_request *q, const char *path, const char *mime, const char
     snprintf(etag, sizeof etag, "\"%llx-%llx%09lx\"", (unsigned long long)st.st_size,
              (unsigned long long)st.st_mtim.tv_sec, (unsigned long)st.st_mtim.tv_nsec);
     if (name)
-        add_disposition(q, name);
+        tb_reply_name(q, name);
     send_file(q, fd, (uint64_t)st.st_size, etag, mime ? mime : tbs_web_mime(path));
 }

@@ -123,6 +123,7 @@ struct tb_socket {
     web_frame *first, *last;
     size_t texts; /* bytes of text frames queued */
     tb_str message;
+    bool ending;  /* closed when what is queued has been sent */
     bool dropped; /* to be closed as soon as the loop gets to it */
 };
 

@@ -94,7 +94,17 @@ static int write_frames(tb_socket *s)
     }
     if (s->first)
         lws_callback_on_writable(wsi);
+    else if (s->ending) /* an error here would count as a broken connection: no close frame */
+        lws_set_timer_usecs(wsi, 1);
     return 0;
+}
+
+static int say_goodbye(tb_socket *s)
+{
+    if (!s->ending || s->first)
+        return 0;
+    lws_close_reason(s->conn->wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
+    return -1;
 }
 
 void *tb_socket_data(const tb_socket *s)
@@ -113,6 +123,14 @@ void tb_socket_close(tb_socket *s)
         return;
     s->dropped = true;
     lws_set_timeout(s->conn->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+void tb_socket_end(tb_socket *s)
+{
+    if (s->dropped)
+        return;
+    s->dropped = s->ending = true;
+    lws_callback_on_writable(s->conn->wsi);
 }
 
 void tb_socket_text(tb_socket *s, const char *text, size_t n)
@@ -197,6 +215,8 @@ int tbs_web_socket_callback(web_conn *c, enum lws_callback_reasons reason, void 
         return receive(c->socket, in, n);
     if (reason == LWS_CALLBACK_SERVER_WRITEABLE)
         return write_frames(c->socket);
+    if (reason == LWS_CALLBACK_TIMER)
+        return say_goodbye(c->socket);
     close_socket(c);
     return 0;
 }

@@ -210,7 +210,8 @@ test("a client that reads them gets previews with their node", { timeout: 120_00
     const meta = JSON.parse(frame.subarray(8, 8 + size));
     assert.equal(meta.prompt_id, prompt_id);
     assert.equal(meta.image_type, "image/jpeg");
-    assert.ok(meta.real_node_id.startsWith(`${meta.display_node_id}/`));
+    assert.ok(meta.node_id.startsWith(`${meta.display_node_id}/`));
+    assert.equal(meta.real_node_id, meta.display_node_id);
     assert.equal(frame.readUInt16BE(8 + size), 0xffd8); // a JPEG begins
   }
 });

@@ -140,3 +140,28 @@ tb.composite { name = "t_bad_part", inputs = { n = tb.int { literal = true } }, 
                expand = function(_, inp) return tb.t_fail { message = "inside " .. inp.n } end }
 tb.composite { name = "t_bad_input", inputs = { n = tb.int { literal = true } }, outputs = { v = "*" },
                expand = function() return tb.t_int { value = 1000 } end }
+
+-- blocked outputs, and what is made of lists
+
+tb.node { name = "t_block", inputs = { v = any(), block = tb.bool { default = false }, why = tb.string { default = "" } },
+          outputs = { v = "*" },
+          run = function(_, inp)
+            if not inp.block then return inp.v end
+            return tb.blocked(inp.why ~= "" and inp.why or nil)
+          end }
+tb.node { name = "t_is", inputs = { a = tb.int { default = 0 }, b = tb.int { default = 0 } }, outputs = { same = "BOOLEAN" },
+          run = function(_, inp) return inp.a == inp.b end }
+tb.composite { name = "t_grow", -- a value n times larger; of 0 it gives the value itself, of 1 a number, else a node
+               inputs = { v = any(), n = tb.int { literal = true } }, outputs = { v = "*" },
+               expand = function(_, inp)
+                 if inp.n == 0 then return inp.v end
+                 if inp.n == 1 then return 1 end
+                 return tb.t_grow { v = tb.t_add { a = inp.v, b = inp.v, id = "twice" }, n = inp.n - 2, id = "more" }
+               end }
+tb.node { name = "t_seeded", inputs = { seed = tb.int { default = 0, min = 0, seed = true } }, outputs = { seed = "INT" },
+          run = function(_, inp) return inp.seed end }
+tb.node { name = "t_say", inputs = { text = tb.string { default = "" } }, outputs = { text = "STRING" },
+          run = function(_, inp)
+            print(inp.text)
+            return inp.text
+          end }
