@@ -61,6 +61,13 @@ runs "$root/tests/workflows/wan_i2v.json" ComfyUI_00001_.webp
 runs "$root/tests/workflows/wan22_subgraph.json" video/Wan2.2_text_to_video_00001_.mp4
 runs "$root/tests/workflows/routed.json" routed_00001_.mp4
 
+# A bypassed copy of the whole graph, one bypassed picture, an unfinished node, and a LoRA by its name on Windows.
+mkdir -p models/loras/sub
+ln -s ../fast.safetensors models/loras/sub/fast.safetensors
+runs "$root/tests/workflows/two_copies.json" two/copies_00001_.mp4
+grep -qF "node '301' (KSampler): model is not connected; link it to an output of type MODEL (and 3 more); no output needs it, so it is left out" err ||
+    fail "unfinished nodes: $(cat err)"
+
 # A video holds the graph it was made by, and is one to run again.
 runs video/ComfyUI_00001_.mp4 video/ComfyUI_00001_.mp4
 
@@ -125,7 +132,7 @@ sed -e 's/"strength_model": 1.0/"strength_model": 1.0, "clip": ["5", 0], "streng
     -e 's/LoraLoaderModelOnly/LoraLoader/' lora.json >lora_clip.json
 runs lora_clip.json switched_00005_.webm moving_00005_.png
 sed 's/fast.safetensors/slow.safetensors/' lora.json >no_lora.json
-refused no_lora.json "node '3' (LoraLoaderModelOnly): lora_name: there is no 'slow.safetensors' in models/loras; there are fast.safetensors, tubelet-tiny-star"
+refused no_lora.json "node '3' (LoraLoaderModelOnly): lora_name: there is no 'slow.safetensors' in models/loras; did you mean 'fast.safetensors'? There are fast.safetensors, sub/fast.safetensors, tubelet-tiny-star"
 
 # What is wrong is told with the node, what is there, and what to do.
 sed 's/tubelet-tiny/none.safetensors/' switch.json >none.json

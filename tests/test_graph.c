@@ -173,11 +173,12 @@ TEST(every_error_has_a_place_and_a_reason)
                   "'l':{'class_type':'t_join','inputs':{'a':5,'b':5}},'m':{'class_type':'t_join'},"
                   "'o':{'class_type':'t_number','_meta':{'mode':'mute'}},"
                   "'p':{'class_type':'t_join','inputs':{'a':['o',0]}},"
-                  "'q':{'class_type':'t_join','inputs':{},'_meta':{'mode':'bypass'}}}",
+                  "'q':{'class_type':'t_join','inputs':{},'_meta':{'mode':'bypass'}},"
+                  "'r':{'class_type':'t_join','inputs':{'a':['q',0]}}}",
                   "b. missing_node_type\nj.a exception_during_validation\nj.b "
                   "return_type_mismatch\nk.a exception_during_validation\nk.c "
                   "exception_during_validation\nl.b bad_linked_input\nm.a "
-                  "required_input_missing\np.a required_input_missing\nq. "
+                  "required_input_missing\np.a required_input_missing\nr.a "
                   "required_input_missing\n");
     check_reasons("{'a':{'class_type':'t_join','inputs':{'a':['b',0]}},"
                   "'b':{'class_type':'t_join','inputs':{'a':['a',0]}}}",
@@ -242,10 +243,16 @@ TEST(muted_and_bypassed_nodes_are_resolved)
                  "'j':{'class_type':'t_join','inputs':{'a':['n',0]}}}",
                  "node 'j' (t_join): a is linked to node 'n', which is muted; unmute it or mute "
                  "this node too\n");
-    check_errors("{'n':{'class_type':'t_number','inputs':{},'_meta':{'mode':'bypass'}}}",
-                 "node 'n' (t_number): the node is bypassed, but has no linked input to stand for "
-                 "its output "
-                 "'number' (INT)\n");
+    /* nothing of a bypassed node counts but its links */
+    check_errors("{'n':{'class_type':'t_number','inputs':{'value':'x'},'_meta':{'mode':'bypass'}}}",
+                 "");
+    check_errors("{'n':{'class_type':'t_number','inputs':{},'_meta':{'mode':'bypass'}},"
+                 "'j':{'class_type':'t_join','inputs':{'a':['n',0]}}}",
+                 "node 'j' (t_join): a is linked to node 'n', which is bypassed and has no linked "
+                 "input to stand for it; bypass this node too, or link it elsewhere\n");
+    check_errors("{'n':{'class_type':'t_number','inputs':{},'_meta':{'mode':'bypass'}},"
+                 "'j':{'class_type':'t_join','inputs':{'a':['n',0]},'_meta':{'mode':'bypass'}}}",
+                 "");
     tb_types *t = types();
     tb_err_list errors = { 0 };
     tb_program *p =

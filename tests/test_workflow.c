@@ -162,6 +162,20 @@ TEST(links_pass_through_reroutes_primitives_and_bypassed_nodes)
     json_decref(w);
 }
 
+/* A copy of the whole graph that is bypassed has nothing to pass on, and asks for nothing. */
+TEST(a_bypassed_copy_counts_for_nothing)
+{
+    json_t *w = load("two_copies.json"), *d = convert(w, NULL);
+    json_t *graph = json_object_get(d, "graph");
+    CHECK(!json_object_get(graph, "302")); /* of the editor alone */
+    json_object_del(graph, "301");         /* unfinished, and needed by nothing */
+    check_runs(d);
+    CHECK_STR(meta_of(d, "204", "mode"), "bypass");
+    check_input(d, "209", "start_image", "[\"214\",0]");
+    json_decref(d);
+    json_decref(w);
+}
+
 /* ----------------------------------------------------------------------------- what is broken */
 
 static json_t *parse(const char *text)
@@ -218,6 +232,7 @@ TEST(an_unknown_type_is_named_with_its_title)
     tb_err err = TB_ERR_INIT;
     char text[1400];
     json_t *w = parse("{'nodes':[{'id':12,'type':'KSamplr','title':'Refine','widgets_values':[1,2],"
+                      "'properties':{'cnr_id':'comfyui-x'},"
                       "'inputs':[{'name':'seed','widget':{'name':'seed'},'link':null}]}]}");
     json_t *d = convert(w, NULL);
     check_input(d, "12", "seed", "1");
@@ -226,7 +241,8 @@ TEST(an_unknown_type_is_named_with_its_title)
     tb_program *p = tb_program_new(g, types);
     CHECK_INT(tb_program_check(p, &errors), 1);
     CHECK_STR(tb_err_text(&errors.items[0], NULL, text, sizeof text),
-              "node '12': unknown node type 'KSamplr' (titled 'Refine'); did you mean 'KSampler'?");
+              "node '12': unknown node type 'KSamplr' (titled 'Refine', from the node pack "
+              "'comfyui-x'); did you mean 'KSampler'?");
     tb_err_list_free(&errors);
     tb_program_free(&p);
     json_decref(d);
@@ -327,6 +343,7 @@ int main(int argc, char **argv)
         TEST_CASE(the_drawing_is_kept),
         TEST_CASE(subgraphs_are_spread_out),
         TEST_CASE(links_pass_through_reroutes_primitives_and_bypassed_nodes),
+        TEST_CASE(a_bypassed_copy_counts_for_nothing),
         TEST_CASE(broken_workflows_are_refused_in_a_sentence),
         TEST_CASE(an_unknown_type_is_named_with_its_title),
         TEST_CASE(values_without_a_widget_are_told),

@@ -318,7 +318,7 @@ static const char *annotated(const char *kind_name, const char *name, char **bar
 }
 
 /* NULL: not there. */
-static char *look(const tb_folders *f, const char *kind_name, const char *name)
+static char *look_exactly(const tb_folders *f, const char *kind_name, const char *name)
 {
     json_t *paths = tb_folders_paths(f, kind_name), *dir;
     const kind *k = find_kind(kind_name);
@@ -339,6 +339,20 @@ static char *look(const tb_folders *f, const char *kind_name, const char *name)
     return found;
 }
 
+/* A model may be named as a ComfyUI on Windows does, "wan\\a.safetensors". NULL: not there. */
+static char *look(const tb_folders *f, const char *kind_name, const char *name)
+{
+    char *path = look_exactly(f, kind_name, name);
+    if (path || !find_kind(kind_name) || !strchr(name, '\\'))
+        return path;
+    char *here = tb_xstrdup(name);
+    for (char *c = here; *c; c++)
+        *c = *c == '\\' ? '/' : *c;
+    path = look_exactly(f, kind_name, here);
+    free(here);
+    return path;
+}
+
 static void add_list(tb_str *s, const json_t *list)
 {
     size_t i;
@@ -353,10 +367,40 @@ static void add_list(tb_str *s, const json_t *list)
     }
 }
 
+static const char *base_of(const char *name)
+{
+    for (const char *c = name; *c; c++)
+        name = *c == '/' || *c == '\\' ? c + 1 : name;
+    return name;
+}
+
+/* The name that differs least, wherever its folder; NULL: none is near. */
+static const char *nearest(const json_t *names, const char *name)
+{
+    const char *best = NULL;
+    int least = (int)strlen(base_of(name)) / 4 + 1;
+    size_t i;
+    json_t *one;
+    json_array_foreach(names, i, one)
+    {
+        const int d = tb_str_distance(base_of(json_string_value(one)), base_of(name));
+        if (d < least) {
+            least = d;
+            best = json_string_value(one);
+        }
+    }
+    return best;
+}
+
 static void explain(const tb_folders *f, const char *kind_name, const char *name, tb_err *err)
 {
     json_t *paths = tb_folders_paths(f, kind_name), *names = tb_folders_names(f, kind_name);
     tb_str where = TB_STR_INIT, there = TB_STR_INIT;
+    const char *near = nearest(names, name);
+    if (near)
+        tb_str_addf(&there, "did you mean '%s'? There are ", near);
+    else if (json_array_size(names))
+        tb_str_addf(&there, "there are ");
     add_list(&where, paths);
     add_list(&there, names);
     if (!json_array_size(paths))
@@ -364,8 +408,8 @@ static void explain(const tb_folders *f, const char *kind_name, const char *name
                    "there is no folder for %s to look for '%s' in; name one with --models",
                    kind_name, name);
     else
-        tb_err_set(err, TB_ENOTFOUND, "there is no '%s' in %s; %s%s", name, where.s,
-                   there.len ? "there are " : "nothing is there", there.len ? there.s : "");
+        tb_err_set(err, TB_ENOTFOUND, "there is no '%s' in %s; %s", name, where.s,
+                   there.len ? there.s : "nothing is there");
     tb_str_free(&where);
     tb_str_free(&there);
     json_decref(paths);

@@ -80,20 +80,32 @@ __attribute__((format(printf, 4, 5))) static void report(checker *c, const char 
     c->found++;
 }
 
+/* " (titled 'Sound', from the node pack 'comfyui-x')" of a node of ComfyUI's; freed by free(). */
+static char *described(const json_t *meta)
+{
+    const char *title = json_string_value(json_object_get(meta, "title"));
+    const char *pack = json_string_value(json_object_get(meta, "pack"));
+    if (title && pack)
+        return tb_xasprintf(" (titled '%.60s', from the node pack '%.60s')", title, pack);
+    return title  ? tb_xasprintf(" (titled '%.60s')", title)
+           : pack ? tb_xasprintf(" (from the node pack '%.60s')", pack)
+                  : tb_xstrdup("");
+}
+
 static void unknown_type(checker *c)
 {
     const char *near = tb_types_nearest(c->p->types, c->g->type);
-    const char *title = json_string_value(json_object_get(c->g->meta, "title"));
     tb_err err = TB_ERR_INIT;
-    char *titled = title ? tb_xasprintf(" (titled '%.60s')", title) : tb_xstrdup("");
+    char *which = described(c->g->meta);
     if (near)
         tb_err_set(&err, TB_ENOTFOUND, "unknown node type '%s'%s; did you mean '%s'?", c->g->type,
-                   titled, near);
+                   which, near);
     else
         tb_err_set(&err, TB_ENOTFOUND,
-                   "unknown node type '%s'%s; `tubelet nodes` lists those there are", c->g->type,
-                   titled);
-    free(titled);
+                   "unknown node type '%s'%s; bypass it, take it out or put another in its place: "
+                   "`tubelet nodes` lists those there are",
+                   c->g->type, which);
+    free(which);
     tb_err_reason(&err, "missing_node_type");
     tb_err_where(&err, c->g->id, NULL, c->g->origin);
     tb_err_list_add(c->errors, &err, NULL);
@@ -112,6 +124,21 @@ static void unknown_input(checker *c, const tb_type *t, const char *name)
     free(names);
 }
 
+/* Where a workflow of ComfyUI says that a model can be had; NULL: it does not. Borrowed. */
+static const char *source_of(const json_t *meta, const char *name)
+{
+    size_t i;
+    const json_t *models = json_object_get(meta, "models");
+    json_t *one;
+    json_array_foreach(models, i, one)
+    {
+        const char *s = json_string_value(json_object_get(one, "name"));
+        if (s && strcmp(s, name) == 0)
+            return json_string_value(json_object_get(one, "url"));
+    }
+    return NULL;
+}
+
 /* A COMBO of files takes the names that are there now. */
 static void check_file(checker *c, const tb_input_def *in, const tb_value *v)
 {
@@ -120,7 +147,11 @@ static void check_file(checker *c, const tb_input_def *in, const tb_value *v)
     if (!in->files || !folders || !tb_folders_knows(folders, in->files) || !v)
         return;
     char *path = tb_folders_find(folders, in->files, tb_value_as_string(v), &err);
-    if (!path)
+    const char *from = path ? NULL : source_of(c->g->meta, tb_value_as_string(v));
+    if (!path && from)
+        report(c, "value_not_in_list", in->name, "%s: %s; the workflow names %.300s as its source",
+               in->name, err.message, from);
+    else if (!path)
         report(c, "value_not_in_list", in->name, "%s: %s", in->name, err.message);
     free(path);
 }
@@ -214,26 +245,35 @@ static void check_missing(checker *c, const tb_type *t)
     }
 }
 
+/* The links of a bypassed node; nothing else of it counts. */
+static void link_bypassed(checker *c, tb_pnode *n)
+{
+    for (int k = 0; k < c->g->input_count; k++) {
+        const tb_link *l = &c->g->inputs[k];
+        const int at = tb_type_input(n->type, l->name);
+        const int src = l->src ? tb_graph_find(c->p->graph, l->src) : -1;
+        const tb_graph_node *from = src < 0 ? NULL : tb_graph_at(c->p->graph, src);
+        const tb_type *t = from ? tb_types_find(c->p->types, from->type) : NULL;
+        if (at >= 0 && t && !has_mode(from, "mute") && l->slot >= 0 && l->slot < t->output_count)
+            n->args[at] = (tb_arg){ .src = src, .slot = l->slot };
+    }
+}
+
 /* A bypassed node stands for its inputs: each output for one of the same type, the same place
- * first. */
+ * first; where there is none, the output gives nothing. */
 static void bypass(checker *c, tb_pnode *n)
 {
     const tb_type *t = n->type;
+    link_bypassed(c, n);
     n->alias = tb_xcalloc((size_t)t->output_count + 1, sizeof *n->alias);
     for (int o = 0; o < t->output_count; o++) {
-        const tb_output_def *out = &t->def->outputs[o];
         n->alias[o].src = -1;
         for (int k = 0; k <= t->input_count && n->alias[o].src < 0; k++) {
             const int at = k == 0 ? o : k - 1;
             if (at < t->input_count && n->args[at].src >= 0 &&
-                tb_port_fits(t->def->inputs[at].type, out->type))
+                tb_port_fits(t->def->inputs[at].type, t->def->outputs[o].type))
                 n->alias[o] = (tb_arg){ .src = n->args[at].src, .slot = n->args[at].slot };
         }
-        if (n->alias[o].src < 0)
-            report(
-                c, "required_input_missing", NULL,
-                "the node is bypassed, but has no linked input to stand for its output '%s' (%s)",
-                out->name, out->type);
     }
 }
 
@@ -253,6 +293,10 @@ static void check_node(checker *c, int i)
     n->muted = has_mode(c->g, "mute");
     if (n->muted)
         return;
+    if (has_mode(c->g, "bypass")) {
+        bypass(c, n);
+        return;
+    }
     for (int k = 0; k < c->g->input_count; k++) {
         const tb_link *l = &c->g->inputs[k];
         const int at = tb_type_input(t, l->name);
@@ -265,15 +309,41 @@ static void check_node(checker *c, int i)
         else
             check_literal(c, &t->def->inputs[at], l->literal, &n->args[at]);
     }
-    if (has_mode(c->g, "bypass")) {
-        bypass(c, n);
-        return;
-    }
     check_missing(c, t);
     for (int k = 0; k < t->input_count; k++) {
         tb_arg *a = &n->args[k];
         if (!a->literal && a->src < 0)
             a->literal = tb_input_default(&t->def->inputs[k]);
+    }
+}
+
+/* Is there nothing behind that link: only bypassed nodes, the last without a fitting input? */
+static bool gives_nothing(const tb_program *p, tb_arg a)
+{
+    for (int hops = 0; a.src >= 0 && hops <= p->count; hops++) {
+        if (!p->nodes[a.src].alias || !has_mode(tb_graph_at(p->graph, a.src), "bypass"))
+            return false;
+        a = p->nodes[a.src].alias[a.slot];
+    }
+    return a.src < 0;
+}
+
+/* Links to bypassed nodes that have nothing to give: as if they were not there. */
+static void drop_empty_links(checker *c, int i)
+{
+    tb_pnode *n = &c->p->nodes[i];
+    c->g = tb_graph_at(c->p->graph, i);
+    for (int k = 0; n->args && !n->alias && k < n->type->input_count; k++) {
+        const tb_input_def *in = &n->type->def->inputs[k];
+        const int src = n->args[k].src;
+        if (src < 0 || !gives_nothing(c->p, n->args[k]))
+            continue;
+        n->args[k] = (tb_arg){ .literal = tb_input_default(in), .src = -1 };
+        if (in->required || (!is_scalar_or_list(in) && !(in->flags & TB_IN_OPTIONAL)))
+            report(c, "required_input_missing", in->name,
+                   "%s is linked to node '%s', which is bypassed and has no linked input to stand "
+                   "for it; bypass this node too, or link it elsewhere",
+                   in->name, tb_program_id(c->p, src));
     }
 }
 
@@ -339,7 +409,8 @@ int tb_program_check(tb_program *p, tb_err_list *errors)
     p->count = count;
     for (int i = first; i < count; i++)
         check_node(&c, i);
-    if (!c.found)
-        check_cycles(&c);
+    for (int i = first; i < count; i++)
+        drop_empty_links(&c, i);
+    check_cycles(&c);
     return c.found;
 }

@@ -47,6 +47,12 @@ void tb_program_free(tb_program **p);
  * cycles. Every error goes to the list, with its reason. Returns the number of errors found. */
 int tb_program_check(tb_program *p, tb_err_list *errors);
 
+/* unneeded.c: after check() found errors. When all of them are of nodes that were drawn (not made
+ * by a script), whose types are known and that none of the targets needs, the list is emptied,
+ * those nodes and all others that are not needed are muted, and the log tells. Returns the errors
+ * left. */
+int tb_program_spare(tb_program *p, const int *targets, int count, tb_err_list *errors);
+
 const char *tb_program_id(const tb_program *p, int i);
 const char *tb_program_origin(const tb_program *p, int i);
 

@@ -285,6 +285,19 @@ static void copy_meta(json_t *meta, const char *as, const json_t *value, bool wa
         json_object_set(meta, as, (json_t *)(uintptr_t)value);
 }
 
+/* What the check of the graph tells of a node that is not there, or of a model that is not. */
+static void copy_source(json_t *meta, const json_t *node)
+{
+    const json_t *properties = json_object_get(node, "properties");
+    const json_t *pack = json_object_get(properties, "cnr_id");
+    const json_t *models = json_object_get(properties, "models");
+    if (!json_is_string(pack))
+        pack = json_object_get(properties, "aux_id"); /* one that is not in the registry */
+    copy_meta(meta, "pack", pack,
+              json_is_string(pack) && strcmp(json_string_value(pack), "comfy-core") != 0);
+    copy_meta(meta, "models", models, json_array_size(models) > 0);
+}
+
 static json_t *meta_of(const tbi_scope *s, const json_t *node)
 {
     json_t *meta = json_object();
@@ -300,6 +313,7 @@ static json_t *meta_of(const tbi_scope *s, const json_t *node)
     copy_meta(meta, "collapsed", json_true(), json_is_true(json_object_get(flags, "collapsed")));
     copy_meta(meta, "pinned", json_true(), json_is_true(json_object_get(flags, "pinned")));
     copy_meta(meta, "colour", colour, json_is_string(colour));
+    copy_source(meta, node);
     if (mode)
         json_object_set_new(meta, "mode", json_string(mode == TBI_MODE_MUTE ? "mute" : "bypass"));
     return meta;
@@ -357,8 +371,23 @@ static tb_status add_node(conversion *c, const tbi_scope *s, const json_t *node,
 static bool is_virtual(const char *type)
 {
     static const char *const names[] = {
-        "Note",    "MarkdownNote", "PrimitiveNode",     "Reroute",
-        "GetNode", "SetNode",      "Reroute (rgthree)", "ReroutePrimitive|pysssss"
+        "Note",
+        "MarkdownNote",
+        "PrimitiveNode",
+        "Reroute",
+        "GetNode",
+        "SetNode",
+        "Reroute (rgthree)",
+        "ReroutePrimitive|pysssss",
+        "Label (rgthree)",
+        "Bookmark (rgthree)",
+        "Fast Groups Muter (rgthree)",
+        "Fast Groups Bypasser (rgthree)",
+        "Fast Muter (rgthree)",
+        "Fast Bypasser (rgthree)",
+        "Mute / Bypass Repeater (rgthree)",
+        "Mute / Bypass Relay (rgthree)",
+        "Node Collector (rgthree)",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(type, names[i]) == 0)

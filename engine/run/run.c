@@ -101,6 +101,12 @@ static tb_status load_types(tb_run *r, const json_t *graph, const json_t *source
     return r->own_types ? TB_OK : err->status;
 }
 
+static bool is_output(const tb_program *p, int n)
+{
+    const tb_pnode *node = &p->nodes[n];
+    return node->type && node->type->def->flags & TB_NODE_TARGET && !node->muted && !node->alias;
+}
+
 /* The targets asked for, by id; without any, every output node. */
 static tb_status find_targets(tb_run *r, const json_t *ids, tb_err *err)
 {
@@ -125,8 +131,7 @@ static tb_status find_targets(tb_run *r, const json_t *ids, tb_err *err)
     }
     if (json_array_size(ids) == 0)
         for (int n = 0; n < p->count; n++)
-            if (p->nodes[n].type->def->flags & TB_NODE_TARGET && !p->nodes[n].muted &&
-                !p->nodes[n].alias)
+            if (is_output(p, n))
                 tbi_push(&r->targets, n);
     if (r->targets.count == 0)
         return tb_err_set(
@@ -143,7 +148,19 @@ static tb_status first_of(const tb_err_list *errors, tb_err *err)
     return errors->items[0].status;
 }
 
-static tb_status compile(tb_run *r, const json_t *graph, tb_err_list *errors, tb_err *err)
+/* Errors of what no target needs are no errors; those that are left. */
+static int spare_unneeded(tb_run *r, const json_t *ids, tb_err_list *errors)
+{
+    tb_err ignored = TB_ERR_INIT;
+    int left = errors->count;
+    if (find_targets(r, ids, &ignored) == TB_OK)
+        left = tb_program_spare(r->program, r->targets.items, r->targets.count, errors);
+    r->targets.count = 0;
+    return left;
+}
+
+static tb_status compile(tb_run *r, const json_t *graph, const json_t *ids, tb_err_list *errors,
+                         tb_err *err)
 {
     const tb_types *types = tb_run_types(r);
     tb_graph *g = tb_graph_new();
@@ -157,7 +174,9 @@ static tb_status compile(tb_run *r, const json_t *graph, tb_err_list *errors, tb
     uv_random(NULL, NULL, &nonce, sizeof nonce, 0, NULL);
     r->program->nonce = nonce;
     r->program->lenient = r->o.lenient;
-    return tb_program_check(r->program, errors) ? first_of(errors, err) : TB_OK;
+    if (tb_program_check(r->program, errors) && spare_unneeded(r, ids, errors))
+        return first_of(errors, err);
+    return TB_OK;
 }
 
 static char *current_dir(void)
@@ -181,7 +200,7 @@ static tb_status set_up(tb_run *r, const tb_run_options *o, tb_err_list *errors,
     r->script = o->script;
     r->o.lenient |= json_is_true(json_object_get(o->document, "lenient"));
     TB_TRY(load_types(r, graph, json_object_get(o->document, "script"), err));
-    TB_TRY(compile(r, graph, errors, err));
+    TB_TRY(compile(r, graph, ids, errors, err));
     TB_TRY(find_targets(r, ids, err));
     tbi_run_sync(r);
     return TB_OK;
