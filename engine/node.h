@@ -53,6 +53,8 @@ enum {
     TB_IN_UPLOAD = 1 << 8,    /* a file of the user's: forms offer to upload one */
     TB_IN_SEED = 1 << 9,      /* forms offer to change it after each run (control_after_generate) */
     TB_IN_ADVANCED = 1 << 10, /* rarely changed: forms show it apart from the others */
+    TB_IN_RESOLVED = 1 << 11, /* composites: expanded after the composite it is linked to, and given
+                                 what that one answers, a table of links and values too */
 };
 
 typedef struct tb_input_def {

@@ -13,6 +13,7 @@ typedef struct params {
     const tb_value *cond, *uncond, *latent, *sigmas;
     int64_t step, stage;
     double cfg, eta, norm_threshold, momentum, rescale;
+    bool channels;
 } params;
 
 static const tb_input_def inputs[] = {
@@ -28,9 +29,12 @@ static const tb_input_def inputs[] = {
                 "as plain guidance."),
     TB_IN_FLOAT(params, norm_threshold, 0, 0, 1e9, "",
                 "Longest difference, in the L2 norm over the whole latent; 0: any."),
-    TB_IN_FLOAT(params, momentum, -0.5, -1, 1, "",
+    TB_IN_FLOAT(params, momentum, -0.5, -5, 1, "",
                 "Weight of the differences of the steps before; negative turns away from them."),
     TB_IN_FLOAT(params, rescale, 0, 0, 1, "", "As guidance's."),
+    TB_IN_BOOL(params, channels, false,
+               "Norm and projection for each channel, and the difference counts cfg times instead "
+               "of cfg - 1, as ComfyUI has it."),
     { 0 },
 };
 
@@ -109,6 +113,16 @@ static tb_status read_inputs(const params *p, work *w, tb_err *err)
     return read_level(p, w, err);
 }
 
+static void apply(const params *p, const work *w, float *sum, float *v)
+{
+    const tb_apg rule = { p->cfg + p->channels, p->eta, p->norm_threshold, p->momentum };
+    const int64_t n = tb_tensor_count(w->x), part = p->channels ? n / tb_tensor_dim(w->x, 0) : n;
+    for (int64_t at = 0; at < n; at += part)
+        tb_guidance_apg(&rule, w->kind, w->level, w->cond + at, w->uncond + at,
+                        tb_tensor_f32(w->x) + at, part,
+                        w->average ? tb_tensor_f32(w->average) + at : NULL, sum + at, v + at);
+}
+
 static tb_status run(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
@@ -122,10 +136,7 @@ static tb_status run(tb_job *job, const void *vp, tb_err *err)
         tb_tensor_unref(&v);
         return TB_ENOMEM;
     }
-    const tb_apg rule = { p->cfg, p->eta, p->norm_threshold, p->momentum };
-    tb_guidance_apg(&rule, w.kind, w.level, w.cond, w.uncond, tb_tensor_f32(w.x),
-                    tb_tensor_count(w.x), w.average ? tb_tensor_f32(w.average) : NULL,
-                    tb_tensor_f32_mut(sum), tb_tensor_f32_mut(v));
+    apply(p, &w, tb_tensor_f32_mut(sum), tb_tensor_f32_mut(v));
     if (p->rescale > 0)
         tb_guidance_rescale(w.cond, tb_tensor_count(w.x), p->rescale, tb_tensor_f32_mut(v));
     tb_job_set_take(job, 0, tb_value_tensor_take(v));

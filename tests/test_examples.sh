@@ -31,9 +31,10 @@ declare -A looks=(
     [IMAGE]='F32 \[[0-9]+,[0-9]+,[0-9]+,3\]' [VIDEO]='\{ images = F32 \[.*,3\], fps = .*\}'
     [LATENT]='\{ samples = F32 \[([0-9]+,){3}[0-9]+\].*\}' [VELOCITY]='F32 \[([0-9]+,){3}[0-9]+\]'
     [CONDITIONING]='\{ text = F32 \[[0-9]+,[0-9]+\].*\}' [SIGMAS]='\{.*sigmas = .*\}'
-    [MODEL]='\{ kind = "model", .*\}' [CLIP]='\{ kind = "clip", .*\}' [VAE]='\{ kind = "vae", .*\}' ["*"]='.+'
+    [MODEL]='\{ (kind = "model"|.*(settings|model) =).*\}' [CLIP]='\{ kind = "clip", .*\}' [VAE]='\{ kind = "vae", .*\}' ["*"]='.+'
     [CLIP_VISION]='\{ kind = "clip_vision", .*\}' [CLIP_VISION_OUTPUT]='\{ (features = F32 .*)?\}'
-    [MASK]='F32 \[[0-9]+,[0-9]+,[0-9]+\]'
+    [MASK]='F32 \[[0-9]+,[0-9]+,[0-9]+\]' [NOISE]='\{ .*seed = .*\}' [SAMPLER]='\{ .*sampler = .*\}'
+    [GUIDER]='\{ .*model = .*\}'
 )
 
 check_output() { # node, output, type; what the run printed in $node.out

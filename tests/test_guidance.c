@@ -155,7 +155,12 @@ TEST(guidance_nodes_agree)
     give_answers();
     outcome plain = run(CFG("'cfg':4.0"), "g"),
             apg = run(APG("'cfg':4.0,'eta':1.0,'momentum':0.0,'step':1"), "g"),
+            comfy = run(APG("'cfg':3.0,'eta':1.0,'momentum':0.0,'step':1,'channels':true"), "g"),
             star = run(CFG("'cfg':0.0,'star':true"), "g"),
+            skip = run(GIVEN("c") GIVEN("u") "'g':{'class_type':'guidance_skip','inputs':{"
+                                             "'velocity':['u',0],'cond':['c',0],'skip':['u',0],"
+                                             "'scale':4.0}}",
+                       "g"),
             flat = run(CFG("'cfg':4.0,'rescale':1.0"), "g");
     tb_tensor *c = waves(&TB_SHAPE(2, 1, 2, 2), 1.1f), *u = waves(&TB_SHAPE(2, 1, 2, 2), 2.3f);
     double cu = 0, uu = 0;
@@ -168,6 +173,8 @@ TEST(guidance_nodes_agree)
                          4 * ((double)tb_tensor_f32(c)[i] - (double)tb_tensor_f32(u)[i]);
         CHECK_NEAR(answer_of(&plain)[i], v, 1e-5);
         CHECK_NEAR(answer_of(&apg)[i], v, 1e-5);
+        CHECK_NEAR(answer_of(&comfy)[i], v, 1e-5); /* one more than its cfg */
+        CHECK_NEAR(answer_of(&skip)[i], v, 1e-5);
         CHECK_NEAR(answer_of(&star)[i], cu / uu * (double)tb_tensor_f32(u)[i], 1e-6);
         CHECK(fabs((double)answer_of(&flat)[i]) < fabs(v) + 1e-6);
     }
@@ -175,6 +182,8 @@ TEST(guidance_nodes_agree)
     tb_tensor_unref(&u);
     tb_value_unref(&plain.value);
     tb_value_unref(&apg.value);
+    tb_value_unref(&comfy.value);
+    tb_value_unref(&skip.value);
     tb_value_unref(&star.value);
     tb_value_unref(&flat.value);
     forget_given();

@@ -13,13 +13,21 @@ tb_arg tb_program_resolve(const tb_program *p, int src, int slot)
     return a;
 }
 
+/* Is the node one that will be replaced by others? */
+static bool is_folded(const tb_pnode *n)
+{
+    return n->type->kind == TB_COMPOSITE && !n->alias && !n->muted;
+}
+
 bool tb_program_expandable(const tb_program *p, int i)
 {
     const tb_pnode *n = &p->nodes[i];
     for (int k = 0; k < n->type->input_count; k++) {
-        if (!(n->type->def->inputs[k].flags & TB_IN_LITERAL) || n->args[k].src < 0)
+        const unsigned flags = n->type->def->inputs[k].flags;
+        if (!(flags & (TB_IN_LITERAL | TB_IN_RESOLVED)) || n->args[k].src < 0)
             continue;
-        if (tb_program_resolve(p, n->args[k].src, n->args[k].slot).src >= 0)
+        const int src = tb_program_resolve(p, n->args[k].src, n->args[k].slot).src;
+        if (src >= 0 && (flags & TB_IN_LITERAL || is_folded(&p->nodes[src])))
             return false;
     }
     return true;

@@ -68,7 +68,7 @@ static tb_status make_key(tb_program *p, int i, const tb_numeric *numeric,
     tb_hasher h;
     begin(&h, n, numeric);
     bool on_disk = n->type->def->fingerprint || n->type->hooks & TB_HOOK_CHANGED;
-    bool linked_file = false;
+    bool linked_file = false, tables = false;
     for (int k = 0; k < n->type->input_count; k++) {
         const tb_input_def *in = &n->type->def->inputs[k];
         const tb_arg a = n->args[k].src < 0
@@ -77,6 +77,7 @@ static tb_status make_key(tb_program *p, int i, const tb_numeric *numeric,
         on_disk |= (in->flags & TB_IN_FILE) != 0;
         linked_file |= a.src >= 0 && (in->flags & TB_IN_FILE || n->type->def->fingerprint) &&
                        tb_input_is_scalar(in);
+        tables |= in->flags & TB_IN_RESOLVED && a.literal && tb_value_kind(a.literal) == TB_RECORD;
         tb_hasher_str(&h, in->name);
         if (hash_known(&h, in, a.literal) || a.src < 0)
             continue;
@@ -84,8 +85,9 @@ static tb_status make_key(tb_program *p, int i, const tb_numeric *numeric,
         tb_hasher_bytes(&h, p->nodes[a.src].key.b, sizeof(tb_key));
         tb_hasher_u64(&h, (uint64_t)a.slot);
     }
-    /* A file whose name only the run will know cannot be hashed beforehand. */
-    n->impure = linked_file || n->type->def->flags & TB_NODE_IMPURE;
+    /* A file whose name only the run will know cannot be hashed beforehand, nor can what the links
+     * in a table lead to. */
+    n->impure = linked_file || tables || n->type->def->flags & TB_NODE_IMPURE;
     if (n->impure)
         tb_hasher_u64(&h, p->nonce), tb_hasher_u64(&h, (uint64_t)i);
     else if (on_disk && fingerprint)

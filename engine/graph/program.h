@@ -60,7 +60,8 @@ const char *tb_program_origin(const tb_program *p, int i);
  * node's output, or a composite that is not expanded yet. */
 tb_arg tb_program_resolve(const tb_program *p, int src, int slot);
 
-/* A composite can be expanded when every input marked `literal` is one. */
+/* A composite can be expanded when every input marked `literal` is one and none marked `resolved`
+ * is linked to a composite that is not expanded. */
 bool tb_program_expandable(const tb_program *p, int i);
 /* The inputs as an expander wants them: { name: literal | ["id", slot] }; values[k], where given
  * and not NULL, replaces the link of input k. New reference. */

@@ -163,10 +163,10 @@ static const struct {
     const char *name;
     unsigned flag;
 } flag_tab[] = {
-    { "optional", TB_IN_OPTIONAL },   { "lazy", TB_IN_LAZY },       { "list", TB_IN_LIST },
-    { "multiline", TB_IN_MULTILINE }, { "literal", TB_IN_LITERAL }, { "file", TB_IN_FILE },
-    { "unkeyed", TB_IN_UNKEYED },     { "upload", TB_IN_UPLOAD },   { "seed", TB_IN_SEED },
-    { "advanced", TB_IN_ADVANCED },
+    { "optional", TB_IN_OPTIONAL },   { "lazy", TB_IN_LAZY },         { "list", TB_IN_LIST },
+    { "multiline", TB_IN_MULTILINE }, { "literal", TB_IN_LITERAL },   { "file", TB_IN_FILE },
+    { "unkeyed", TB_IN_UNKEYED },     { "upload", TB_IN_UPLOAD },     { "seed", TB_IN_SEED },
+    { "advanced", TB_IN_ADVANCED },   { "resolved", TB_IN_RESOLVED },
 };
 
 static unsigned flags_of(const json_t *j)

@@ -6,10 +6,10 @@
  *     that function), "rest": port type of inputs that are not declared,
  *     "inputs": [ { "name", "type", "default", "min", "max", "choices": [str], "unit", "doc",
  *                   "optional", "lazy", "list", "literal", "multiline", "required", "upload",
- *                   "seed", "advanced", "files": the kind of files a COMBO offers (base/folders.h)
- * instead of "choices" } ], "outputs": [ { "name", "type", "list", "doc" } ] } Inputs of scalar
- * types (INT FLOAT STRING BOOLEAN COMBO) take literals or links, all others links only; a union of
- * types takes literals when one of its types does.
+ *                   "seed", "advanced", "resolved", "files": the kind of files a COMBO offers
+ * (base/folders.h) instead of "choices" } ], "outputs": [ { "name", "type", "list", "doc" } ] }
+ * Inputs of scalar types (INT FLOAT STRING BOOLEAN COMBO) take literals or links, all others links
+ * only; a union of types takes literals when one of its types does.
  */
 #pragma once
 

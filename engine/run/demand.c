@@ -79,13 +79,13 @@ void tbi_free_values(tb_value **values, int n)
     free(values);
 }
 
-/* Ask for all inputs the node wants now; for a deferred composite, those that must be literals. */
+/* Ask for all inputs the node wants now; for a deferred composite, those it is expanded by. */
 static void want_inputs(tb_run *r, int i)
 {
     const tb_pnode *n = &r->program->nodes[i];
     if (n->deferred) {
         for (int k = 0; k < n->type->input_count; k++)
-            if (n->type->def->inputs[k].flags & TB_IN_LITERAL)
+            if (n->type->def->inputs[k].flags & (TB_IN_LITERAL | TB_IN_RESOLVED))
                 want_input(r, i, k);
         return;
     }

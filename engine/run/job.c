@@ -78,6 +78,22 @@ void tbi_job_gather(tb_job *j)
     }
 }
 
+/* Tables of composites (a patched MODEL, a GUIDER) are for the composites that are expanded by
+ * them. */
+static tb_status refuse_table(const tb_job *j, int k, tb_err *err)
+{
+    const tb_program *p = j->run->program;
+    const tb_arg *arg = &p->nodes[j->node].args[k];
+    if (arg->src < 0 || !tb_program_resolve(p, arg->src, arg->slot).literal)
+        return TB_OK;
+    const char *name = j->type->def->inputs[k].name;
+    tb_err_where(err, NULL, name, NULL);
+    return tb_err_set(err, TB_EINVAL,
+                      "%s cannot take what node '%s' (%s) gives: settings for ComfyUI's samplers; "
+                      "link it to what that node is linked to",
+                      name, tb_program_id(p, arg->src), p->nodes[arg->src].type->def->name);
+}
+
 tb_status tbi_job_bind(tb_job *j, int64_t c, tb_err *err)
 {
     for (int k = 0; k < j->type->input_count; k++) {
@@ -102,6 +118,8 @@ tb_status tbi_job_bind(tb_job *j, int64_t c, tb_err *err)
                 tb_err_where(err, NULL, in->name, NULL);
                 return TB_EINVAL;
             }
+        } else if (tb_value_kind(v) == TB_RECORD) {
+            TB_TRY(refuse_table(j, k, err));
         }
         j->values[k] = v;
     }

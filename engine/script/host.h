@@ -117,6 +117,9 @@ void tbi_open_tensor(lua_State *L); /* lua_tensor.c: tb.tensor */
 void tbi_literal_set(lua_State *L, int index, json_t *into, const char *field, const char *what);
 /* Push any JSON: arrays and objects become tables, null nil. */
 void tbi_push_json(lua_State *L, const json_t *j);
+/* What a composite answers for an output, at the end of an array: as tbi_literal_set, and links may
+ * stand in tables. */
+void tbi_answer_set(lua_State *L, int index, json_t *into, const char *what);
 /* Push a literal for an input or parameter of that type: INT and FLOAT get their Lua subtype. */
 void tbi_push_literal(lua_State *L, const json_t *j, const char *type);
 /* A JSON string from Lua, refused with a sentence when it is not UTF-8. New reference. */

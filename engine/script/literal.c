@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/graph.h"
 #include "script/host.h"
 
 #define MAX_DEPTH 32
@@ -10,6 +11,7 @@
 typedef struct place {
     const char *what; /* "input 'steps' of tb.sample" */
     int depth;
+    bool links; /* they may stand in tables, as { "__link__": ["id", slot] } */
 } place;
 
 /* Where a JSON value goes: a field of an object, or the end of an array (field = NULL). */
@@ -110,6 +112,10 @@ static void put_value(lua_State *L, int index, json_t *into, const char *field, 
     case LUA_TTABLE: put_table(L, index, into, field, at); break;
     case LUA_TLIGHTUSERDATA: put(into, field, json_null()); break; /* tb.null */
     case LUA_TUSERDATA:
+        if (tbi_link_id(L, index) && at.links) {
+            put(into, field, json_pack("{so}", "__link__", tbi_link_json(L, index, at.what)));
+            break;
+        }
         if (tbi_link_id(L, index))
             tbi_raise(L, "%s: a link cannot stand inside a table", at.what);
         /* fallthrough */
@@ -122,7 +128,56 @@ void tbi_literal_set(lua_State *L, int index, json_t *into, const char *field, c
     put_value(L, lua_absindex(L, index), into, field, (place){ .what = what });
 }
 
+/* Tables with names as the records of value.h are written. New reference. */
+static json_t *as_records(json_t *j)
+{
+    size_t i;
+    const char *name;
+    json_t *item, *rows = json_array();
+    if (json_is_array(j)) {
+        json_array_foreach(j, i, item) json_array_append_new(rows, as_records(item));
+        return rows;
+    }
+    if (!json_is_object(j) || json_object_get(j, "__value__")) {
+        json_decref(rows);
+        return json_incref(j);
+    }
+    json_object_foreach(j, name, item)
+        json_array_append_new(rows, json_pack("[so]", name, as_records(item)));
+    return json_pack("{so}", "$record", rows);
+}
+
+void tbi_answer_set(lua_State *L, int index, json_t *into, const char *what)
+{
+    json_t *list = tbi_json_keep(&tbi_host_of(L)->scratch, json_array());
+    put_value(L, lua_absindex(L, index), list, NULL, (place){ .what = what, .links = true });
+    json_array_append_new(into, as_records(json_array_get(list, 0)));
+}
+
 /* ------------------------------------------------------------------------------- JSON to Lua */
+
+/* A record as value.h writes it; one of a link becomes that link again. */
+static void push_record(lua_State *L, const json_t *rows)
+{
+    size_t i;
+    json_t *row;
+    const json_t *first = json_array_get(rows, 0), *link = json_array_get(first, 1);
+    const char *name = json_string_value(json_array_get(first, 0));
+    if (name && strcmp(name, "__link__") == 0 && tb_json_is_link(link)) {
+        tbi_push_link(L, json_string_value(json_array_get(link, 0)),
+                      (int)json_integer_value(json_array_get(link, 1)), NULL);
+        return;
+    }
+    lua_newtable(L);
+    json_array_foreach(rows, i, row)
+    {
+        name = json_string_value(json_array_get(row, 0));
+        if (!name)
+            continue;
+        tbi_push_json(L, json_array_get(row, 1));
+        lua_setfield(L, -2, name);
+    }
+}
 
 void tbi_push_json(lua_State *L, const json_t *j)
 {
@@ -149,6 +204,10 @@ void tbi_push_json(lua_State *L, const json_t *j)
         }
         break;
     case JSON_OBJECT:
+        if (json_is_array(json_object_get(j, "$record"))) {
+            push_record(L, json_object_get(j, "$record"));
+            break;
+        }
         lua_newtable(L);
         json_object_foreach((json_t *)(uintptr_t)j, name, item)
         {

@@ -47,7 +47,7 @@ static const option options[] = {
     { "optional", LUA_TBOOLEAN }, { "literal", LUA_TBOOLEAN },   { "lazy", LUA_TBOOLEAN },
     { "list", LUA_TBOOLEAN },     { "multiline", LUA_TBOOLEAN }, { "file", LUA_TBOOLEAN },
     { "upload", LUA_TBOOLEAN },   { "seed", LUA_TBOOLEAN },      { "files", LUA_TSTRING },
-    { "advanced", LUA_TBOOLEAN },
+    { "advanced", LUA_TBOOLEAN }, { "resolved", LUA_TBOOLEAN },
 };
 
 static const option *find_option(const char *name)
@@ -86,10 +86,12 @@ static void read_options(lua_State *L, int index, json_t *spec)
             continue;
         }
         if (!o)
-            tbi_raise(L,
-                      "a declaration has no option '%s'; it takes default, min, max, choices, doc, "
-                      "unit, optional, literal, lazy, list, multiline, file, upload, seed, files",
-                      name ? name : luaL_typename(L, -2));
+            tbi_raise(
+                L,
+                "a declaration has no option '%s'; it takes default, min, max, choices, doc, "
+                "unit, optional, literal, resolved, lazy, list, multiline, file, upload, seed, "
+                "files",
+                name ? name : luaL_typename(L, -2));
         if (o->lua_type != LUA_TNONE && lua_type(L, -1) != o->lua_type)
             tbi_raise(L, "option '%s' must be a %s, got a %s", o->name,
                       lua_typename(L, o->lua_type), luaL_typename(L, -1));

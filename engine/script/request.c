@@ -340,7 +340,7 @@ int tbi_op_expand(lua_State *L)
         if (l)
             json_array_append_new(outputs, l);
         else
-            tbi_literal_set(L, 2 + i, outputs, NULL, what);
+            tbi_answer_set(L, 2 + i, outputs, what);
     }
     return 0;
 }

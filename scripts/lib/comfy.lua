@@ -3,31 +3,11 @@
 -- Names, order, defaults and ranges of inputs and outputs are ComfyUI's: its clients and workflow
 -- files go by them, widget values even by position. Inputs that only concern its Python engine
 -- (weight_dtype, device) are taken and have no effect. What the video models of its templates do
--- not need is not here. Pictures, videos and files: comfy_media.lua; values: comfy_values.lua.
+-- not need is not here. Sampling: comfy_sampling.lua; what changes it: comfy_patches.lua; pictures,
+-- videos and files: comfy_media.lua; values: comfy_values.lua.
 
 local tb = require "tubelet"
-local sample = require "sample"
-
--- Ours for theirs. Only those we have are offered, so that a workflow is told at once what is missing.
-local samplers = { euler = "euler", euler_ancestral = "euler_ancestral", heun = "heun",
-                   dpmpp_sde = "dpmpp_sde", dpmpp_sde_gpu = "dpmpp_sde", dpmpp_2m = "dpmpp_2m",
-                   dpmpp_2m_sde = "dpmpp_2m_sde", dpmpp_2m_sde_gpu = "dpmpp_2m_sde",
-                   dpmpp_3m_sde = "dpmpp_3m_sde", dpmpp_3m_sde_gpu = "dpmpp_3m_sde", lcm = "lcm",
-                   ipndm = "ipndm", deis = "deis", res_multistep = "res_multistep", ddim = "ddim",
-                   uni_pc = "unipc", uni_pc_bh2 = "unipc" }
-
-local function sampler_choice()
-  return tb.choice { "euler", "euler_ancestral", "heun", "dpmpp_sde", "dpmpp_sde_gpu", "dpmpp_2m",
-                     "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "lcm",
-                     "ipndm", "deis", "res_multistep", "ddim", "uni_pc", "uni_pc_bh2",
-                     default = "euler", literal = true, doc = "The update rule." }
-end
-
-local function scheduler_choice()
-  return tb.choice { "simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "normal",
-                     "beta", "linear_quadratic", "kl_optimal", default = "simple",
-                     doc = "How noise levels are spaced." }
-end
+local patched = require "patched"
 
 local function batch_size()
   return tb.int { default = 1, min = 1, max = 4096, doc = "How many at once." }
@@ -145,8 +125,9 @@ local function with_lora(inp)
   if inp.strength_model == 0 then
     return inp.model
   end
-  return tb.load_lora { id = "load", model = inp.model, path = "loras:" .. inp.lora_name,
-                        strength = inp.strength_model }
+  local model = patched.split(inp.model)
+  return patched.keep(inp.model, tb.load_lora { id = "load", model = model, path = "loras:" .. inp.lora_name,
+                                                strength = inp.strength_model })
 end
 
 tb.composite {
@@ -160,7 +141,7 @@ return tb.LoraLoader {
   model = m.MODEL, clip = m.CLIP, lora_name = "tubelet-tiny-star", strength_model = 0.8,
 }]],
   inputs = {
-    model          = tb.port("MODEL", { doc = "The diffusion transformer." }),
+    model          = patched.port(),
     clip           = tb.port("CLIP", { doc = "Passed on: LoRAs for text encoders are not supported." }),
     lora_name      = lora_choice(),
     strength_model = lora_strength(),
@@ -183,7 +164,7 @@ return tb.LoraLoaderModelOnly {
   strength_model = 0.8,
 }]],
   inputs = {
-    model          = tb.port("MODEL", { doc = "The diffusion transformer." }),
+    model          = patched.port(),
     lora_name      = lora_choice(),
     strength_model = lora_strength(),
   },
@@ -488,129 +469,5 @@ return tb.Wan22ImageToVideoLatent {
     local known = tb.vae_encode { id = "encode", vae = inp.vae, trim = true,
                                   image = resized("start", inp, inp.start_image) }
     return tb.latent_start { id = "latent", latent = empty, start = known }
-  end,
-}
-
--- ------------------------------------------------------------------------------------ sampling
-
-tb.composite {
-  name = "ModelSamplingSD3",
-  title = "ModelSamplingSD3",
-  category = "comfyui/model",
-  doc = "Moves the steps of a flow model towards the noisy end.",
-  example = [[
-return tb.ModelSamplingSD3 { model = tb.UNETLoader { unet_name = "tubelet-tiny" }, shift = 5.0 }]],
-  inputs = {
-    model = tb.port("MODEL", { doc = "The diffusion transformer." }),
-    shift = tb.float { default = 3.0, min = 0, max = 100, doc = "1 leaves the steps even." },
-  },
-  outputs = { MODEL = tb.port("MODEL") },
-  expand = function(_, inp)
-    return tb.model_shift { id = "shift", model = inp.model, shift = inp.shift }
-  end,
-}
-
--- how: seed, denoise, first and stop (steps), add (noise), leftover (noise).
-local function denoise(inp, how)
-  local stop = math.min(how.stop, inp.steps)
-  if how.first >= stop then
-    return inp.latent_image
-  end
-  local latent = tb.latent_noise { id = "noise", model = inp.model, latent = inp.latent_image,
-                                   seed = how.seed, add = how.add }
-  local steps = how.leftover and inp.steps or stop
-  local sampler = samplers[inp.sampler_name]
-  local sigmas = tb.schedule_levels { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
-                                      steps = inp.steps, denoise = how.denoise, end_step = steps,
-                                      drop = sampler == "unipc" }
-  local positive = tb.condition_start { id = "positive", conditioning = inp.positive, latent = latent }
-  local start = tb.add_noise { id = "start", latent = latent, sigmas = sigmas, step = how.first,
-                               conditioning = positive }
-  return sample.unroll({ model = inp.model, positive = positive, negative = inp.negative,
-                         cfg = inp.cfg, sampler = sampler },
-                       sigmas, start, how.first, stop, steps)
-end
-
-tb.composite {
-  name = "KSampler",
-  title = "KSampler",
-  category = "comfyui/sampling",
-  doc = "Denoises a latent in steps, each of which is stored.",
-  example = [[
-local clip = tb.CLIPLoader { clip_name = "tubelet-tiny" }
-return tb.KSampler {
-  model = tb.UNETLoader { unet_name = "tubelet-tiny" },
-  positive = tb.CLIPTextEncode { clip = clip, text = "a red ball" },
-  negative = tb.CLIPTextEncode { clip = clip, text = "" },
-  latent_image = tb.EmptyHunyuanLatentVideo { width = 32, height = 32, length = 1 },
-  seed = 7, steps = 2, cfg = 3.0, sampler_name = "uni_pc", scheduler = "simple",
-}]],
-  inputs = {
-    model        = tb.port("MODEL", { doc = "The diffusion transformer." }),
-    seed         = tb.int { default = 0, min = 0, seed = true, doc = "Same seed, same noise." },
-    steps        = tb.int { default = 20, min = 1, max = 1000, literal = true, doc = "Denoising steps." },
-    cfg          = tb.float { default = 8.0, min = 0, max = 100, literal = true,
-                              doc = "Guidance; 1 uses the positive prompt alone, in half the time." },
-    sampler_name = sampler_choice(),
-    scheduler    = scheduler_choice(),
-    positive     = tb.port("CONDITIONING", { doc = "What to show." }),
-    negative     = tb.port("CONDITIONING", { doc = "What to steer away from." }),
-    latent_image = tb.port("LATENT", { doc = "An empty latent, or one to change (see denoise)." }),
-    denoise      = tb.float { default = 1.0, min = 0, max = 1, literal = true,
-                              doc = "Share of the noise to start with; below 1 keeps some of the latent." },
-  },
-  outputs = { LATENT = tb.port("LATENT") },
-  expand = function(_, inp)
-    if inp.denoise <= 0 then
-      return inp.latent_image
-    end
-    return denoise(inp, { seed = inp.seed, denoise = inp.denoise, first = 0, stop = inp.steps,
-                          add = true, leftover = false })
-  end,
-}
-
-tb.composite {
-  name = "KSamplerAdvanced",
-  title = "KSampler (Advanced)",
-  category = "comfyui/sampling",
-  doc = "Takes a part of the steps of a denoising run.",
-  example = [[
-local clip = tb.CLIPLoader { clip_name = "tubelet-tiny" }
-local prompt = tb.CLIPTextEncode { clip = clip, text = "a red ball" }
-local model = tb.UNETLoader { unet_name = "tubelet-tiny" }
-local first = tb.KSamplerAdvanced {
-  id = "first",
-  model = model, positive = prompt, negative = prompt, cfg = 1.0,
-  latent_image = tb.EmptyHunyuanLatentVideo { width = 32, height = 32, length = 1 },
-  noise_seed = 7, steps = 4, end_at_step = 2, return_with_leftover_noise = "enable",
-}
-return tb.KSamplerAdvanced {
-  model = model, positive = prompt, negative = prompt, cfg = 1.0, latent_image = first,
-  add_noise = "disable", steps = 4, start_at_step = 2,
-}]],
-  inputs = {
-    model        = tb.port("MODEL", { doc = "The diffusion transformer." }),
-    add_noise    = tb.choice { "enable", "disable", default = "enable", literal = true,
-                               doc = "disable: go on from what an earlier part left." },
-    noise_seed   = tb.int { default = 0, min = 0, seed = true, doc = "Same seed, same noise." },
-    steps        = tb.int { default = 20, min = 1, max = 1000, literal = true, doc = "Steps of the whole run." },
-    cfg          = tb.float { default = 8.0, min = 0, max = 100, literal = true,
-                              doc = "Guidance; 1 uses the positive prompt alone, in half the time." },
-    sampler_name = sampler_choice(),
-    scheduler    = scheduler_choice(),
-    positive     = tb.port("CONDITIONING", { doc = "What to show." }),
-    negative     = tb.port("CONDITIONING", { doc = "What to steer away from." }),
-    latent_image = tb.port("LATENT", { doc = "An empty latent, or what an earlier part left." }),
-    start_at_step = tb.int { default = 0, min = 0, max = 10000, literal = true, doc = "First step to take." },
-    end_at_step  = tb.int { default = 10000, min = 0, max = 10000, literal = true,
-                            doc = "Step to stop before." },
-    return_with_leftover_noise = tb.choice { "disable", "enable", default = "disable", literal = true,
-                                             doc = "enable: keep the noise that is left, for a next part." },
-  },
-  outputs = { LATENT = tb.port("LATENT") },
-  expand = function(_, inp)
-    return denoise(inp, { seed = inp.noise_seed, denoise = 1.0, first = inp.start_at_step,
-                          stop = inp.end_at_step, add = inp.add_noise == "enable",
-                          leftover = inp.return_with_leftover_noise == "enable" })
   end,
 }

@@ -15,6 +15,7 @@
 --   sample.velocity(settings, sigmas, latent, step, stage, suffix, steps)
 
 local tb = require "tubelet"
+local patched = require "patched"
 
 -- Samplers that ask the model twice in a step, and where the second time: at the next level, half way.
 local second = { heun = 1, dpmpp_sde = 2 }
@@ -42,8 +43,21 @@ local function guided(inp, sigmas, latent, step, stage, suffix, cond, uncond)
   local g = tb.guidance_apg { id = "guidance" .. suffix, cond = cond, uncond = uncond, latent = latent,
                               sigmas = sigmas, step = step, stage = stage, cfg = inp.cfg,
                               eta = inp.apg_eta, norm_threshold = inp.apg_norm,
-                              momentum = inp.apg_momentum, rescale = rescale_of(inp) }
+                              momentum = inp.apg_momentum, channels = inp.apg_channels,
+                              rescale = rescale_of(inp) }
   return g.velocity, g.average
+end
+
+-- Away from the answer of the model without some blocks; v where that is not asked for.
+local function skipped(inp, sigmas, latent, step, stage, suffix, share, cond, v)
+  if (inp.slg_scale or 0) <= 0 or not within(share, inp.slg_start, inp.slg_end) then
+    return v
+  end
+  local skip = tb.dit_step { id = "skip" .. suffix, model = inp.model, latent = latent,
+                             conditioning = inp.positive, sigmas = sigmas, step = step, stage = stage,
+                             skip_blocks = inp.slg_blocks }
+  return tb.guidance_skip { id = "guidance_skip" .. suffix, velocity = v, cond = cond, skip = skip,
+                            scale = inp.slg_scale, rescale = inp.slg_rescale }
 end
 
 -- The velocity at `latent`, and what the sampler's step is to keep for later ones; `suffix` tells the
@@ -60,14 +74,16 @@ local function velocity(inp, sigmas, latent, step, stage, suffix, steps)
                              conditioning = inp.positive, sigmas = sigmas, step = step, stage = stage,
                              reuse = reuse, residual = residual }
   if inp.cfg == 1 or not inp.negative then
-    return cond, keep and { cond = cond, reuse = reuse } or {}
+    return skipped(inp, sigmas, latent, step, stage, suffix, share, cond, cond),
+           keep and { cond = cond, reuse = reuse } or {}
   end
-  local skip = within(share, inp.slg_start, inp.slg_end) and inp.slg_blocks or nil
+  local skip = not inp.slg_scale and within(share, inp.slg_start, inp.slg_end) and inp.slg_blocks or nil
   local uncond = tb.dit_step { id = "uncond" .. suffix, model = inp.model, latent = latent,
                                conditioning = inp.negative, known = inp.positive,
                                sigmas = sigmas, step = step, stage = stage, skip_blocks = skip,
                                reuse = reuse, residual = residual, pass = reuse and "uncond" or nil }
   local v, average = guided(inp, sigmas, latent, step, stage, suffix, cond, uncond)
+  v = skipped(inp, sigmas, latent, step, stage, suffix, share, cond, v)
   return v, { average = average, cond = keep and cond or nil, uncond = keep and uncond or nil,
               reuse = reuse }
 end
@@ -95,8 +111,12 @@ end
 
 -- Steps first .. stop-1 of a schedule of `steps` from a latent that is at the first one's level.
 -- settings: model, positive, negative, cfg, sampler, and seed, eta, variance, those of guidance and
--- step caching if any. `evaluate` stands in for `velocity`.
+-- step caching if any; slg_scale and slg_rescale turn skip-layer guidance into a third pass. `evaluate` stands in for `velocity`.
 local function unroll(settings, sigmas, latent, first, stop, steps, evaluate)
+  if (settings.cache or 0) > 0 and second[settings.sampler] then
+    error(("cache is for samplers that ask the model once in a step, %s asks twice; set cache to 0 or choose another sampler")
+            :format(settings.sampler), 0)
+  end
   evaluate = evaluate or velocity
   local name = "step_%0" .. math.max(2, #tostring(steps - 1)) .. "d"
   for step = first, stop - 1 do
@@ -109,7 +129,7 @@ end
 
 local function inputs()
   return {
-    model      = tb.port("MODEL", { doc = "The diffusion transformer." }),
+    model      = patched.port(),
     latent     = tb.port("LATENT", { doc = "Noise, or a latent to change (see denoise)." }),
     positive   = tb.port("CONDITIONING", { doc = "What to show, with known frames if there are any." }),
     negative   = tb.port("CONDITIONING", { optional = true, doc = "What to steer away from." }),
@@ -170,17 +190,26 @@ local function inputs()
   }
 end
 
+-- What a patched model brings goes before what is set here.
+local function with_patches(inp)
+  local all = {}
+  for name, value in pairs(inp) do
+    all[name] = value
+  end
+  for name, value in pairs(patched.settings(inp.model)) do
+    all[name] = value
+  end
+  return all
+end
+
 local function expand(inp, evaluate)
+  inp = with_patches(inp)
   local stop = inp.end_step > 0 and inp.end_step or inp.steps
   if stop > inp.steps then
     error(("end_step must be at most steps, %d, got %d"):format(inp.steps, inp.end_step), 0)
   end
   if inp.start_step >= stop then
     error(("start_step must be below the last step, %d, got %d"):format(stop, inp.start_step), 0)
-  end
-  if inp.cache > 0 and second[inp.sampler] then
-    error(("cache is for samplers that ask the model once in a step, %s asks twice; set cache to 0 or choose another sampler")
-            :format(inp.sampler), 0)
   end
   local sigmas = tb.schedule { id = "sigmas", model = inp.model, scheduler = inp.scheduler,
                                levels_of = inp.levels_of,

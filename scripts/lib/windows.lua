@@ -123,6 +123,9 @@ return tb.sample_windows {
     if inp.cache > 0 then
       error("cache is not for windows, which move on the latent; set it to 0", 0)
     end
+    if type(inp.model) == "table" then
+      error("model must come without patches (RescaleCFG, APG, EasyCache, ...); bypass them", 0)
+    end
     return sample.expand(inp, velocity)
   end,
 }
