@@ -5,7 +5,7 @@
 
 typedef struct params {
     const tb_value *vae, *latent;
-    int64_t tile;
+    int64_t tile, overlap;
 } params;
 
 static const tb_input_def inputs[] = {
@@ -14,6 +14,10 @@ static const tb_input_def inputs[] = {
     TB_IN_INT(params, tile, 0, 0, 65536, "pixels",
               "Decode in overlapping tiles of this size: less memory, slightly other pixels; 0: "
               "whole frames."),
+    TB_IN_INT(
+        params, overlap, -1, -1, 32768, "pixels",
+        "How far tiles reach over each other, where they are blended; at most half a tile, -1: "
+        "a quarter."),
     { 0 },
 };
 
@@ -21,6 +25,11 @@ static const tb_output_def outputs[] = {
     { .name = "image", .type = "IMAGE", .shape = "T,H,W,3", .doc = "Frames, 0..1." },
     { 0 },
 };
+
+static int64_t overlap_of(const params *p)
+{
+    return p->overlap < 0 ? p->tile / 4 : p->overlap;
+}
 
 static tb_status image_shape(const params *p, const tb_shape *latent, tb_shape *image, tb_err *err)
 {
@@ -36,6 +45,13 @@ static tb_status image_shape(const params *p, const tb_shape *latent, tb_shape *
         return tb_err_set(err, TB_EINVAL,
                           "tile must be 0 or a multiple of %lld pixels with this VAE, got %lld",
                           (long long)(4 * s), (long long)p->tile);
+    if (p->tile && overlap_of(p) % s)
+        return tb_err_set(err, TB_EINVAL,
+                          "overlap must be -1 or a multiple of %lld pixels with this VAE, got %lld",
+                          (long long)s, (long long)p->overlap);
+    if (p->tile && 2 * overlap_of(p) > p->tile)
+        return tb_err_set(err, TB_EINVAL, "overlap must be at most half a tile, %lld, got %lld",
+                          (long long)p->tile / 2, (long long)p->overlap);
     *image = TB_SHAPE((latent->d[1] - 1) * t + 1, latent->d[2] * s, latent->d[3] * s, 3);
     return TB_OK;
 }
@@ -55,7 +71,8 @@ static tb_status plan(tb_job *job, const void *vp, tb_err *err)
 {
     const params *p = vp;
     tb_shape latent, image;
-    if (!p->vae || !tb_job_plan_shape(job, "latent", &latent) || !tb_job_plan_known(job, "tile"))
+    if (!p->vae || !tb_job_plan_shape(job, "latent", &latent) || !tb_job_plan_known(job, "tile") ||
+        !tb_job_plan_known(job, "overlap"))
         return TB_OK;
     TB_TRY(image_shape(p, &latent, &image, err));
     tb_job_plan_output(job, 0, TB_F32, &image);
@@ -110,8 +127,8 @@ static tb_status decode(tb_job *job, const params *p, const tb_tensor *latent, t
         return tb_wan_vae_decode(vae, c, tb_tensor_f32(latent), s->d[1], s->d[2], s->d[3],
                                  take_frames, &t, tb_job_cancel_flag(job), err);
     TB_TRY(tb_wan_vae_decode_tiled(vae, c, tb_tensor_f32(latent), s->d[1], s->d[2], s->d[3],
-                                   p->tile, p->tile / 4 * 3, t.pixels, tb_job_cancel_flag(job),
-                                   err));
+                                   p->tile, p->tile - overlap_of(p), t.pixels,
+                                   tb_job_cancel_flag(job), err));
     to_unit(t.pixels, tb_tensor_count(image), t.pixels);
     return TB_OK;
 }

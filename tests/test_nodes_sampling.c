@@ -513,6 +513,10 @@ TEST(images_and_latents_that_do_not_fit_are_refused)
     give_take("l", latent_of(&TB_SHAPE(16, 1, 4, 4), 0, "clean"));
     expect_error(DECODE(",'tile':40"), "y",
                  "node 'y': tile must be 0 or a multiple of 32 pixels with this VAE, got 40");
+    expect_error(DECODE(",'tile':64,'overlap':20"), "y",
+                 "node 'y': overlap must be -1 or a multiple of 8 pixels with this VAE, got 20");
+    expect_error(DECODE(",'tile':64,'overlap':40"), "y",
+                 "node 'y': overlap must be at most half a tile, 32, got 40");
     forget_given();
 }
 

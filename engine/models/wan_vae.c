@@ -171,11 +171,11 @@ tb_status tb_wan_vae_decode_tiled(tb_wan_vae *m, tb_compute *c, const float *lat
                                   float *pixels, const atomic_bool *cancel, tb_err *err)
 {
     const int64_t s = m->k.stride_hw, size = tile_pixels / s, step = stride / s;
-    if (tile_pixels % s || stride % s || step < 1 || 2 * step < size || step >= size)
+    if (tile_pixels % s || stride % s || step < 1 || 2 * step < size || step > size)
         return tb_err_set(
             err, TB_EINVAL,
-            "tiles must be multiples of %lld pixels with a stride of half a tile up to less than "
-            "a tile, got %lld with stride %lld",
+            "tiles must be multiples of %lld pixels with a stride of half a tile up to a tile, got "
+            "%lld with stride %lld",
             (long long)s, (long long)tile_pixels, (long long)stride);
     const int64_t rows = tile_count(h, size, step), columns = tile_count(w, size, step);
     const int64_t frames = (f - 1) * m->k.stride_t + 1;

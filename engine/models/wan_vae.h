@@ -51,8 +51,8 @@ tb_status tb_wan_vae_encode(tb_wan_vae *m, tb_compute *c, const float *pixels, i
                             int64_t height, int64_t width, float *latent, const atomic_bool *cancel,
                             tb_err *err);
 
-/* The same in overlapping tiles (pixels; multiples of stride_hw), blended linearly: less memory,
- * not byte-equal. */
+/* The same in tiles that overlap by tile - stride (pixels; multiples of stride_hw; stride of half a
+ * tile up to a tile), blended linearly: less memory, not byte-equal. */
 tb_status tb_wan_vae_decode_tiled(tb_wan_vae *m, tb_compute *c, const float *latent, int64_t f,
                                   int64_t h, int64_t w, int64_t tile, int64_t stride, float *pixels,
                                   const atomic_bool *cancel, tb_err *err);

@@ -306,16 +306,22 @@ return tb.VAEDecodeTiled {
   inputs = {
     samples          = tb.port("LATENT", { doc = "The denoised latent." }),
     vae              = tb.port("VAE", { doc = "The autoencoder." }),
-    tile_size        = tb.int { default = 512, min = 64, max = 4096, unit = "pixels", doc = "Of a tile." },
-    overlap          = tb.int { default = 64, min = 0, max = 4096, unit = "pixels",
-                                doc = "Without effect: a quarter of the tile." },
+    tile_size        = tb.int { default = 512, min = 64, max = 4096, unit = "pixels", literal = true,
+                                doc = "Of a tile." },
+    overlap          = tb.int { default = 64, min = 0, max = 4096, unit = "pixels", literal = true,
+                                doc = "Of neighbouring tiles, which are blended there; at most a quarter of one." },
     temporal_size    = tb.int { default = 64, min = 8, max = 4096, unit = "frames",
-                                doc = "Without effect: frames are decoded one after the other." },
-    temporal_overlap = tb.int { default = 8, min = 4, max = 4096, unit = "frames", doc = "Without effect." },
+                                doc = "Without effect: frames are decoded one after the other with what the "
+                                      .. "earlier ones leave, in little memory and without seams." },
+    temporal_overlap = tb.int { default = 8, min = 4, max = 4096, unit = "frames",
+                                doc = "Without effect: there are no seams in time." },
   },
   outputs = { IMAGE = tb.port("IMAGE") },
   expand = function(_, inp)
-    return tb.vae_decode { id = "decode", vae = inp.vae, latent = inp.samples, tile = inp.tile_size }
+    -- in steps that suit both of Wan's autoencoders, 8 and 16 pixels a latent
+    local overlap = math.min(inp.overlap, inp.tile_size // 4) // 16 * 16
+    return tb.vae_decode { id = "decode", vae = inp.vae, latent = inp.samples, tile = inp.tile_size,
+                           overlap = overlap }
   end,
 }
 
