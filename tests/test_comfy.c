@@ -49,6 +49,11 @@ TEST(prompt_errors_have_comfyuis_words)
            "invalid_prompt", "error.message", "Cannot execute because node t_numb does not exist.",
            "error.details", "Node ID '#7'", "error.extra_info.node_title", "Mine",
            "error.extra_info.hint", "Did you mean 't_num'?");
+    EXPECT("'1':{'class_type':'Nope'},'2':{'class_type':'Gone','_meta':{'pack':'p'}},"
+           "'3':{'class_type':'Off','_meta':{'mode':'mute'}}",
+           "error.message", "Cannot execute because node Nope does not exist.",
+           "error.extra_info.missing.1.class_type", "Gone", "error.extra_info.missing.1.pack", "p",
+           "error.extra_info.missing.2", "(none)");
     EXPECT("'1':{'class_type':'t_num','inputs':{}}", "error.type", "prompt_no_outputs",
            "error.message", "Prompt has no outputs", "error.details", "");
     EXPECT("'1':5", "error.type", "invalid_prompt");

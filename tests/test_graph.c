@@ -253,6 +253,20 @@ TEST(muted_and_bypassed_nodes_are_resolved)
     check_errors("{'n':{'class_type':'t_number','inputs':{},'_meta':{'mode':'bypass'}},"
                  "'j':{'class_type':'t_join','inputs':{'a':['n',0]},'_meta':{'mode':'bypass'}}}",
                  "");
+    /* of an unknown type: its only link is passed on */
+    check_errors("{'n':{'class_type':'t_number'},"
+                 "'x':{'class_type':'no','inputs':{'i':['n',0],'k':3},'_meta':{'mode':'bypass'}},"
+                 "'m':{'class_type':'no','inputs':{},'_meta':{'mode':'mute'}},"
+                 "'j':{'class_type':'t_join','inputs':{'a':['x',0]}}}",
+                 "");
+    check_errors("{'x':{'class_type':'no','_meta':{'mode':'bypass'}},"
+                 "'m':{'class_type':'no','_meta':{'mode':'mute'}},"
+                 "'j':{'class_type':'t_join','inputs':{'a':['x',0]}},"
+                 "'k':{'class_type':'t_join','inputs':{'a':['m',0]}}}",
+                 "node 'j' (t_join): a is linked to node 'x', which is bypassed and of a type that "
+                 "is not known; link it elsewhere\n"
+                 "node 'k' (t_join): a is linked to node 'm', which is muted; unmute it or mute "
+                 "this node too\n");
     tb_types *t = types();
     tb_err_list errors = { 0 };
     tb_program *p =

@@ -183,8 +183,44 @@ static bool has_mode(const tb_graph_node *g, const char *mode)
     return m && strcmp(m, mode) == 0;
 }
 
-static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_arg *arg)
+/* Of a bypassed node of an unknown type: its only link, which it stands for. NULL: it has none, or
+ * several. */
+static const tb_link *only_link(const tb_graph_node *g)
 {
+    const tb_link *found = NULL;
+    int links = 0;
+    for (int k = 0; k < g->input_count; k++)
+        if (g->inputs[k].src) {
+            found = &g->inputs[k];
+            links++;
+        }
+    return links == 1 ? found : NULL;
+}
+
+/* Where a link leads behind bypassed nodes of unknown types; NULL: nowhere. */
+static const tb_link *behind_unknown(const tb_program *p, const tb_link *l)
+{
+    for (int hops = 0; l && hops < 1000; hops++) {
+        const int src = tb_graph_find(p->graph, l->src);
+        const tb_graph_node *from = src < 0 ? NULL : tb_graph_at(p->graph, src);
+        if (!from || !has_mode(from, "bypass") || tb_types_find(p->types, from->type))
+            return l;
+        l = only_link(from);
+    }
+    return NULL;
+}
+
+static void check_link(checker *c, const tb_input_def *in, const tb_link *given, tb_arg *arg)
+{
+    const tb_link *l = behind_unknown(c->p, given);
+    if (!l) {
+        if (in->required || (!tb_input_is_scalar(in) && !(in->flags & TB_IN_OPTIONAL)))
+            report(c, "required_input_missing", in->name,
+                   "%s is linked to node '%s', which is bypassed and of a type that is not known; "
+                   "link it elsewhere",
+                   in->name, given->src);
+        return;
+    }
     const int src = tb_graph_find(c->p->graph, l->src);
     if (src < 0) {
         report(c, unsound, in->name, "%s is linked to node '%s', which is not in the graph",
@@ -193,7 +229,7 @@ static void check_link(checker *c, const tb_input_def *in, const tb_link *l, tb_
     }
     const tb_graph_node *from = tb_graph_at(c->p->graph, src);
     const tb_type *t = tb_types_find(c->p->types, from->type);
-    if (!t)
+    if (!t && !has_mode(from, "mute"))
         return; /* reported at that node */
     if (has_mode(from, "mute")) {
         if (in->required || (!tb_input_is_scalar(in) && !(in->flags & TB_IN_OPTIONAL)))
@@ -277,11 +313,21 @@ static void bypass(checker *c, tb_pnode *n)
     }
 }
 
+/* What a node of an unknown type is when it is muted or bypassed: nothing. */
+static const tb_input_def no_inputs[] = { { 0 } };
+static const tb_node_def absent_def = { .name = "absent", .inputs = no_inputs };
+static const tb_type absent = { .kind = TB_PRIMITIVE, .def = &absent_def, .version = "" };
+
 static void check_node(checker *c, int i)
 {
     c->g = tb_graph_at(c->p->graph, i);
     tb_pnode *n = &c->p->nodes[i];
     const tb_type *t = tb_types_find(c->p->types, c->g->type);
+    if (!t && (has_mode(c->g, "mute") || has_mode(c->g, "bypass"))) {
+        n->type = &absent;
+        n->muted = true;
+        return;
+    }
     if (!t) {
         unknown_type(c);
         return;

@@ -298,6 +298,13 @@ static void copy_source(json_t *meta, const json_t *node)
     copy_meta(meta, "models", models, json_array_size(models) > 0);
 }
 
+/* Values by place that have no names here, so that they are not lost. */
+static void keep_values(json_t *meta, const json_t *node, const tb_type *type)
+{
+    const json_t *values = json_object_get(node, "widgets_values");
+    copy_meta(meta, "values", values, !type && json_array_size(values) > 0);
+}
+
 static json_t *meta_of(const tbi_scope *s, const json_t *node)
 {
     json_t *meta = json_object();
@@ -350,9 +357,11 @@ static tb_status add_node(conversion *c, const tbi_scope *s, const json_t *node,
     json_t *in, *inputs = json_object();
     char *full = tb_xasprintf("%s%s", s->prefix, tbi_id(json_object_get(node, "id"), id));
     tb_status st = TB_OK;
+    json_t *meta = meta_of(s, node);
+    keep_values(meta, node, type);
     json_object_set_new(c->graph, full,
                         json_pack("{ss so so}", "class_type", tbi_node_type(node), "inputs", inputs,
-                                  "_meta", meta_of(s, node)));
+                                  "_meta", meta));
     free(full);
     tbi_widget_values(type, s, node, inputs, c->warnings);
     json_array_foreach(json_object_get(node, "inputs"), i, in)
@@ -405,8 +414,7 @@ static tb_status add_scope(conversion *c, tbi_scope *s, tb_err *err)
     {
         const tb_type *type = tb_types_find(c->types, tbi_node_type(node));
         const bool subgraph = tb_map_get(c->definitions, tbi_node_type(node)) >= 0;
-        if (type ||
-            !(subgraph || is_virtual(tbi_node_type(node)) || s->mode || tbi_node_mode(node)))
+        if (type || !(subgraph || is_virtual(tbi_node_type(node))))
             TB_TRY(add_node(c, s, node, type, err));
     }
     for (i = 0; i < json_array_size(s->nodes); i++)

@@ -20,8 +20,8 @@ bool tb_is_workflow(const json_t *j);
 /* { "graph": {...}, "view": {"groups": [...]} } with what stands for something else resolved: ids
  * are those of the file, "12:3" for node 3 of the subgraph that node 12 uses. Titles, places,
  * colours and modes are in _meta; muted and bypassed nodes stay as such. A node whose type is not
- * known stays, too, for the check of the graph to name it, unless it is muted or bypassed. Warnings
- * (sentences; may be NULL) tell of values that had no place. NULL with one sentence when links lead
- * nowhere or in a circle, or the file is malformed. */
+ * known stays, too, with its values in _meta where they have no names, for the check of the graph
+ * to name it. Warnings (sentences; may be NULL) tell of values that had no place. NULL with one
+ * sentence when links lead nowhere or in a circle, or the file is malformed. */
 json_t *tb_workflow_to_document(const tb_types *types, const json_t *workflow, json_t *warnings,
                                 tb_err *err);

@@ -35,11 +35,17 @@ static const char *title_of(const json_t *node, const char *otherwise)
     return title ? title : otherwise;
 }
 
+/* Muted or bypassed, as in a file of ComfyUI's editor. */
+static bool is_off(const json_t *node)
+{
+    return json_is_string(json_object_get(json_object_get(node, "_meta"), "mode"));
+}
+
 static json_t *class_error(const tb_types *types, const char *id, const json_t *node)
 {
     const char *class = json_string_value(json_object_get(node, "class_type"));
     char message[400], details[300], hint[200] = "";
-    if (class && tb_types_find(types, class))
+    if (class && (tb_types_find(types, class) || is_off(node)))
         return NULL;
     const char *near = class ? tb_types_nearest(types, class) : NULL;
     if (class)
@@ -60,6 +66,9 @@ static json_t *class_error(const tb_types *types, const char *id, const json_t *
     json_object_set_new(info, "node_title", json_string(title_of(node, class ? class : id)));
     if (*hint)
         json_object_set_new(info, "hint", json_string(hint));
+    const json_t *pack = json_object_get(json_object_get(node, "_meta"), "pack");
+    if (json_is_string(pack))
+        json_object_set(info, "pack", (json_t *)(uintptr_t)pack);
     return e;
 }
 
@@ -75,6 +84,20 @@ static bool among(const json_t *ids, const char *id)
     return false;
 }
 
+/* The first is the error, as in ComfyUI; its extra_info lists all. */
+static void add_missing(tbs_verdict *v, json_t *error_take)
+{
+    const json_t *info = json_object_get(error_take, "extra_info");
+    json_t *copy = json_copy((json_t *)(uintptr_t)info);
+    if (!v->error) {
+        v->error = json_incref(error_take);
+        json_object_set_new(json_object_get(v->error, "extra_info"), "missing", json_array());
+    }
+    json_array_append_new(json_object_get(json_object_get(v->error, "extra_info"), "missing"),
+                          copy);
+    json_decref(error_take);
+}
+
 /* The output nodes, or NULL with v->error. */
 static json_t *find_outputs(const tb_types *types, const json_t *graph, const json_t *only,
                             tbs_verdict *v)
@@ -83,12 +106,14 @@ static json_t *find_outputs(const tb_types *types, const json_t *graph, const js
     const char *id;
     json_object_foreach((json_t *)(uintptr_t)graph, id, node)
     {
-        v->error = class_error(types, id, node);
-        if (v->error)
-            break;
+        json_t *missing = class_error(types, id, node);
+        if (missing) {
+            add_missing(v, missing);
+            continue;
+        }
         const tb_type *t =
             tb_types_find(types, json_string_value(json_object_get(node, "class_type")));
-        if (t->def->flags & TB_NODE_TARGET && (!only || among(only, id)))
+        if (t && t->def->flags & TB_NODE_TARGET && (!only || among(only, id)))
             json_array_append_new(outputs, json_string(id));
     }
     if (!v->error && json_array_size(outputs) == 0)

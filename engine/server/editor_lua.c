@@ -339,7 +339,11 @@ static void warn_of_types(const tb_types *types, json_t *answer)
         if (!type || tb_types_find(types, type) || json_object_get(seen, type))
             continue;
         json_object_set_new(seen, type, json_true());
-        char *text = tb_xasprintf("node '%s' is a '%s', which tubelet does not have", id, type);
+        const json_t *pack = json_object_get(json_object_get(node, "_meta"), "pack");
+        const char *of = json_string_value(pack);
+        char *text =
+            tb_xasprintf("node '%s' is a '%s'%s%s%s, which tubelet does not have", id, type,
+                         of ? " of the node pack '" : "", of ? of : "", of ? "'" : "");
         json_array_append_new(warnings, tbs_text_json(text));
         free(text);
     }

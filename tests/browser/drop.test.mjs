@@ -59,4 +59,41 @@ describe('a dropped file', () => {
       await editor.shot(`workflow-${name}`);
     }
   });
+
+  bench.test('may hold nodes that nobody knows here: they are shown, named and kept', async () => {
+    const socket = (name, type, link) => ({ name, type, link });
+    const strange = {
+      id: 5,
+      type: 'StrangeBlend',
+      pos: [400, 40],
+      size: [240, 120],
+      title: 'Strange',
+      properties: { cnr_id: 'comfyui-strange' },
+      inputs: [socket('image', 'IMAGE', 1), { ...socket('amount', 'FLOAT', null), widget: { name: 'amount' } }],
+      outputs: [{ name: 'IMAGE', type: 'IMAGE', links: [2] }],
+      widgets_values: [0.25],
+    };
+    const workflow = {
+      nodes: [
+        { id: 1, type: 'LoadImage', pos: [0, 40], size: [300, 300], outputs: [], widgets_values: ['start.png', 'image'] },
+        strange,
+        { ...strange, id: 6, title: 'Off', mode: 4, pos: [400, 300], inputs: [socket('image', 'IMAGE', null)] },
+        { id: 9, type: 'PreviewImage', pos: [720, 40], size: [300, 300], inputs: [socket('images', 'IMAGE', 2)] },
+      ],
+      links: [[1, 1, 0, 5, 0, 'IMAGE'], [2, 5, 0, 9, 0, 'IMAGE']],
+      version: 0.4,
+    };
+    const editor = await bench.open('latents.lua');
+    await editor.drop('strange.json', JSON.stringify(workflow));
+    await editor.says('Opened strange.json.');
+    await editor.says("node '5' is a 'StrangeBlend' of the node pack 'comfyui-strange', which tubelet does not have");
+    await editor.reaches('Strange', "unknown node type 'StrangeBlend'.*from the node pack 'comfyui-strange'");
+    await editor.node('Off', 'bypassed').waitFor();
+    await editor.shot('unknown-nodes');
+    const graph = JSON.parse((await editor.downloaded(() => editor.fileMenu('Export (API)'))).text);
+    assert.equal(graph['5'].inputs.amount, 0.25);
+    assert.deepEqual(graph['5'].inputs.image, ['1', 0]);
+    assert.deepEqual(graph['9'].inputs.images, ['5', 0]);
+    assert.ok(!('6' in graph), 'what is bypassed is not exported');
+  });
 });

@@ -144,7 +144,9 @@ describe('files', () => {
     const editor = await bench.open('literal.lua');
     const { name, text } = await editor.downloaded(() => editor.fileMenu('Export (API)'));
     assert.equal(name, 'literal.json');
-    assert.deepEqual(JSON.parse(text).empty_latent, { class_type: 'empty_latent', inputs: { frames: 5 }, _meta: { title: 'empty_latent' } });
+    const { class_type, inputs, _meta } = JSON.parse(text).empty_latent;
+    assert.deepEqual([class_type, _meta], ['empty_latent', { title: 'Empty latent' }]);
+    assert.deepEqual([inputs.frames, inputs.batch], [5, 1], 'the values that are its own, and those untouched');
   });
 
   bench.test('a name that is taken is asked about', async () => {

@@ -75,10 +75,40 @@ test("unknown fields of a node's meta survive", () => {
 });
 
 test("an exported graph has titles and nothing of the view", () => {
-  assert.deepEqual(toComfyApi(fromApi(chain()))["2"], {
+  assert.deepEqual(toComfyApi(fromApi(chain()), () => undefined)["2"], {
     class_type: "noise",
     inputs: { seed: 8 },
     _meta: { title: "noise" },
+  });
+});
+
+test("an exported graph is what would run: no muted node, none bypassed, every value", () => {
+  const port = (name: string, type: string) => ({ name, type });
+  const types: Record<string, object> = {
+    load: { title: "Load", inputs: [], outputs: [port("MODEL", "MODEL"), port("CLIP", "CLIP")] },
+    patch: {
+      inputs: [port("clip", "CLIP"), port("model", "MODEL"), { ...port("strength", "FLOAT"), default: 1 }],
+      outputs: [port("MODEL", "MODEL")],
+    },
+    picture: { inputs: [], outputs: [port("IMAGE", "IMAGE")] },
+    sample: {
+      inputs: [port("model", "MODEL"), port("image", "IMAGE"), { ...port("steps", "INT"), default: 20 }],
+      outputs: [port("LATENT", "LATENT")],
+    },
+  };
+  const graph = {
+    a: { class_type: "load", inputs: {} },
+    b: { class_type: "patch", inputs: { model: ["a", 0], clip: ["a", 1] }, _meta: { mode: "bypass" } },
+    c: { class_type: "picture", inputs: {}, _meta: { mode: "mute" } },
+    d: { class_type: "picture", inputs: {}, _meta: { mode: "bypass" } },
+    e: { class_type: "sample", inputs: { model: ["b", 0], image: ["c", 0] } },
+    f: { class_type: "sample", inputs: { model: ["b", 0], image: ["d", 0], steps: 4 }, _meta: { title: "Mine" } },
+  };
+  const exported = toComfyApi(fromApi({ graph } as GraphDocument), (name) => types[name] as never);
+  assert.deepEqual(exported, {
+    a: { class_type: "load", inputs: {}, _meta: { title: "Load" } },
+    e: { class_type: "sample", inputs: { steps: 20, model: ["a", 0] }, _meta: { title: "sample" } },
+    f: { class_type: "sample", inputs: { steps: 4, model: ["a", 0] }, _meta: { title: "Mine" } },
   });
 });
 

@@ -81,7 +81,7 @@ export function StateBadge({ id, mode, known }: BadgeProps) {
   const words = wordsFor(state, place);
   const said = useSlowly(words.said, state.state === "running");
   const icon = icons[state.state];
-  const problem = known ? problems[0]?.message : "this server has no such node type";
+  const problem = problems[0]?.message ?? (known ? undefined : "this server has no such node type");
   const spoken = [mode && (mode === "mute" ? "muted" : "bypassed"), said, problem].filter(Boolean).join(", ");
   return (
     <>

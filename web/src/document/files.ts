@@ -261,7 +261,7 @@ export async function downloadLua(): Promise<void> {
 }
 
 export function downloadApi(): void {
-  const text = `${writeJson(toComfyApi(currentDoc()), 2)}\n`;
+  const text = `${writeJson(toComfyApi(currentDoc(), nodeType), 2)}\n`;
   download(`${stem()}.json`, new Blob([text], { type: "application/json" }));
 }
 
