@@ -86,9 +86,15 @@ cat >pictures.json <<'END'
   "5": { "class_type": "VAELoader", "inputs": { "vae_name": "wan_tiny_vae.safetensors" } },
   "6": { "class_type": "RepeatImageBatch", "inputs": { "image": ["2", 0], "amount": 3 } },
   "7": { "class_type": "VAEEncode", "inputs": { "pixels": ["2", 0], "vae": ["5", 0] } },
-  "8": { "class_type": "SaveLatent", "inputs": { "samples": ["7", 0], "filename_prefix": "latents/one" } } }
+  "8": { "class_type": "SaveLatent", "inputs": { "samples": ["7", 0], "filename_prefix": "latents/one" } },
+  "9": { "class_type": "ImageScaleBy", "inputs": { "image": ["2", 0], "upscale_method": "bilinear", "scale_by": 1.5 } },
+  "10": { "class_type": "ImageScaleToTotalPixels", "inputs": { "image": ["9", 0], "upscale_method": "area",
+          "megapixels": 0.01, "resolution_steps": 16 } },
+  "11": { "class_type": "VHS_VideoCombine", "inputs": { "images": ["10", 0], "frame_rate": 8, "loop_count": 0,
+          "filename_prefix": "combined", "format": "video/h264-mp4", "pix_fmt": "yuv420p", "crf": 19,
+          "pingpong": false, "save_output": true } } }
 END
-runs pictures.json still_00001_.png still_00003_.png latents/one_00001_.latent
+runs pictures.json combined_00001.mp4 still_00001_.png still_00003_.png latents/one_00001_.latent
 ls cache/tubelet/temp/ComfyUI_temp_*_00001_.png >/dev/null || fail "there is no preview: $(cat out)"
 cat >decode.json <<'END'
 { "1": { "class_type": "LoadLatent", "inputs": { "latent": "one_00001_.latent" } },

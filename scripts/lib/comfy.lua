@@ -51,38 +51,6 @@ return tb.CLIPLoader { clip_name = "tubelet-tiny" }]],
   end,
 }
 
--- ComfyUI-GGUF's loaders: here any loader reads GGUF, and these read any file.
-tb.composite {
-  name = "UnetLoaderGGUF",
-  title = "Unet Loader (GGUF)",
-  category = "comfyui/loaders",
-  doc = "A diffusion transformer from the models' folders.",
-  example = [[
-return tb.UnetLoaderGGUF { unet_name = "tubelet-tiny" }]],
-  inputs = { unet_name = tb.choice { files = "diffusion_models", doc = "File in diffusion_models or unet." } },
-  outputs = { MODEL = tb.port("MODEL") },
-  expand = function(_, inp)
-    return tb.load_model { id = "load", transformer = "diffusion_models:" .. inp.unet_name }.model
-  end,
-}
-
-tb.composite {
-  name = "CLIPLoaderGGUF",
-  title = "CLIPLoader (GGUF)",
-  category = "comfyui/loaders",
-  doc = "A text encoder, and the tokenizer in it or beside it, from the models' folders.",
-  example = [[
-return tb.CLIPLoaderGGUF { clip_name = "tubelet-tiny" }]],
-  inputs = {
-    clip_name = tb.choice { files = "text_encoders", doc = "File in text_encoders or clip." },
-    type      = tb.choice { "wan", default = "wan", doc = "The models it serves." },
-  },
-  outputs = { CLIP = tb.port("CLIP") },
-  expand = function(_, inp)
-    return tb.load_model { id = "load", text_encoder = "text_encoders:" .. inp.clip_name }.clip
-  end,
-}
-
 tb.composite {
   name = "VAELoader",
   title = "Load VAE",
@@ -443,6 +411,42 @@ tb.composite {
   expand = function(_, inp)
     return wan_expand(inp, { start = inp.clip_vision_start_image, ["end"] = inp.clip_vision_end_image },
                       inp.start_image, inp.end_image)
+  end,
+}
+
+tb.composite {
+  name = "WanFunInpaintToVideo",
+  title = "WanFunInpaintToVideo",
+  category = "comfyui/conditioning",
+  doc = "A video between two pictures, for the Fun models.",
+  example = wan_example:format("WanFunInpaintToVideo"),
+  inputs = wan_inputs {
+    { "clip_vision_output", "CLIP_VISION_OUTPUT", "Not supported yet." },
+    { "start_image", "IMAGE", "The first frames." },
+    { "end_image", "IMAGE", "The last frames." },
+  },
+  outputs = wan_outputs,
+  expand = function(_, inp)
+    return wan_expand(inp, inp.clip_vision_output, inp.start_image, inp.end_image)
+  end,
+}
+
+tb.composite {
+  name = "TrimVideoLatent",
+  title = "TrimVideoLatent",
+  category = "comfyui/latent",
+  doc = "Leaves out the first latent frames.",
+  example = [[
+return tb.TrimVideoLatent {
+  samples = tb.EmptyHunyuanLatentVideo { width = 32, height = 32, length = 9 }, trim_amount = 1,
+}]],
+  inputs = {
+    samples     = tb.port("LATENT", { doc = "The latent." }),
+    trim_amount = tb.int { default = 0, min = 0, max = 99999, unit = "latent frames", doc = "How many." },
+  },
+  outputs = { LATENT = tb.port("LATENT") },
+  expand = function(_, inp)
+    return tb.latent_slice { id = "slice", latent = inp.samples, start = inp.trim_amount }
   end,
 }
 

@@ -165,6 +165,15 @@ return tb.LoadImageMask { image = "docs/frames.png", channel = "red" }]],
   end,
 }
 
+local function upscale_method()
+  return tb.choice { "nearest-exact", "bilinear", "area", "bicubic", "lanczos",
+                     default = "nearest-exact", literal = true, doc = "How to resize." }
+end
+
+local function filter_of(method)
+  return method == "nearest-exact" and "nearest" or method
+end
+
 tb.composite {
   name = "ImageScale",
   title = "Upscale Image",
@@ -174,8 +183,7 @@ tb.composite {
 return tb.ImageScale { image = picture, upscale_method = "bicubic", width = 64, height = 48 }]],
   inputs = {
     image          = images(),
-    upscale_method = tb.choice { "nearest-exact", "bilinear", "area", "bicubic", "lanczos",
-                                 default = "nearest-exact", literal = true, doc = "How to resize." },
+    upscale_method = upscale_method(),
     width          = tb.int { default = 512, min = 0, max = 16384, unit = "pixels",
                               doc = "Width; 0: follows from height." },
     height         = tb.int { default = 512, min = 0, max = 16384, unit = "pixels",
@@ -185,9 +193,50 @@ return tb.ImageScale { image = picture, upscale_method = "bicubic", width = 64, 
   },
   outputs = { IMAGE = tb.port("IMAGE") },
   expand = function(_, inp)
-    local filter = inp.upscale_method == "nearest-exact" and "nearest" or inp.upscale_method
     return tb.image_resize { id = "resize", image = inp.image, width = inp.width, height = inp.height,
-                             fit = inp.crop == "center" and "crop" or "stretch", filter = filter }
+                             fit = inp.crop == "center" and "crop" or "stretch",
+                             filter = filter_of(inp.upscale_method) }
+  end,
+}
+
+tb.composite {
+  name = "ImageScaleBy",
+  title = "Upscale Image By",
+  category = "comfyui/image",
+  doc = "Makes pictures larger or smaller by a factor.",
+  example = picture .. [[
+return tb.ImageScaleBy { image = picture, upscale_method = "lanczos", scale_by = 2.0 }]],
+  inputs = {
+    image          = images(),
+    upscale_method = upscale_method(),
+    scale_by       = tb.float { default = 1.0, min = 0.01, max = 8, doc = "The factor." },
+  },
+  outputs = { IMAGE = tb.port("IMAGE") },
+  expand = function(_, inp)
+    return tb.image_scale { id = "scale", image = inp.image, by = inp.scale_by,
+                            filter = filter_of(inp.upscale_method) }
+  end,
+}
+
+tb.composite {
+  name = "ImageScaleToTotalPixels",
+  title = "ImageScaleToTotalPixels",
+  category = "comfyui/image",
+  doc = "Makes pictures larger or smaller to a number of pixels.",
+  example = picture .. [[
+return tb.ImageScaleToTotalPixels { image = picture, upscale_method = "area", megapixels = 0.01 }]],
+  inputs = {
+    image            = images(),
+    upscale_method   = upscale_method(),
+    megapixels       = tb.float { default = 1.0, min = 0.01, max = 16, literal = true,
+                                  doc = "In 1024 x 1024 pixels." },
+    resolution_steps = tb.int { default = 1, min = 1, max = 256, unit = "pixels",
+                                doc = "Width and height become multiples of this." },
+  },
+  outputs = { IMAGE = tb.port("IMAGE") },
+  expand = function(_, inp)
+    return tb.image_scale { id = "scale", image = inp.image, pixels = inp.megapixels * 1024 * 1024,
+                            multiple = inp.resolution_steps, filter = filter_of(inp.upscale_method) }
   end,
 }
 
