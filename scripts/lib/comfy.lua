@@ -421,13 +421,13 @@ tb.composite {
   doc = "A video between two pictures, for the Fun models.",
   example = wan_example:format("WanFunInpaintToVideo"),
   inputs = wan_inputs {
-    { "clip_vision_output", "CLIP_VISION_OUTPUT", "Not supported yet." },
+    { "clip_vision_output", "CLIP_VISION_OUTPUT", "Features of the first picture, for models that read them." },
     { "start_image", "IMAGE", "The first frames." },
     { "end_image", "IMAGE", "The last frames." },
   },
   outputs = wan_outputs,
   expand = function(_, inp)
-    return wan_expand(inp, inp.clip_vision_output, inp.start_image, inp.end_image)
+    return wan_expand(inp, { start = inp.clip_vision_output }, inp.start_image, inp.end_image)
   end,
 }
 
