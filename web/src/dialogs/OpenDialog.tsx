@@ -5,7 +5,7 @@ import { openExample, openFile, openPath } from "../document/files";
 import { age, bytes } from "../runs/format";
 import { closeDialog } from "./dialogs";
 import { Modal } from "./DialogLayer";
-import { Outline } from "./Outline";
+import { GraphRow } from "./GraphRow";
 
 export function OpenDialog() {
   const [graphs, setGraphs] = useState<GraphFile[] | null>(null);
@@ -30,48 +30,34 @@ export function OpenDialog() {
       {graphs?.length === 0 && <p className="hint">There is no graph in the graphs folder yet.</p>}
       <ul className="file-list" aria-label="Graphs">
         {graphs?.map(({ path, bytes: size, modified_ms }, i) => (
-          <li key={path}>
-            <button
-              type="button"
-              autoFocus={i === 0}
-              onClick={() => {
-                closeDialog();
-                void openPath(path);
-              }}
-            >
-              <Outline
-                name={path}
-                version={String(modified_ms)}
-                read={async () => (await api.graph(path)).document}
-              />
-              <span>{path}</span>
-              <span className="dim">
-                {bytes(size)}, {age(modified_ms)}
-              </span>
-            </button>
-          </li>
+          <GraphRow
+            key={path}
+            name={path}
+            version={String(modified_ms)}
+            facts={`${bytes(size)}, ${age(modified_ms)}`}
+            read={() => api.graph(path)}
+            onOpen={() => {
+              closeDialog();
+              void openPath(path);
+            }}
+            autoFocus={i === 0}
+          />
         ))}
       </ul>
       {examples.length > 0 && (
         <ul className="file-list" aria-label="Examples">
           {examples.map(({ name, source }) => (
-            <li key={name}>
-              <button
-                type="button"
-                onClick={() => {
-                  closeDialog();
-                  void openExample(name);
-                }}
-              >
-                <Outline
-                  name={name}
-                  version="example"
-                  read={async () => (await api.open(new File([source], name), name)).document}
-                />
-                <span>{name}</span>
-                <span className="dim">example</span>
-              </button>
-            </li>
+            <GraphRow
+              key={name}
+              name={name}
+              version="example"
+              facts="example"
+              read={() => api.open(new File([source], name), name)}
+              onOpen={() => {
+                closeDialog();
+                void openExample(name);
+              }}
+            />
           ))}
         </ul>
       )}

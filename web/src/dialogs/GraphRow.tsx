@@ -1,4 +1,4 @@
-// Outline.tsx - how a graph looks from far away: beside its name, where one is to be chosen.
+// GraphRow.tsx - a graph to choose: how it looks from far away, its name, and what it is for.
 
 import { useEffect, useState } from "react";
 import type { GraphDocument } from "../api";
@@ -12,14 +12,22 @@ import { runHistory } from "../runs/history";
 
 /** One after the other: each is a program that the server runs. */
 let line: Promise<unknown> = Promise.resolve();
-const known = new Map<string, Promise<Doc | null>>();
+const known = new Map<string, Promise<Known>>();
 
-function docOf(key: string, read: () => Promise<GraphDocument | null>): Promise<Doc | null> {
+interface Known {
+  drawn: Doc | null;
+  sentence?: string;
+}
+
+/** As the server reads a graph; null: it cannot be built. */
+type Read = () => Promise<{ document: GraphDocument | null; doc?: string }>;
+
+function lookAt(key: string, read: Read): Promise<Known> {
   const found = known.get(key);
   if (found) return found;
   const asked = line.then(read).then(
-    (document) => document && fromApi(document),
-    () => null, // it cannot be built as it is: opening it says why
+    ({ document, doc }) => ({ drawn: document && fromApi(document), sentence: doc }),
+    () => ({ drawn: null }), // opening it says why
   );
   line = asked;
   known.set(key, asked);
@@ -52,27 +60,40 @@ function Drawing({ doc }: { doc: Doc }) {
   );
 }
 
-interface OutlineProps {
+interface GraphRowProps {
   name: string;
   /** Another one when the file is another. */
   version: string;
-  read: () => Promise<GraphDocument | null>;
+  /** Its size and age, or that it is an example. */
+  facts: string;
+  read: Read;
+  onOpen: () => void;
+  autoFocus?: boolean;
 }
 
-/** What it made last, or its nodes and links. The place is kept from the start. */
-export function Outline({ name, version, read }: OutlineProps) {
-  const [doc, setDoc] = useState<Doc | null>(null);
+/** With what it made last, or its nodes and links. All places are kept from the start. */
+export function GraphRow({ name, version, facts, read, onOpen, autoFocus }: GraphRowProps) {
+  const [{ drawn, sentence }, setKnown] = useState<Known>({ drawn: null });
   const picture = pictureOf(name);
   useEffect(() => {
     let gone = false;
-    if (!picture) void docOf(`${name} ${version}`, read).then((found) => !gone && setDoc(found));
+    void lookAt(`${name} ${version}`, read).then((found) => !gone && setKnown(found));
     return () => {
       gone = true;
     };
-  }, [name, version, picture]);
+  }, [name, version]);
   return (
-    <span className="outline" aria-hidden="true">
-      {picture ? <img src={picture} alt="" loading="lazy" /> : doc && <Drawing doc={doc} />}
-    </span>
+    <li>
+      <button type="button" autoFocus={autoFocus} onClick={onOpen}>
+        <span className="outline" aria-hidden="true">
+          {picture ? <img src={picture} alt="" loading="lazy" /> : drawn && <Drawing doc={drawn} />}
+        </span>
+        <span className="file-name">
+          {name}
+          <small>{sentence ?? "\u00a0"}</small>
+        </span>
+        <span className="dim">{facts}</span>
+      </button>
+    </li>
   );
 }
