@@ -204,7 +204,7 @@ static int files_in(const char *dir, const char *name)
 
 static void prepare_for(const char *site, const char *dir)
 {
-    if (strcmp(site, "create-before-rename") == 0)
+    if (strncmp(site, "create-", 7) == 0)
         return;
     tb_store *s = st_open(dir);
     for (uint64_t n = 100; n < 110; n++)
@@ -265,11 +265,11 @@ static void abort_at(const char *site)
 TEST(every_site_may_be_the_last)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    static const char *const sites[] = { "create-before-rename", "set-aside",
-                                         "blob-before-write",    "blob-before-rename",
-                                         "blob-after-rename",    "blob-before-row",
-                                         "before-commit",        "after-commit",
-                                         "gc-before-commit",     "gc-before-unlink" };
+    static const char *const sites[] = {
+        "create-before-sync", "create-before-rename", "create-after-rename", "set-aside",
+        "blob-before-write",  "blob-before-rename",   "blob-after-rename",   "blob-before-row",
+        "before-commit",      "after-commit",         "gc-before-commit",    "gc-before-unlink"
+    };
     tb_log_set_level(TB_LOG_WARN + 1);
     for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++)
         for (int again = 0; again < 3; again++)

@@ -119,52 +119,79 @@ static verdict judge(const char *path, const file_kind *k, int64_t *version)
     return *version > k->version ? NEWER : OURS;
 }
 
-static tb_status sync_folder(const char *dir, tb_err *err)
+static tb_status sync_path(const char *path, int flags, tb_err *err)
 {
-    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open(path, flags | O_CLOEXEC);
     const int e = fd < 0 || fsync(fd) != 0 ? errno : 0;
     if (fd >= 0)
         close(fd);
-    return e ? tb_err_errno(err, e, "cannot sync the folder '%s'", dir) : TB_OK;
+    if (e == ENOSPC || e == EDQUOT)
+        return tbi_full(path, err);
+    return e ? tb_err_errno(err, e, "cannot sync '%s'", path) : TB_OK;
 }
 
+/* Nobody knows the file yet, so SQLite need not guard it against a crash: it is synced once, as a
+ * whole, before it gets its name. */
 static tb_status fill(tbi_db *d, const file_kind *k, tb_err *err)
 {
     char *sql = tb_xasprintf(
-        "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL;"
-        "BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s%s COMMIT;"
-        "PRAGMA journal_mode=WAL;",
+        "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=OFF;"
+        "PRAGMA journal_mode=MEMORY; BEGIN IMMEDIATE; PRAGMA application_id=%d;"
+        "PRAGMA user_version=%d; %s%s COMMIT; PRAGMA journal_mode=WAL;",
         k->app_id, k->version, k->schema, k->more);
     const int rc = sqlite3_exec(d->db, sql, NULL, NULL, NULL);
     free(sql);
     return rc == SQLITE_OK ? TB_OK : tbi_db_error(d, rc, err);
 }
 
-static tb_status create(tb_store *s, const file_kind *k, tb_err *err)
+/* NAME.new, whole and on the disk. */
+static tb_status make_new(tb_store *s, const file_kind *k, tb_err *err)
+{
+    char *temp = tbi_path(s, "%s.new", k->name), *wal = tbi_path(s, "%s.new-wal", k->name);
+    tbi_db d = { .store = s->path, .file = k->name };
+    unlink(temp);
+    unlink(wal); /* of one that was killed here */
+    const int rc = sqlite3_open_v2(
+        temp, &d.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    tb_status st = rc == SQLITE_OK ? fill(&d, k, err) : tbi_db_error(&d, rc, err);
+    sqlite3_close(d.db);
+    TBI_SITE("create-before-sync");
+    if (st == TB_OK)
+        st = sync_path(temp, O_RDONLY, err);
+    free(temp);
+    free(wal);
+    return st;
+}
+
+/* NAME.new becomes NAME; a log that lies there belongs to another file. */
+static tb_status name_new(tb_store *s, const file_kind *k, tb_err *err)
 {
     char *path = tbi_path(s, "%s", k->name), *temp = tbi_path(s, "%s.new", k->name);
     char *wal = tbi_path(s, "%s-wal", k->name), *shm = tbi_path(s, "%s-shm", k->name);
-    tbi_db d = { .store = s->path, .file = k->name };
-    tb_status st;
-    unlink(temp);
-    const int rc = sqlite3_open_v2(
-        temp, &d.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    st = rc == SQLITE_OK ? fill(&d, k, err) : tbi_db_error(&d, rc, err);
-    sqlite3_close(d.db);
-    if (st == TB_OK) {
-        unlink(wal);
-        unlink(shm);
-        TBI_SITE("create-before-rename");
-        if (rename(temp, path) != 0)
-            st = tb_err_errno(err, errno, "cannot make '%s'", path);
-    }
-    if (st == TB_OK)
-        st = sync_folder(s->path, err);
+    unlink(wal);
+    unlink(shm);
+    TBI_SITE("create-before-rename");
+    const tb_status st =
+        rename(temp, path) == 0 ? TB_OK : tb_err_errno(err, errno, "cannot make '%s'", path);
     free(path);
     free(temp);
     free(wal);
     free(shm);
     return st;
+}
+
+/* Each file is whole when it is there; the folder is synced once for both. */
+static tb_status create(tb_store *s, const bool wanted[2], tb_err *err)
+{
+    for (int i = 0; i < 2; i++)
+        if (wanted[i])
+            TB_TRY(make_new(s, &kinds[i], err));
+    for (int i = 0; i < 2; i++) {
+        if (wanted[i])
+            TB_TRY(name_new(s, &kinds[i], err));
+        TBI_SITE("create-after-rename");
+    }
+    return sync_path(s->path, O_RDONLY | O_DIRECTORY, err);
 }
 
 /* cache.db becomes cache.db.damaged-TIME, with its log; its objects stay and are found again by
@@ -287,7 +314,7 @@ static tb_status open_cache(tb_store *s, bool had_log, tb_err *err)
         return st == TB_OK ? TB_OK : tb_err_set(err, st, "%s", why.message);
     tbi_db_close(&s->cache);
     TB_TRY(set_aside(s, err));
-    TB_TRY(create(s, &kinds[0], err));
+    TB_TRY(create(s, (bool[2]){ true, false }, err));
     TB_TRY(tbi_db_open(&s->cache, s->path, "cache.db", false, err));
     return tbi_counters_load(&s->cache, &s->now, err);
 }
@@ -308,14 +335,12 @@ static tb_status open_runs(tb_store *s, tb_err *err)
 
 static tb_status make_missing(tb_store *s, const verdict v[2], tb_err *err)
 {
-    for (int i = 0; i < 2; i++) {
-        if (v[i] != ABSENT)
-            continue;
-        if (s->read_only)
-            return tb_err_set(err, TB_ENOTFOUND, "there is no store in '%s' yet", s->path);
-        TB_TRY(create(s, &kinds[i], err));
-    }
-    return TB_OK;
+    const bool wanted[2] = { v[0] == ABSENT, v[1] == ABSENT };
+    if (!wanted[0] && !wanted[1])
+        return TB_OK;
+    if (s->read_only)
+        return tb_err_set(err, TB_ENOTFOUND, "there is no store in '%s' yet", s->path);
+    return create(s, wanted, err);
 }
 
 tb_status tbi_schema_prepare(tb_store *s, tb_err *err)
