@@ -96,7 +96,7 @@ static inline bool client_ended(client *c)
 /* The value of a header of the last answer, or NULL. */
 static inline const char *client_header(const client *c, const char *name)
 {
-    static char value[1024];
+    static _Thread_local char value[1024];
     const size_t n = strlen(name);
     for (const char *p = c->head.s ? strstr(c->head.s, "\r\n") : NULL; p; p = strstr(p, "\r\n")) {
         p += 2;

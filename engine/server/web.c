@@ -100,15 +100,25 @@ static void turn_away(int fd)
 static void adopt(tb_web *w, int fd)
 {
     const int on = 1;
+    int library;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct lws *wsi = lws_adopt_socket_vhost(w->vhost, fd);
-    if (!wsi)
+    web_feed *f = tbs_web_feed_new(w, fd, &library);
+    if (!f) {
+        turn_away(fd);
         return;
+    }
+    struct lws *wsi = lws_adopt_socket_vhost(w->vhost, library); /* closes it when it fails */
+    if (!wsi) {
+        tbs_web_feed_close(f);
+        return;
+    }
     web_conn *c = tb_xcalloc(1, sizeof *c);
     c->web = w;
     c->wsi = wsi;
+    c->feed = f;
     lws_set_opaque_user_data(wsi, c);
-    w->connections++;
+    w->conns++;
+    tbs_web_feed_start(f, c);
 }
 
 static void on_connection(uv_poll_t *handle, int status, int events)
@@ -176,7 +186,9 @@ static int confirm_upgrade(web_conn *c, const char *to)
 static void forget(web_conn *c)
 {
     tbs_web_http_gone(c);
-    c->web->connections--;
+    c->web->conns--;
+    if (c->feed)
+        tbs_web_feed_orphan(c->feed);
     lws_set_opaque_user_data(c->wsi, NULL);
     free(c->query);
     free(c);
@@ -344,7 +356,7 @@ static void stop_library(tb_web *w)
 {
     for (int call = 0; w->context && call < 3; call++) {
         lws_context_destroy(w->context);
-        for (int i = 0; i < 8 || (w->connections > 0 && i < 1000); i++)
+        for (int i = 0; i < 8 || (w->conns > 0 && i < 1000); i++)
             uv_run(w->loop, UV_RUN_NOWAIT);
     }
 }
@@ -372,6 +384,7 @@ void tb_web_close(tb_web **wp)
     while (owes_replies(w))
         uv_run(w->loop, UV_RUN_ONCE);
     stop_library(w);
+    tbs_web_feeds_close(w);
     while (w->requests)
         tbs_web_request_free(w->requests);
     free_options(w);

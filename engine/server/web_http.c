@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
-#include "server/web_bytes.h"
 
 static const struct {
     unsigned bit;
@@ -103,8 +102,6 @@ static bool check_length(tb_request *q, uint64_t *length)
     return true;
 }
 
-/* While a reply takes its time, what the client sends waits in its socket: the library would turn
- * in circles over it. */
 static void dispatch(tb_request *q)
 {
     q->handled = true;
@@ -113,10 +110,6 @@ static void dispatch(tb_request *q)
         tb_reply_error(q, &q->body.err);
     else
         q->route->handle(q->web->o.ctx, q);
-    if (!q->answer.head.len) {
-        q->paused = true;
-        lws_rx_flow_control(q->conn->wsi, 0);
-    }
 }
 
 static int begin_body(tb_request *q, uint64_t length)
@@ -219,18 +212,6 @@ static bool keeps_alive(struct lws *wsi, const web_ask *a)
     return strcmp(version, "1.0") != 0 && strcmp(version, "HTTP/1.0") != 0;
 }
 
-/* libwebsockets 4.1.6 reads the body of a request that arrived together with the one before it from
- * the wrong place, and then for ever. It keeps such bytes in a buffer: there are buffers, of this
- * connection or another, and nothing was read for this request. */
-static bool body_is_lost(const web_conn *c)
-{
-    char length[24] = "";
-    lws_hdr_copy(c->wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
-    return lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 &&
-           strcmp(length, "0") != 0 && lws_service_adjust_timeout(c->web->context, 1, 0) == 0 &&
-           tbs_web_bytes_read(lws_get_socket_fd(c->wsi)) <= c->read_before;
-}
-
 /* libwebsockets takes all that follows such a request for its body, whatever is answered. */
 static bool has_endless_body(const tb_request *q)
 {
@@ -243,18 +224,13 @@ static int on_http(web_conn *c, const char *path, size_t n)
 {
     char *uri;
     int uri_n, status;
-    if (body_is_lost(c)) {
-        tbs_web_reply_at_once(
-            c->wsi, 503, "pipelined",
-            "a request with a body has to wait for the answer to the one before it");
-        return -1;
-    }
     const int m = lws_http_get_uri_and_method(c->wsi, &uri, &uri_n);
     if (m < 0 || (size_t)m >= sizeof methods / sizeof *methods || c->request)
         return -1;
     tb_request *q = tbs_web_request_new(c, methods[m].name, path, n);
     q->body_unread = has_endless_body(q);
-    q->answer.close = q->body_unread || !keeps_alive(c->wsi, &q->ask);
+    q->answer.close = q->body_unread || !keeps_alive(c->wsi, &q->ask) || !c->feed ||
+                      tbs_web_feed_is_socket(c->feed);
     if (!plain_path(path, n) || !tbs_web_ask_is_text(&q->ask))
         return refuse(q, 400, "bad_input", "the address holds control characters or is not UTF-8");
     if (strcmp(q->method, "OPTIONS") == 0)
@@ -290,8 +266,11 @@ static int on_writeable(web_conn *c)
     tbs_web_request_free(q);
     if (unread)
         return linger(c);
-    c->read_before = tbs_web_bytes_read(lws_get_socket_fd(c->wsi));
-    return close || lws_http_transaction_completed(c->wsi) ? -1 : 0;
+    if (close || lws_http_transaction_completed(c->wsi))
+        return -1;
+    if (c->feed)
+        tbs_web_feed_next(c->feed);
+    return 0;
 }
 
 /* Nobody will take the answer. A request whose handler has not replied yet waits for it. */

@@ -49,14 +49,16 @@ typedef enum web_header {
     WEB_HEADER_COUNT
 } web_header;
 
+typedef struct web_feed web_feed; /* web_feed.c */
+
 typedef struct web_conn {
     tb_web *web;
     struct lws *wsi;
+    web_feed *feed; /* NULL: the client has gone */
     tb_request *request;
     tb_socket *socket;
     const tb_endpoint *endpoint; /* of an upgrade that was let through */
     char *query;                 /* the upgrade's */
-    uint64_t read_before;        /* bytes read from the socket up to the last answer's end */
     double linger_until;         /* > 0: answered early; what still comes is dropped */
 } web_conn;
 
@@ -100,7 +102,6 @@ struct tb_request {
     const char *method;
     bool head;               /* HEAD: headers only */
     bool handled;            /* the handler was called */
-    bool paused;             /* nothing is read from the client until the reply */
     bool body_unread;        /* refused before its body came */
     const char *path, *rest; /* into ask.path */
     web_ask ask;
@@ -139,12 +140,36 @@ struct tb_web {
     const tb_endpoint *endpoints;
     struct lws_protocols protocols[WEB_MAX_PROTOCOLS + 1];
     char *token_cookie; /* its name */
-    int connections;
+    int connections;    /* clients */
+    int conns;          /* of the library */
+    web_feed *feeds;
     tb_request *requests;
 };
 
 /* web.c */
 double tbs_web_now(void);
+
+/* web_head.c: the head of a request as the library may see it. */
+typedef struct web_head {
+    size_t n;      /* the client's bytes */
+    tb_str text;   /* what the library reads instead; the caller's */
+    uint64_t body; /* bytes that follow; 0 also where their number is not understood */
+    bool get, upgrade;
+    int status; /* of a refusal; 0: none */
+    const char *why;
+} web_head;
+/* true: it is whole. false: more has to come, or status and why say what is wrong. */
+bool tbs_web_head_read(const char *p, size_t n, web_head *h);
+
+/* web_feed.c: takes the client's descriptor. *library: the end for the library. NULL, with errno:
+ * no descriptors are left. */
+web_feed *tbs_web_feed_new(tb_web *w, int client, int *library);
+void tbs_web_feed_start(web_feed *f, web_conn *c);
+void tbs_web_feed_close(web_feed *f);
+void tbs_web_feeds_close(tb_web *w);            /* all; they are gone when it returns */
+void tbs_web_feed_orphan(web_feed *f);          /* the library has closed its end */
+void tbs_web_feed_next(web_feed *f);            /* a request is answered */
+bool tbs_web_feed_is_socket(const web_feed *f); /* an upgrade was asked for */
 
 /* web_ask.c */
 extern const char *const tbs_web_header_names[WEB_HEADER_COUNT];
@@ -186,7 +211,8 @@ void tbs_web_form_free(web_form **f); /* removes files that nobody moved away */
 /* web_reply.c */
 extern const struct lws_protocol_vhost_options tbs_web_library_headers; /* of its own answers */
 void tbs_web_reply_refuse(tb_request *q, int status, const char *code, const char *message);
-/* The whole answer, where no request is made of it; the caller closes. */
+/* The whole answer as text, where no request is made of it; the caller closes. */
+char *tbs_web_reply_whole(int status, const char *code, const char *message);
 void tbs_web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message);
 void tbs_web_reply_start(tb_request *q, int status, const char *mime, uint64_t length);
 /* From HTTP_WRITEABLE. 1: all is written, 0: more to come, -1: failed. */

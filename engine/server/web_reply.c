@@ -47,6 +47,7 @@ static const struct {
     { 413, "Content Too Large" },
     { 416, "Range Not Satisfiable" },
     { 422, "Unprocessable Content" },
+    { 431, "Request Header Fields Too Large" },
     { 500, "Internal Server Error" },
     { 503, "Service Unavailable" },
     { 507, "Insufficient Storage" },
@@ -115,8 +116,6 @@ void tbs_web_reply_start(tb_request *q, int status, const char *mime, uint64_t l
                     q->web->token_cookie, q->web->o.token);
     tb_str_add(&a->head, extra);
     tb_str_add(&a->head, a->close ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
-    if (q->paused)
-        lws_rx_flow_control(q->conn->wsi, 1);
     lws_set_timeout(q->conn->wsi, PENDING_TIMEOUT_HTTP_CONTENT, WEB_STALLED_S);
     lws_callback_on_writable(q->conn->wsi);
 }
@@ -234,7 +233,7 @@ void tb_reply_error(tb_request *q, const tb_err *err)
                        error_body(tb_status_name(err->status), err->message, at));
 }
 
-void tbs_web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message)
+char *tbs_web_reply_whole(int status, const char *code, const char *message)
 {
     tb_str b = TB_STR_INIT;
     json_t *j = error_body(code, message, json_null());
@@ -243,10 +242,16 @@ void tbs_web_reply_at_once(struct lws *wsi, int status, const char *code, const 
                 "HTTP/1.1 %d %s\r\nContent-Type: application/json; charset=utf-8\r\n"
                 "Content-Length: %zu\r\n%sConnection: close\r\n\r\n%s",
                 status, reason(status), strlen(body), security_headers, body);
-    lws_write(wsi, (unsigned char *)b.s, b.len, LWS_WRITE_HTTP_HEADERS);
-    tb_str_free(&b);
     free(body);
     json_decref(j);
+    return tb_str_take(&b);
+}
+
+void tbs_web_reply_at_once(struct lws *wsi, int status, const char *code, const char *message)
+{
+    char *text = tbs_web_reply_whole(status, code, message);
+    lws_write(wsi, (unsigned char *)text, strlen(text), LWS_WRITE_HTTP_HEADERS);
+    free(text);
 }
 
 /* -------------------------------------------------------------------------------------- writing */
@@ -297,7 +302,7 @@ int tbs_web_reply_write(tb_request *q)
     for (int i = 0; i < 4 && a->left && !lws_send_pipe_choked(wsi); i++)
         if (write_chunk(q) < 0)
             return -1;
-    if (!a->left)
+    if (!a->left && !lws_partial_buffered(wsi))
         return 1;
     lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, WEB_STALLED_S);
     lws_callback_on_writable(wsi);
