@@ -302,6 +302,31 @@ TEST(a_body_may_come_behind_another_request)
     stop();
 }
 
+/* All of it is there when it is read, in as many pieces as the loop takes in one turn, and more. */
+TEST(bodies_of_any_size_arrive_whole)
+{
+    char *data = calloc(1200000, 1);
+    client c;
+    start();
+    REQUIRE(client_open(&c, port));
+    for (size_t n = 20000; n < 1200000; n += 97001) {
+        char head[200], want[40];
+        snprintf(head, sizeof head,
+                 "GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                 "POST /raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n",
+                 n);
+        client_send(&c, head, strlen(head));
+        client_send(&c, data, n);
+        CHECK_INT(client_read(&c, true), 200);
+        CHECK_INT(client_read(&c, true), 200);
+        snprintf(want, sizeof want, "{\"bytes\":%zu}", n);
+        CHECK_STR(c.body.s, want);
+    }
+    client_close(&c);
+    stop();
+    free(data);
+}
+
 /* What reverse proxies add, and names that begin those which libwebsockets knows: it would wait for
  * ever behind the latter, and swallow the line after them. */
 TEST(any_header_may_stand_beside_ours)
@@ -508,6 +533,7 @@ static const struct tb_test tests[] = {
     TEST_CASE(raw_bodies_stream_to_a_file),
     TEST_CASE(requests_may_be_pipelined),
     TEST_CASE(a_body_may_come_behind_another_request),
+    TEST_CASE(bodies_of_any_size_arrive_whole),
     TEST_CASE(any_header_may_stand_beside_ours),
     TEST_CASE(heads_that_can_be_read_two_ways_are_refused),
     TEST_CASE(plus_and_semicolon_are_themselves),

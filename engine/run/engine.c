@@ -9,6 +9,8 @@
 #include "models/models.h"
 #include "run/run_internal.h"
 
+enum { FREED_ON_LOOP = 1000 }; /* nodes of a run; a larger one is freed on the pool */
+
 static void mailbox_put(tbi_mailbox *m, void (*fn)(void *arg), void *arg)
 {
     tbi_letter *l = tb_xcalloc(1, sizeof *l);
@@ -355,13 +357,32 @@ void tb_engine_release(tb_engine *e, bool results, bool models)
         tbi_engine_drop_models(e);
 }
 
+static void free_run(void *run)
+{
+    tbi_run_free(run);
+}
+
+static void run_freed(void *run)
+{
+    (void)run;
+}
+
+/* Nobody else knows it any more. A large one takes long. */
+static void free_off_loop(tb_engine *e, tb_run *r)
+{
+    if (r->node_count > FREED_ON_LOOP)
+        tbi_pool(e, free_run, run_freed, r);
+    else
+        tbi_run_free(r);
+}
+
 static void plan_done(tb_engine *e, tb_run *r)
 {
     tb_run **at = &e->plans;
     while (*at != r)
         at = &(*at)->next;
     *at = r->next;
-    tbi_run_free(r);
+    free_off_loop(e, r);
 }
 
 static void remove_run(tb_engine *e, const tb_run *r)
@@ -382,7 +403,7 @@ void tbi_engine_done(tb_engine *e, tb_run *r)
     remove_run(e, r);
     if (!e->first)
         uv_unref((uv_handle_t *)&e->wake);
-    tbi_run_free(r);
+    free_off_loop(e, r);
     if ((e->unload || e->tainted) && !e->computing)
         tbi_engine_drop_models(e);
     begin_waiting(e);

@@ -128,6 +128,12 @@ static void started(tbs_comfy *c, tb_prompt *p)
     send_last_message(c, p, TBS_OWNER);
 }
 
+static void free_progress(void *progress)
+{
+    tbs_progress *g = progress;
+    tbs_progress_free(&g);
+}
+
 static void ended(tbs_comfy *c, tb_prompt *p)
 {
     const bool all_know = p->state == TB_PROMPT_CANCELED;
@@ -139,7 +145,8 @@ static void ended(tbs_comfy *c, tb_prompt *p)
     tbs_comfy_send_status(c);
     tbs_comfy_send(c, p, TBS_OWNER, "executing",
                    json_pack("{snsnss}", "node", "display_node", "prompt_id", p->id));
-    tbs_progress_free(&p->progress);
+    tbs_queue_free_later(c->server->queue, free_progress, p->progress);
+    p->progress = NULL;
 }
 
 void tbs_comfy_on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const tb_event *ev)

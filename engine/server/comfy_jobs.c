@@ -365,17 +365,44 @@ void tbs_get_jobs(void *ctx, tb_request *q)
 /* ------------------------------------------------------------------------------- one, and ending
  */
 
+/* A live job is put together on the loop, a past one is read on a worker; written there, both. */
+typedef struct one_job {
+    tb_queue *queue;
+    char *id;
+    json_t *job; /* NULL: not live */
+    char *text;  /* NULL: there is none */
+} one_job;
+
+static void write_job(void *arg)
+{
+    one_job *j = arg;
+    tb_prompt *past = j->job ? NULL : tb_queue_past(j->queue, j->id, NULL);
+    if (past)
+        j->job = whole_job(past);
+    j->text = j->job ? json_dumps(j->job, JSON_COMPACT) : NULL;
+    json_decref(j->job);
+    tb_prompt_free(&past);
+}
+
+static void send_job(tb_request *q, void *arg)
+{
+    one_job *j = arg;
+    if (j->text)
+        tb_reply_json_text_take(q, j->text);
+    else
+        refuse(q, 404, "Job not found");
+    free(j->id);
+    free(j);
+}
+
 void tbs_get_job(void *ctx, tb_request *q)
 {
     tb_server *s = ctx;
+    one_job *j = tb_xcalloc(1, sizeof *j);
     const char *id = tb_request_rest(q);
     const tb_prompt *live = tb_queue_find(s->queue, id);
-    tb_prompt *past = live ? NULL : tb_queue_past(s->queue, id, NULL);
-    if (live || past)
-        tb_reply_json_take(q, 200, whole_job(live ? live : past));
-    else
-        refuse(q, 404, "Job not found");
-    tb_prompt_free(&past);
+    *j = (one_job){ .queue = s->queue, .id = tb_xstrdup(id), .job = live ? whole_job(live) : NULL };
+    tb_web_work(q, write_job, send_job, j);
 }
 
 static bool cancel(tb_server *s, const char *id)

@@ -195,6 +195,8 @@ void tbs_progress_planned(tb_prompt *p)
     json_array_foreach(p->plan, i, row)
     {
         const char *id = json_string_value(json_object_get(row, "node"));
+        if (!strchr(id, '/')) /* not below another */
+            continue;
         const char *display = tb_prompt_display_node(p, id);
         const int step = step_of(id);
         if (strcmp(id, display) == 0)

@@ -92,6 +92,12 @@ static void live_free(struct tbs_live **lp)
     *lp = NULL;
 }
 
+static void free_live(void *live)
+{
+    struct tbs_live *l = live;
+    live_free(&l);
+}
+
 static void set_node(tb_server *s, const tb_prompt *p, const char *node, const char *state,
                      const char *field, double n)
 {
@@ -191,7 +197,8 @@ static void ended(tb_server *s, tb_prompt *p)
     flush_nodes(s, p); /* it has left the queue */
     tbs_events_send_take(s, "ended",
                          json_pack("{ss so}", "prompt_id", p->id, "run", tbs_live_json(s, p)));
-    live_free(&p->live);
+    tbs_queue_free_later(s->queue, free_live, p->live);
+    p->live = NULL;
 }
 
 static void on_queue(void *ctx, tb_queue_event_kind kind, tb_prompt *p, const tb_event *event)

@@ -131,6 +131,9 @@ void tb_prompts_free(tb_prompt ***list, int count);
 /* "pending", "running", "done", "failed", "canceled" */
 const char *tb_prompt_state_name(tb_prompt_state state);
 
+/* Large things are freed on a worker. */
+void tbs_queue_free_later(tb_queue *q, void (*free_it)(void *thing), void *thing);
+
 /* Was this node of its own graph among the cached ones? Of a prompt that runs. */
 bool tb_prompt_is_cached(const tb_prompt *p, const char *node);
 /* The node of the prompt's own graph that stands for this one: "sample" for

@@ -62,9 +62,6 @@ void tbs_queue_added(tb_queue *q, tbs_entry *e);
 /* Start the next prompt soon, if there is room for it. */
 void tbs_queue_kick(tb_queue *q);
 
-/* Large things are freed on a worker. */
-void tbs_queue_free_later(tb_queue *q, void (*free_it)(void *thing), void *thing);
-
 /* queue_run.c */
 bool tbs_queue_has_room(const tb_queue *q);
 void tbs_queue_run_next(tb_queue *q);

@@ -190,7 +190,7 @@ static void drop_up(web_feed *f)
 /* From the client to the library. */
 static void pump_up(web_feed *f)
 {
-    for (int i = 0; i < FEED_STEPS; i++) {
+    for (int i = 0;; i++) {
         const int flushed = flush(f->library, &f->up, &f->up_at);
         if (flushed < 0)
             drop_up(f); /* it has ended without reading on */
@@ -200,6 +200,8 @@ static void pump_up(web_feed *f)
             continue;
         if (f->up.len)
             continue;
+        if (i >= FEED_STEPS) /* here, where nothing waits but what the socket will tell of */
+            return;
         const int got = f->client_ended ? 0 : fill(f->client, &f->in);
         if (got == 0)
             return;
@@ -230,7 +232,7 @@ static void answers_end(web_feed *f)
 /* From the library to the client. false: there is nobody. */
 static bool pump_down(web_feed *f)
 {
-    for (int i = 0; i < FEED_STEPS; i++) {
+    for (int i = 0; i < FEED_STEPS || f->library_ended; i++) {
         const size_t before = f->down_at;
         const int flushed = flush(f->client, &f->down, &f->down_at);
         if (flushed < 0)
