@@ -235,7 +235,7 @@ static bool small_disk(const char *dir)
 static void fill_up(const char *root)
 {
     char *path = tb_fs_join(root, "filler"), block[4096] = { 1 };
-    const int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     while (write(fd, block, sizeof block) > 0) {}
     CHECK_INT(errno, ENOSPC);
     close(fd);
@@ -313,6 +313,69 @@ TEST(full_disk_is_said_and_survived)
             setrlimit(RLIMIT_FSIZE, &limit);
         }
         const int failed = fill_disk(dir, real);
+        fflush(stdout);
+        _exit(failed ? 1 : 0);
+    }
+    int status = -1;
+    waitpid(pid, &status, 0);
+    CHECK_INT(status, 0);
+    st_remove(dir);
+    free(dir);
+}
+
+/* Full to the last byte, and the ballast is spent: while the store is open, or before. */
+static void fill_without_ballast(const char *root, const char *dir, bool open)
+{
+    char *ballast = tb_fs_join(dir, "ballast"), *filler = tb_fs_join(root, "filler");
+    tb_err err = TB_ERR_INIT;
+    int code = -1;
+    unlink(filler);
+    tb_store *s = st_open_cap(dir, UINT64_C(1) << 30);
+    const tb_key pinned = st_key(0);
+    CHECK_OK(st_put(s, 0, st_tensor(0, 60000), &err));
+    CHECK_OK(tb_store_pin(s, &pinned, true, &err));
+    for (uint64_t n = 1; n < 40; n++)
+        CHECK_OK(st_put(s, n, st_tensor(n, 60000), &err));
+    if (!open)
+        tb_store_close(&s);
+    unlink(ballast);
+    fill_up(root);
+    if (!open)
+        s = st_open_cap(dir, UINT64_C(1) << 30);
+    for (uint64_t n = 100; n < 105; n++)
+        CHECK_OK(st_put(s, n, st_tensor(n, 60000), &err));
+    CHECK_INT(st_compare(s, 104, st_tensor(104, 60000)), ST_SAME);
+    CHECK_INT(st_compare(s, 0, st_tensor(0, 60000)), ST_SAME);
+    CHECK_OK(tb_store_verify(s, &code, NULL, NULL, NULL, &err));
+    CHECK_INT(code, 0);
+    tb_store_close(&s);
+    free(ballast);
+    free(filler);
+}
+
+static int without_ballast(const char *root)
+{
+    char *dir = tb_fs_join(root, "store");
+    tb_log_set_level(TB_LOG_WARN + 1);
+    tb_test_failures = 0;
+    fill_without_ballast(root, dir, false);
+    fill_without_ballast(root, dir, true);
+    free(dir);
+    return tb_test_failures;
+}
+
+TEST(a_full_disk_without_ballast_loses_results_only)
+{
+    char *dir = st_folder();
+    fflush(stdout);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        if (!small_disk(dir)) {
+            printf("     skipped: no right to mount a tmpfs (%s)\n", strerror(errno));
+            fflush(stdout);
+            _exit(0);
+        }
+        const int failed = without_ballast(dir);
         fflush(stdout);
         _exit(failed ? 1 : 0);
     }
@@ -421,6 +484,7 @@ static const struct tb_test tests[] = {
     TEST_CASE(cheap_and_unused_leave_first),
     TEST_CASE(live_runs_are_protected_and_the_cap_holds),
     TEST_CASE(full_disk_is_said_and_survived),
+    TEST_CASE(a_full_disk_without_ballast_loses_results_only),
     TEST_CASE(leftovers_are_swept_when_nobody_can_need_them),
     TEST_CASE(network_file_systems_are_named),
     TEST_CASE(threads_share_a_handle),

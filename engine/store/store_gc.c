@@ -244,7 +244,11 @@ bool tbi_make_room(tb_store *s, uint64_t incoming, bool journal)
 {
     const int64_t before = s->now.bytes, wanted = (int64_t)incoming + 2 * TBI_BALLAST_BYTES;
     const bool dropped = drop_ballast(s);
-    if (tbi_evict(s, before > wanted ? before - wanted : 0, NULL) == TB_OK)
+    tb_err err = TB_ERR_INIT;
+    tb_status st = tbi_evict(s, before > wanted ? before - wanted : 0, &err);
+    if (st == TB_EFULL && tbi_full_while_open(s))
+        st = tbi_evict(s, before > wanted ? before - wanted : 0, NULL);
+    if (st == TB_OK)
         tbi_db_exec(&s->cache, "PRAGMA wal_checkpoint(TRUNCATE)", NULL);
     const bool freed = s->now.bytes < before;
     if (!journal || freed)

@@ -363,6 +363,18 @@ void tbi_forget(tb_store *s, const tb_key *key, const tb_digest *blob);
 tb_status tbi_evict(tb_store *s, int64_t target, tb_err *err);
 /* Unlink files whose rows are gone, unless another process stored them again. */
 tb_status tbi_unlink_doomed(tb_store *s, tb_err *err);
+
+/* store_full.c: a disk full to the last byte. */
+typedef struct tbi_ids {
+    int64_t *items;
+    size_t count, cap;
+} tbi_ids;
+/* Removes files of results; their rows are to be dropped when the store is open. */
+void tbi_full_before_open(const tb_store *s, tbi_ids *gone);
+/* After tbi_evict found no room to delete a row. true: results are gone. */
+bool tbi_full_while_open(tb_store *s);
+tb_status tbi_rows_drop(tb_store *s, const tbi_ids *ids, tb_err *err);
+
 /* After TB_EFULL: evict for `incoming` bytes, with the ballast's space for the log that takes.
  * false: trying again is no use. The ballast itself is spent on the journal of runs only. */
 bool tbi_make_room(tb_store *s, uint64_t incoming, bool journal);

@@ -231,20 +231,39 @@ static tb_status open_files(tb_store *s, tb_err *err)
     return st;
 }
 
-/* A store on a full disk opens, too: the log's index needs a little space, which the ballast holds.
- */
-static tb_status open_with_ballast(tb_store *s, tb_err *err)
+static tb_status open_again(tb_store *s, tb_err *full)
 {
-    tb_err full = TB_ERR_INIT;
-    const tb_status st = open_files(s, &full);
-    char *ballast = tbi_path(s, "ballast");
-    const bool again = st == TB_EFULL && !s->read_only && unlink(ballast) == 0;
-    free(ballast);
-    if (!again)
-        return st == TB_OK ? TB_OK : tb_err_set(err, st, "%s", full.message);
     tbi_db_close(&s->cache);
     tbi_db_close(&s->runs);
-    return open_files(s, err);
+    *full = TB_ERR_INIT;
+    return open_files(s, full);
+}
+
+static bool give_ballast(const tb_store *s)
+{
+    char *ballast = tbi_path(s, "ballast");
+    const bool given = unlink(ballast) == 0;
+    free(ballast);
+    return given;
+}
+
+/* A store on a full disk opens, too: the log's index needs a little space, which the ballast holds,
+ * or else files of results. */
+static tb_status open_on_full_disk(tb_store *s, tb_err *err)
+{
+    tb_err full = TB_ERR_INIT;
+    tb_status st = open_files(s, &full);
+    if (st == TB_EFULL && !s->read_only && give_ballast(s))
+        st = open_again(s, &full);
+    if (st == TB_EFULL && !s->read_only) {
+        tbi_ids gone = { 0 };
+        tbi_full_before_open(s, &gone);
+        st = gone.count ? open_again(s, &full) : st;
+        if (st == TB_OK)
+            tbi_rows_drop(s, &gone, NULL);
+        free(gone.items);
+    }
+    return st == TB_OK ? TB_OK : tb_err_set(err, st, "%s", full.message);
 }
 
 static uint64_t default_cap(const tb_store *s)
@@ -298,7 +317,7 @@ tb_store *tb_store_open(const tb_store_options *o, tb_err *err)
     tb_store *s = make(o);
     tb_status st = settle_path(s, err);
     if (st == TB_OK)
-        st = open_with_ballast(s, err);
+        st = open_on_full_disk(s, err);
     if (st == TB_OK) {
         s->cap = o && o->cap_bytes ? o->cap_bytes : default_cap(s);
         st = tbi_writer_start(s, err);
