@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
 # test_serve_kill.sh - kill -9 the server with one prompt running and five pending, then Ctrl+C in the middle of
-# the rest: all six finish, in order, and the one that ran goes on from the step it had reached.
+# the rest: all six finish, in order, and the one that ran goes on from the step it had reached. Then the same with
+# three at once, killed again while it starts, and a model that has vanished meanwhile.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/shell.sh
 store=$work/store
 server=
 
-start() {
+spawn() { # further options
     : > "$work/url"
-    "$bin" serve --port 0 --base "$work" --store "$store" > "$work/url" 2> "$work/serve.log" &
+    "$bin" serve --port 0 --base "$work" --store "$store" "$@" > "$work/url" 2> "$work/serve.log" &
     server=$!
+}
+
+start() { # further options
+    spawn "$@"
     for _ in $(seq 2400); do
         url=$(sed -n 's|^tubelet is at \(http://[^ ]*\)/$|\1|p' "$work/url")
         [ -n "$url" ] && return
@@ -30,8 +35,8 @@ stop() { # signal
 # shell.sh removes the folder; nothing of ours may outlive it.
 trap '[ -n "$server" ] && kill -9 "$server"; rm -rf "$work"' EXIT
 
-queue() { # id, steps, seed, frames
-    "$bin" graph "$root/graphs/text_to_video.lua" --as json -p steps="$2" -p seed="$3" -p frames="$4" -p out="$1.mp4" > "$work/graph" ||
+queue() { # id, steps, seed, frames, further parameters
+    "$bin" graph "$root/graphs/text_to_video.lua" --as json -p steps="$2" -p seed="$3" -p frames="$4" -p out="$1.mp4" "${@:5}" > "$work/graph" ||
         fail "tubelet graph"
     printf '{"prompt_id":"%s","prompt":%s}' "$1" "$(cat "$work/graph")" |
         curl -sf -o "$work/answer" --data-binary @- "$url/prompt" || fail "POST /prompt of $1: $(cat "$work/answer")"
@@ -86,8 +91,51 @@ steps_for_seconds() {
     [ $steps -le 1000 ] || steps=1000
 }
 
+wait_for_six() {
+    for _ in $(seq 3000); do
+        [ "$(ended | wc -l)" = 6 ] && return
+        sleep 0.1
+    done
+    fail "six prompts did not end: $(get /queue | head -c 2000)"
+}
+
+test_three_at_once_survive() {
+    local i twice steps
+    steps_for_seconds
+    store=$work/store_three
+    mkdir -p "$work/models"
+    cp -r "$tiny" "$work/models/gone"
+    start --runs-at-once 3
+    for i in 1 2 3; do queue job$i $steps $((10 + i)) 1; done
+    queue job4 $steps 14 1 -p model="$work/models/gone"
+    for i in 5 6; do queue job$i 2 $((10 + i)) 1; done
+    wait_for_steps 2
+    stop KILL
+    rm -r "$work/models/gone"
+    for i in 0.005 0.02 0.05 0.15; do # while it starts, and soon after
+        spawn --runs-at-once 3
+        sleep $i
+        stop KILL
+    done
+
+    start --runs-at-once 3
+    wait_for_six
+    [ "$(get /history | grep -oE '"status_str": ?"success"' | wc -l)" = 5 ] || fail "five should succeed: $(get /history)"
+    get /history/job4 > "$out"
+    grep -qF "models/gone" "$out" || fail "the model that is gone is not named: $(cat "$out")"
+    for i in 1 2 3 5 6; do
+        [ -s "$work/output/job$i.mp4" ] || fail "job$i.mp4 is missing"
+    done
+    stop TERM
+    twice=$(sqlite3 "$store/runs.db" "SELECT count(*) FROM (SELECT key FROM run_node WHERE state='stored' AND node LIKE
+        'sample/step_%/step' GROUP BY key HAVING count(*)>1)")
+    [ "$twice" = 0 ] || fail "$twice steps were computed twice"
+    rm -f "$work"/output/job*.mp4
+}
+
 test_six_prompts_survive() {
     local steps
+    store=$work/store
     steps_for_seconds
     start
     queue_six $steps
@@ -105,10 +153,7 @@ test_six_prompts_survive() {
     grep -q "goes on with the next start" "$work/serve.log" || fail "the server does not say that the run goes on"
 
     start
-    for _ in $(seq 3000); do
-        [ "$(ended | wc -l)" = 6 ] && break
-        sleep 0.1
-    done
+    wait_for_six
     [ "$(ended | tr '\n' ' ')" = "job1 job2 job3 job4 job5 job6 " ] || fail "ended in the order $(ended | tr '\n' ' ')"
     [ "$(get /history | grep -oE '"status_str": ?"success"' | wc -l)" = 6 ] || fail "not all prompts succeeded: $(get /history)"
     for i in 1 2 3 4 5 6; do
