@@ -396,6 +396,8 @@ TEST(heads_that_can_be_read_two_ways_are_refused)
         { "GET /echo HTTP/2.0\r\nHost: localhost\r\n\r\n", 400 },
         { "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400 },
         { "GET http://localhost/echo HTTP/1.1\r\nHost: localhost\r\n\r\n", 400 },
+        { "GET /echo%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400 },
+        { "GET /echo?x=100% HTTP/1.1\r\nHost: localhost\r\n\r\n", 400 },
         { "TRACE /echo HTTP/1.1\r\nHost: localhost\r\n\r\n", 405 },
         { "\x16\x03\x01\x02 hello, TLS\n\n", 400 },
         { "\r\nGET /echo HTTP/1.1\nHost: localhost\n\n", 200 },

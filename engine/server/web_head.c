@@ -6,6 +6,7 @@
  */
 #include "server/web_internal.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -110,6 +111,16 @@ static void add_target(tb_str *b, const char *s, size_t n)
     }
 }
 
+/* Each '%' begins a byte, which is not zero. */
+static bool is_encoded(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == '%' && (n - i < 3 || !isxdigit((unsigned char)s[i + 1]) ||
+                            !isxdigit((unsigned char)s[i + 2]) || memcmp(s + i, "%00", 3) == 0))
+            return false;
+    return true;
+}
+
 static bool read_request(const line *l, web_head *h)
 {
     const char *method_end = memchr(l->s, ' ', l->n);
@@ -125,6 +136,8 @@ static bool read_request(const line *l, web_head *h)
         return refuse(h, 400,
                       "the address of the request does not begin with / or holds control "
                       "characters");
+    if (!is_encoded(target, n))
+        return refuse(h, 400, "the address of the request holds a %XX that is no byte, or zero");
     if (!known_method(l->s, (size_t)(method_end - l->s)))
         return refuse(h, 405, "this method is not known here");
     h->get = l->s[0] == 'G';
