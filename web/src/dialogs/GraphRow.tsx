@@ -88,7 +88,7 @@ export function GraphRow({ name, version, facts, read, onOpen, autoFocus }: Grap
         <span className="outline" aria-hidden="true">
           {picture ? <img src={picture} alt="" loading="lazy" /> : drawn && <Drawing doc={drawn} />}
         </span>
-        <span className="file-name">
+        <span className="graph-about">
           {name}
           <small>{sentence ?? "\u00a0"}</small>
         </span>
