@@ -162,7 +162,7 @@ END
     [ -s i2v_00003_.webp ] || fail "bundled.json wrote $(tr '\n' ' ' <"$out")"
     sed 's/clip_vision_h/clip_vision_g/' flow.json >none.json
     expect 20 run none.json
-    has "$err" "node '49' (CLIPVisionLoader): clip_name: there is no 'clip_vision_g.safetensors' in models/clip_vision; there are clip_vision_h.safetensors, tubelet-tiny"
+    has "$err" "node '49' (CLIPVisionLoader): clip_name: there is no 'clip_vision_g.safetensors' in models/clip_vision; did you mean 'clip_vision_h.safetensors'? There are clip_vision_h.safetensors, tubelet-tiny"
 }
 
 run_tests
