@@ -106,8 +106,7 @@ char *tb_json_canonical(const json_t *v)
 char *tb_json_pretty(const json_t *v)
 {
     return tb_json_long_ints_take(
-        json_dumps(v, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)),
-        TB_JSON_LONG_NUMBER);
+        json_dumps(v, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)));
 }
 
 /* ----------------------------------------------------------------------------------------- out */
@@ -152,7 +151,7 @@ static const char *long_int_at(const char *text, const char *field, size_t *digi
     return *close == '}' ? p + 1 : NULL;
 }
 
-char *tb_json_long_ints_take(char *text, tb_json_long as)
+char *tb_json_long_ints_take(char *text)
 {
     const char *p = text, *field = text ? strstr(text, LONG_FIELD) : NULL;
     tb_str out = TB_STR_INIT;
@@ -165,7 +164,7 @@ char *tb_json_long_ints_take(char *text, tb_json_long as)
         if (!digits)
             continue;
         tb_str_addn(&out, p, (size_t)(begin - p));
-        tb_str_addf(&out, as == TB_JSON_LONG_TEXT ? "\"%.*s\"" : "%.*s", (int)n, digits);
+        tb_str_addn(&out, digits, n);
         p = end;
     }
     tb_str_add(&out, p);

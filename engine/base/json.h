@@ -2,8 +2,7 @@
  * more than 63 bits.
  *
  * jansson's integers are signed. One beyond them is the object {"$int": "18446744073709551615"}
- * once it is read: nothing of it is lost, and it is no text. Where it leaves, it is a number again,
- * or for readers that keep 53 bits a text.
+ * once it is read: nothing of it is lost, and it is no text. Where it leaves, it is a number again.
  */
 #pragma once
 
@@ -31,11 +30,6 @@ const char *tb_json_long_int(const json_t *v);
 /* The same of an unsigned one. New reference. */
 json_t *tb_json_of_uint64(uint64_t v);
 
-typedef enum tb_json_long {
-    TB_JSON_LONG_NUMBER, /* 18446744073709551615: for programs that keep it */
-    TB_JSON_LONG_TEXT,   /* "18446744073709551615": for JavaScript */
-} tb_json_long;
-
-/* A text made by jansson with these integers as the reader takes them. Consumes text, which may be
- * NULL. Freed by free(). */
-char *tb_json_long_ints_take(char *text, tb_json_long as);
+/* A text made by jansson with these integers as numbers again. Consumes text, which may be NULL.
+ * Freed by free(). */
+char *tb_json_long_ints_take(char *text);

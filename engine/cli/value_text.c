@@ -39,7 +39,7 @@ static void add_scalar(tb_str *out, const tb_value *v)
 {
     tb_err err = TB_ERR_INIT;
     json_t *j = tb_value_to_json(v, NULL, NULL, &err);
-    char *text = tb_json_long_ints_take(j ? tb_json_canonical(j) : NULL, TB_JSON_LONG_NUMBER);
+    char *text = tb_json_long_ints_take(j ? tb_json_canonical(j) : NULL);
     tb_str_add(out, text ? text : err.message);
     free(text);
     json_decref(j);

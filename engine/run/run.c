@@ -316,8 +316,7 @@ static void journal_begin(tb_run *r, tb_err *err)
 static json_t *json_text(const json_t *v)
 {
     char *text = tb_json_long_ints_take(
-        json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)),
-        TB_JSON_LONG_NUMBER);
+        json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)));
     json_t *s = text ? json_string(text) : json_null();
     free(text);
     return s;
@@ -326,7 +325,7 @@ static json_t *json_text(const json_t *v)
 /* The graph comes first, and nothing takes its place. */
 static json_t *metadata_of(const tb_run *r)
 {
-    char *graph = tb_json_long_ints_take(tb_json_canonical(r->graph), TB_JSON_LONG_NUMBER);
+    char *graph = tb_json_long_ints_take(tb_json_canonical(r->graph));
     json_t *texts = json_pack("{ss}", "prompt", graph), *more;
     const json_t *view = json_object_get(r->o.document, "view");
     const char *key;

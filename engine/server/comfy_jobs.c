@@ -379,8 +379,7 @@ static void write_job(void *arg)
     tb_prompt *past = j->job ? NULL : tb_queue_past(j->queue, j->id, NULL);
     if (past)
         j->job = whole_job(past);
-    j->text = tb_json_long_ints_take(j->job ? json_dumps(j->job, JSON_COMPACT) : NULL,
-                                     TB_JSON_LONG_NUMBER);
+    j->text = j->job ? tb_json_long_ints_take(json_dumps(j->job, JSON_COMPACT)) : NULL;
     json_decref(j->job);
     tb_prompt_free(&past);
 }

@@ -29,7 +29,7 @@ static char *frame(const char *type, json_t *data_take)
     json_t *j = json_pack("{ssso}", "type", type, "data", data_take);
     char *text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(j);
-    return tb_json_long_ints_take(text, TB_JSON_LONG_NUMBER);
+    return tb_json_long_ints_take(text);
 }
 
 static void send_text(const tbs_client *c, const char *text)

@@ -87,7 +87,7 @@ static void do_work(void *arg)
     if (t->err.status == TB_OK)
         t->work(t);
     if (t->err.status == TB_OK && !t->reply && t->answer)
-        t->text = tb_json_long_ints_take(json_dumps(t->answer, JSON_COMPACT), TB_JSON_LONG_TEXT);
+        t->text = tb_json_long_ints_take(json_dumps(t->answer, JSON_COMPACT));
     if (!t->reply) {
         json_decref(t->answer);
         t->answer = NULL;

@@ -141,7 +141,7 @@ void tb_reply_json_text_take(tb_request *q, char *text)
 void tb_reply_json_take(tb_request *q, int status, json_t *j)
 {
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    text = tb_json_long_ints_take(text, TB_JSON_LONG_NUMBER);
+    text = tb_json_long_ints_take(text);
     json_decref(j);
     if (text)
         reply_memory(q, status, "application/json; charset=utf-8", text, strlen(text));

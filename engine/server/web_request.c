@@ -219,7 +219,7 @@ static void make_answer(void *arg)
     made *m = arg;
     json_t *j = m->make(m->arg, &m->err);
     m->text = j ? json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    m->text = tb_json_long_ints_take(m->text, TB_JSON_LONG_NUMBER);
+    m->text = tb_json_long_ints_take(m->text);
     if (j && !m->text)
         tb_err_set(&m->err, TB_EINTERNAL, "the answer holds text that is not UTF-8");
     json_decref(j);

@@ -125,7 +125,11 @@ describe('files', () => {
     assert.equal(bench.server.read('whole.lua'), before);
     await again.clear();
     await again.press('Control+a', 'Control+c', 'Delete', 'Control+v');
-    await eventually(async () => assert.equal(await again.field('say "noise" seed').inputValue(), '9007199254740994'));
+    const pasted = again.field('say "noise" seed');
+    await eventually(async () => assert.equal(await pasted.inputValue(), '9007199254740994'));
+    await pasted.fill('18446744073709551614');
+    await again.press('ArrowUp', 'ArrowUp', 'Tab'); // as far as seeds go
+    assert.match(await again.lua(), /seed = "18446744073709551615"/);
   });
 
   bench.test('the Lua text makes the very graph it was made from', async () => {
