@@ -2,21 +2,13 @@
 # test_comfy_nodes.sh - ComfyUI's workflows run: files of its editor and of its API, with models in its folder names,
 # on the bundled model at small sizes.
 set -euo pipefail
-root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
-bin=$(realpath "${TUBELET_BIN:-$root/build/debug/tubelet}")
-export NO_COLOR=1 LC_ALL=C.UTF-8
-export LSAN_OPTIONS=${LSAN_OPTIONS-suppressions=$root/tests/lsan.supp:print_suppressions=0}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export TUBELET_STORE=$work/store TUBELET_MODEL=$root/examples/tiny XDG_CACHE_HOME=$work/cache
-unset TUBELET_MODELS
-cd "$work"
-failures=0
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-fail() {
-    echo "$1" >&2
-    failures=$((failures + 1))
-}
+. tests/shell.sh
+
+export LSAN_OPTIONS=${LSAN_OPTIONS-suppressions=$root/tests/lsan.supp:print_suppressions=0}
+export TUBELET_STORE=$work/store TUBELET_MODEL=$tiny
+unset TUBELET_MODELS
 
 # The parts of the bundled model under the names that the workflows ask for.
 mkdir -p models/unet models/text_encoders models/vae models/loras models/clip_vision input

@@ -288,6 +288,13 @@ const tb_tensor *tb_weights_want(const tb_weights *w, const char *name, const tb
     return NULL;
 }
 
+tb_tensor *tb_weights_want_f32(const tb_weights *w, const char *name, const tb_shape *shape,
+                               tb_err *err)
+{
+    const tb_tensor *t = tb_weights_want(w, name, shape, err);
+    return t ? tb_tensor_to_f32(t, err) : NULL;
+}
+
 /* ------------------------------------------------------------------------------------- listing */
 
 int tb_weights_count(const tb_weights *w)

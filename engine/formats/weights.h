@@ -33,6 +33,9 @@ const tb_tensor *tb_weights_get(const tb_weights *w, const char *name, tb_err *e
  * element counts agree (1x1 kernels). */
 const tb_tensor *tb_weights_want(const tb_weights *w, const char *name, const tb_shape *shape,
                                  tb_err *err);
+/* The same as a copy in f32, which is the caller's. */
+tb_tensor *tb_weights_want_f32(const tb_weights *w, const char *name, const tb_shape *shape,
+                               tb_err *err);
 int tb_weights_count(const tb_weights *w);
 /* 1 + the highest N of the names that begin with "PREFIX<N>."; 0: there is none. */
 int64_t tb_weights_blocks(const tb_weights *w, const char *prefix);

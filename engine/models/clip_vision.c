@@ -219,13 +219,6 @@ static tb_shape part_shape(const tb_clip_vision_config *k, enum part p)
     return TB_SHAPE(k->dim);
 }
 
-static tb_tensor *want_f32(const tb_weights *w, const char *name, const tb_shape *shape,
-                           tb_err *err)
-{
-    const tb_tensor *t = tb_weights_want(w, name, shape, err);
-    return t ? tb_tensor_to_f32(t, err) : NULL;
-}
-
 static tb_status find_part(const tb_clip_vision_config *k, const tb_weights *w, const naming *n,
                            int64_t i, enum part p, layer *l, tb_err *err)
 {
@@ -233,13 +226,13 @@ static tb_status find_part(const tb_clip_vision_config *k, const tb_weights *w, 
     char name[128];
     part_name(n, i, p, "weight", name, sizeof name);
     if (p == NORM1 || p == NORM2) {
-        l->weight[p] = want_f32(w, name, &shape, err);
+        l->weight[p] = tb_weights_want_f32(w, name, &shape, err);
     } else {
         const tb_tensor *t = tb_weights_want(w, name, &shape, err);
         l->weight[p] = t ? tb_tensor_ref(t) : NULL;
     }
     part_name(n, i, p, "bias", name, sizeof name);
-    l->bias[p] = l->weight[p] ? want_f32(w, name, &bias, err) : NULL;
+    l->bias[p] = l->weight[p] ? tb_weights_want_f32(w, name, &bias, err) : NULL;
     return l->bias[p] ? TB_OK : TB_EFORMAT;
 }
 
@@ -249,12 +242,12 @@ static tb_status find_outside(tb_clip_vision *m, const tb_weights *w, const nami
     const tb_tensor *patch = tb_weights_get(w, n->patch, err);
     char name[128];
     m->patch = tb_tensor_view(patch, &TB_SHAPE(k->dim, 3 * k->patch * k->patch), err);
-    m->class_token = want_f32(w, n->class_token, &TB_SHAPE(k->dim), err);
-    m->positions = want_f32(w, n->positions, &TB_SHAPE(k->tokens, k->dim), err);
+    m->class_token = tb_weights_want_f32(w, n->class_token, &TB_SHAPE(k->dim), err);
+    m->positions = tb_weights_want_f32(w, n->positions, &TB_SHAPE(k->tokens, k->dim), err);
     snprintf(name, sizeof name, "%sweight", n->norm);
-    m->norm_weight = want_f32(w, name, &TB_SHAPE(k->dim), err);
+    m->norm_weight = tb_weights_want_f32(w, name, &TB_SHAPE(k->dim), err);
     snprintf(name, sizeof name, "%sbias", n->norm);
-    m->norm_bias = m->norm_weight ? want_f32(w, name, &TB_SHAPE(k->dim), err) : NULL;
+    m->norm_bias = m->norm_weight ? tb_weights_want_f32(w, name, &TB_SHAPE(k->dim), err) : NULL;
     return m->patch && m->class_token && m->positions && m->norm_bias ? TB_OK : TB_EFORMAT;
 }
 

@@ -177,13 +177,6 @@ static tb_shape part_shape(const tb_umt5_config *k, enum part p)
     return TB_SHAPE(k->dim);
 }
 
-static tb_tensor *want_f32(const tb_weights *w, const char *name, const tb_shape *shape,
-                           tb_err *err)
-{
-    const tb_tensor *t = tb_weights_want(w, name, shape, err);
-    return t ? tb_tensor_to_f32(t, err) : NULL;
-}
-
 static tb_status find_layer(tb_umt5 *m, const tb_weights *w, int64_t i, tb_err *err)
 {
     layer *l = &m->layers[i];
@@ -193,7 +186,7 @@ static tb_status find_layer(tb_umt5 *m, const tb_weights *w, int64_t i, tb_err *
         part_name(m->names, i, (enum part)p, name, sizeof name);
         tb_tensor **f32 = p == NORM1 ? &l->norm1 : p == NORM2 ? &l->norm2 : &l->bias;
         if (p == NORM1 || p == NORM2 || p == BIAS) {
-            *f32 = want_f32(w, name, &shape, err);
+            *f32 = tb_weights_want_f32(w, name, &shape, err);
             if (!*f32)
                 return TB_EFORMAT;
             continue;
@@ -285,7 +278,7 @@ static tb_status load(tb_umt5 *m, tb_compute *c, const tb_weights *w, size_t res
     m->layers = tb_xcalloc((size_t)m->k.layers, sizeof *m->layers);
     m->resident = fits(&m->k, resident);
     m->embedding = tb_tensor_ref(tb_weights_get(w, m->names->embedding, err));
-    m->final = want_f32(w, m->names->final, &TB_SHAPE(m->k.dim), err);
+    m->final = tb_weights_want_f32(w, m->names->final, &TB_SHAPE(m->k.dim), err);
     if (!m->final)
         return TB_EFORMAT;
     for (int64_t i = 0; i < m->k.layers; i++) {
