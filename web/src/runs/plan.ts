@@ -108,6 +108,8 @@ export function refuse(reason: unknown): void {
 let timer: ReturnType<typeof setTimeout> | undefined;
 let asking: AbortController | undefined;
 let planned: string | null = null;
+/** What the newest plan is of. */
+let answered: string | null = null;
 
 async function ask(): Promise<void> {
   asking?.abort();
@@ -126,7 +128,9 @@ async function ask(): Promise<void> {
   asking = mine;
   try {
     const answer = await api.plan(document, undefined, { signal: mine.signal });
-    if (!mine.signal.aborted) accept(answer);
+    if (mine.signal.aborted) return;
+    answered = meaning(document);
+    accept(answer);
   } catch (reason) {
     if (!mine.signal.aborted) refuse(reason);
   }
@@ -158,9 +162,15 @@ export function watchPlan(): void {
   });
 }
 
-/** Of every expanded node of the newest plan: its type and the node of the document it stands for. */
+/**
+ * Of every expanded node of the newest plan: its type and the node of the document it stands for. Before there is a plan
+ * of the document as it is, its own nodes.
+ */
 export function plannedNodes(): Record<string, [string, string]> {
-  return Object.fromEntries((newest?.nodes ?? []).map(({ node, type }) => [node, [type, displayOf(node)]]));
+  const document = currentDocument();
+  const nodes = newest?.nodes.map(({ node, type }) => [node, [type, displayOf(node)]] as const);
+  const own = Object.entries(document.graph).map(([id, node]) => [id, [node.class_type, id]] as const);
+  return Object.fromEntries(nodes && answered === meaning(document) ? nodes : own) as Record<string, [string, string]>;
 }
 
 export function useExpanded(): Graph {
