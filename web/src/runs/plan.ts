@@ -163,8 +163,8 @@ export function watchPlan(): void {
 }
 
 /**
- * Of every expanded node of the newest plan: its type and the node of the document it stands for. Before there is a plan
- * of the document as it is, its own nodes.
+ * Of every expanded node of the newest plan: its type and the node of the document it stands for. Before there is a
+ * plan of the document as it is, its own nodes.
  */
 export function plannedNodes(): Record<string, [string, string]> {
   const document = currentDocument();
