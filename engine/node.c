@@ -58,21 +58,29 @@ static int64_t bytes_in(const tb_value *record, const char *name)
     return size_of(record, name, INT64_C(1) << 50);
 }
 
+static tb_dit_sizes dit_of(const tb_value *model)
+{
+    return (tb_dit_sizes){ .dim = size_of(model, "dim", MOST_WIDTH),
+                           .ffn_dim = size_of(model, "ffn_dim", MOST_WIDTH),
+                           .heads = size_of(model, "heads", MOST_WIDTH),
+                           .layers = size_of(model, "layers", MOST_LAYERS),
+                           .in_channels = size_of(model, "in_channels", MOST_WIDTH),
+                           .latent_channels = size_of(model, "latent_channels", MOST_WIDTH),
+                           .text_dim = size_of(model, "text_dim", MOST_WIDTH),
+                           .text_len = size_of(model, "text_len", MOST_TOKENS),
+                           .image_dim = size_of(model, "image_dim", MOST_WIDTH),
+                           .image_rows = size_of(model, "image_rows", MOST_TOKENS),
+                           .weight_bytes = bytes_in(model, "weight_bytes"),
+                           .int8_bytes = bytes_in(model, "int8_bytes") };
+}
+
 size_t tb_bytes_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent)
 {
-    const int64_t int8 = tb_job_in_int8(job) ? bytes_in(model, "int8_bytes") : 0;
-    const size_t weights = (size_t)(int8 ? int8 : bytes_in(model, "weight_bytes"));
-    const tb_wan_dit_config k = { .dim = size_of(model, "dim", MOST_WIDTH),
-                                  .ffn_dim = size_of(model, "ffn_dim", MOST_WIDTH),
-                                  .heads = size_of(model, "heads", MOST_WIDTH),
-                                  .layers = size_of(model, "layers", MOST_LAYERS),
-                                  .in_dim = size_of(model, "in_channels", MOST_WIDTH),
-                                  .out_dim = size_of(model, "latent_channels", MOST_WIDTH),
-                                  .text_dim = size_of(model, "text_dim", MOST_WIDTH),
-                                  .text_len = size_of(model, "text_len", MOST_TOKENS),
-                                  .image_dim = size_of(model, "image_dim", MOST_WIDTH),
-                                  .image_rows = size_of(model, "image_rows", MOST_TOKENS) };
-    return weights + tb_wan_dit_scratch(&k, latent->d[1], latent->d[2], latent->d[3]);
+    const tb_dit_sizes s = dit_of(model);
+    const tb_wan_dit_config k = tb_model_dit_config(&s);
+    const bool int8 = tb_job_in_int8(job) && s.int8_bytes;
+    return (size_t)(int8 ? s.int8_bytes : s.weight_bytes) +
+           tb_wan_dit_scratch(&k, latent->d[1], latent->d[2], latent->d[3]);
 }
 
 size_t tb_bytes_of_umt5(const tb_value *clip)
@@ -118,14 +126,7 @@ size_t tb_bytes_of_vae(const tb_value *vae, bool encode, const tb_shape *latent)
 
 double tb_flop_of_dit(const tb_job *job, const tb_value *model, const tb_shape *latent)
 {
-    const tb_dit_sizes s = { .dim = size_of(model, "dim", MOST_WIDTH),
-                             .ffn_dim = size_of(model, "ffn_dim", MOST_WIDTH),
-                             .layers = size_of(model, "layers", MOST_LAYERS),
-                             .in_channels = size_of(model, "in_channels", MOST_WIDTH),
-                             .latent_channels = size_of(model, "latent_channels", MOST_WIDTH),
-                             .text_len = size_of(model, "text_len", MOST_TOKENS),
-                             .image_dim = size_of(model, "image_dim", MOST_WIDTH),
-                             .image_rows = size_of(model, "image_rows", MOST_TOKENS) };
+    const tb_dit_sizes s = dit_of(model);
     const double flop = tb_model_dit_flop(&s, latent->d[1], latent->d[2], latent->d[3]);
     return tb_job_in_int8(job) ? flop / 3 : flop; /* as measured: docs/performance.md */
 }

@@ -65,6 +65,8 @@ typedef struct tb_vae_sizes {
     tb_latent_rgb rgb; /* of its config; channels = 0: none */
 } tb_vae_sizes;
 tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err);
+/* What tb_wan_dit_scratch reads; the rest is 0. */
+tb_wan_dit_config tb_model_dit_config(const tb_dit_sizes *s);
 tb_status tb_model_vae_sizes(const tb_weights *w, tb_vae_sizes *s, tb_err *err);
 /* The sizes of all parts that are there, 0 for others; text_len is 512 where no transformer says
  * it. TB_EINVAL when the parts cannot work together. */

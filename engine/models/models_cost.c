@@ -180,16 +180,7 @@ static tb_status add_vae(answer *a, const tb_model_info *info, const tb_vae_size
 static void add_transformer(answer *a, const tb_dit_sizes *s, const tb_model_video *v, int64_t f,
                             int64_t h, int64_t w)
 {
-    const tb_wan_dit_config k = { .dim = s->dim,
-                                  .ffn_dim = s->ffn_dim,
-                                  .heads = s->heads,
-                                  .layers = s->layers,
-                                  .in_dim = s->in_channels,
-                                  .out_dim = s->latent_channels,
-                                  .text_dim = s->text_dim,
-                                  .text_len = s->text_len,
-                                  .image_dim = s->image_dim,
-                                  .image_rows = s->image_rows };
+    const tb_wan_dit_config k = tb_model_dit_config(s);
     const double calls = (double)v->steps * (v->guided ? 2 : 1);
     add(a, "transformer", calls * tb_model_dit_flop(s, f, h, w),
         (size_t)s->weight_bytes + tb_wan_dit_scratch(&k, f, h, w));

@@ -152,6 +152,20 @@ tb_status tb_model_dit_sizes(const tb_weights *w, tb_dit_sizes *s, tb_err *err)
     return TB_OK;
 }
 
+tb_wan_dit_config tb_model_dit_config(const tb_dit_sizes *s)
+{
+    return (tb_wan_dit_config){ .dim = s->dim,
+                                .ffn_dim = s->ffn_dim,
+                                .heads = s->heads,
+                                .layers = s->layers,
+                                .in_dim = s->in_channels,
+                                .out_dim = s->latent_channels,
+                                .text_dim = s->text_dim,
+                                .text_len = s->text_len,
+                                .image_dim = s->image_dim,
+                                .image_rows = s->image_rows };
+}
+
 const char *tb_model_family(const tb_dit_sizes *s)
 {
     if (s->image_dim)
