@@ -39,8 +39,8 @@ export function tabOfPath(path: string): number {
 }
 
 /** Was something done to it that would be missed? */
-function isTouched({ history }: Session): boolean {
-  return history.past.length > 0 || history.future.length > 0 || isDirty();
+function isTouched(state: Session): boolean {
+  return state.history.past.length > 0 || state.history.future.length > 0 || isDirty(state);
 }
 
 /** Another document is about to be shown. What was worked on stays in its tab, and so does any graph when the other one
